@@ -1,0 +1,1 @@
+"""What an operator may write: frozen values, a loader and errors that name a place."""

@@ -1,0 +1,1 @@
+"""The control plane: outcomes, analysis, decisions, routing tables."""

@@ -1,0 +1,1 @@
+"""The headgate command, one subcommand a module."""

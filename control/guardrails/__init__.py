@@ -1,0 +1,1 @@
+"""One kind of guardrail a module; each registers itself under its kind."""

@@ -1,0 +1,1 @@
+"""One kind of split a module; each registers itself under its kind."""
