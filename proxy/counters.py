@@ -1,0 +1,206 @@
+"""Counter pages: a memory-mapped file of unsigned 64-bit cells per worker, which alone writes it.
+
+A page is a header of `HEADER_CELLS` cells and then `slots` slots of `SLOT_CELLS` cells. A slot counts one
+arm; slot 0 counts nothing that is reported and means "no arm". Recording is `cells[base + STARTED] += 1`: a
+plain load, an add and a store into shared memory, no lock, no system call, no message. The kernel keeps the
+file when the writer is killed, so everything it had counted can still be read.
+
+Readers never write. A counter only grows; a gauge (named so below) may go both ways. Within one request the
+writer adds `STARTED` first and `FINISHED` last, so `STARTED - FINISHED` is what is in flight.
+"""
+
+import fcntl
+import mmap
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+from proxy.histogram import BUCKETS, bucket_index, bucket_upper_edge
+from proxy.outcomes import OUTCOMES
+
+__all__ = ["CounterPage", "PageBusyError", "PageError", "bucket_index", "bucket_upper_edge", "slot_base"]
+
+MAGIC_VALUE: Final = int.from_bytes(b"HEADGATE", sys.byteorder)
+LAYOUT_VERSION: Final = 1
+CELL_BYTES: Final = 8
+HEADER_CELLS: Final = 64
+# An arm in 6 KiB; 256 of them outlast the slowest drain at one weight change a second and cost 1.5 MiB of
+# disk and page cache a worker.
+SLOTS: Final = 256
+
+# Header: who writes this page.
+MAGIC: Final = 0
+VERSION: Final = 1
+PID: Final = 2
+BOOT: Final = 3
+INDEX: Final = 4
+SLOT_COUNT: Final = 5
+CELLS_PER_SLOT: Final = 6
+# Header: how the worker is.
+REVISION: Final = 7  # gauge: revision of the table in use
+HEARTBEAT_NS: Final = 8  # gauge: CLOCK_MONOTONIC of the last beat
+LOOP_LAG_US_MAX: Final = 9  # gauge: worst lateness of a beat since the worker started
+RELOADS: Final = 10  # tables applied
+TABLES_REFUSED: Final = 11
+LAST_LAG_US: Final = 12  # gauge: lateness of the last beat
+# Header: what belongs to no arm.
+CONNECTIONS_ACCEPTED: Final = 16
+CONNECTIONS_OPEN: Final = 17  # gauge
+CONNECTIONS_REFUSED: Final = 18  # over limits.connections
+REQUESTS: Final = 19  # complete heads, whatever became of them
+REQUESTS_MALFORMED: Final = 20
+REQUESTS_UNMATCHED: Final = 21
+REQUESTS_TIMED_OUT_HEAD: Final = 22
+REQUESTS_TIMED_OUT_BODY: Final = 23
+REQUESTS_REFUSED: Final = 24  # well formed, answered by a limit before an arm was chosen
+BYTES_RECEIVED: Final = 25  # from downstream
+BYTES_SENT: Final = 26  # to downstream
+UPSTREAM_CONNECTIONS_OPENED: Final = 27
+UPSTREAM_CONNECTIONS_OPEN: Final = 28  # gauge
+UPSTREAM_CONNECTIONS_REUSED: Final = 29
+UPSTREAM_CONNECTIONS_DISCARDED: Final = 30  # idle ones that were closed, or held bytes nobody asked for
+TUNNELS: Final = 31
+TUNNELS_OPEN: Final = 32  # gauge
+KEEPALIVE_EXPIRED: Final = 33
+LOG_LINES_DROPPED: Final = 34
+INTERNAL_ERRORS: Final = 35  # exceptions that a loop survived: always a bug of ours
+
+# Slot: counts of one arm.
+STARTED: Final = 0
+FINISHED: Final = 1
+OUTCOME_0: Final = 2
+BYTES_IN: Final = OUTCOME_0 + OUTCOMES
+BYTES_OUT: Final = BYTES_IN + 1
+ATTEMPTS: Final = BYTES_IN + 2
+RETRIES: Final = BYTES_IN + 3
+DIVERTED: Final = BYTES_IN + 4
+PROBES: Final = BYTES_IN + 5
+DIVERT_SCORE: Final = BYTES_IN + 6  # gauge: failures in a row, as the divert counts them
+DIVERTED_FLAG: Final = BYTES_IN + 7  # gauge: 1 while this worker diverts the arm
+SUM_TOTAL_US: Final = BYTES_IN + 8
+SUM_FIRST_BYTE_US: Final = BYTES_IN + 9
+FAILED: Final = BYTES_IN + 10  # finished with an outcome that the route counts as a failure
+HIST_TOTAL: Final = 40
+HIST_FIRST_BYTE: Final = HIST_TOTAL + BUCKETS
+SLOT_CELLS: Final = 768
+
+assert FAILED < HIST_TOTAL
+assert HIST_FIRST_BYTE + BUCKETS <= SLOT_CELLS
+
+_HEADER_GAUGES: Final = (REVISION, HEARTBEAT_NS, LOOP_LAG_US_MAX, LAST_LAG_US, CONNECTIONS_OPEN)
+_HEADER_GAUGES_UPSTREAM: Final = (UPSTREAM_CONNECTIONS_OPEN, TUNNELS_OPEN)
+
+
+class PageError(Exception):
+    """A file is not a counter page that this version can use."""
+
+
+class PageBusyError(PageError):
+    """Another live process writes this page."""
+
+
+def slot_base(slot: int) -> int:
+    """Return the cell number where `slot` begins."""
+    return HEADER_CELLS + slot * SLOT_CELLS
+
+
+def page_bytes(slots: int) -> int:
+    """Return the size in bytes of a page of `slots` slots."""
+    return (HEADER_CELLS + slots * SLOT_CELLS) * CELL_BYTES
+
+
+def check_header(cells: memoryview, size: int, where: str) -> None:
+    """Raise PageError unless `cells` (of a file of `size` bytes) begins with a header of this layout."""
+    if cells[MAGIC] != MAGIC_VALUE:
+        raise PageError(f"{where}: not a counter page (magic {cells[MAGIC]:#018x}); remove the file")
+    if cells[VERSION] != LAYOUT_VERSION or cells[CELLS_PER_SLOT] != SLOT_CELLS:
+        raise PageError(
+            f"{where}: page layout {cells[VERSION]} with {cells[CELLS_PER_SLOT]} cells a slot, this version"
+            f" reads layout {LAYOUT_VERSION} with {SLOT_CELLS}; run what wrote it, or remove the file"
+        )
+    expected = page_bytes(cells[SLOT_COUNT])
+    if size != expected:
+        raise PageError(f"{where}: {size} bytes long, its header asks for {expected}; remove the file")
+
+
+class CounterPage:
+    """A page open for writing. `cells` is indexed directly by hot code; everything else here is cold."""
+
+    def __init__(self, descriptor: int, mapping: mmap.mmap) -> None:
+        self._descriptor = descriptor
+        self._mapping = mapping
+        self.cells: memoryview = memoryview(mapping).cast("Q")
+        self.slots: int = self.cells[SLOT_COUNT]
+
+    @staticmethod
+    def create(path: str, *, boot: str, index: int, slots: int = SLOTS) -> None:
+        """Make an empty page for worker `index` of `boot` (16 hexadecimal digits).
+
+        Raises FileExistsError when the file is there, OSError when the disk is full.
+        """
+        header = memoryview(bytearray(HEADER_CELLS * CELL_BYTES)).cast("Q")
+        header[MAGIC] = MAGIC_VALUE
+        header[VERSION] = LAYOUT_VERSION
+        header[BOOT] = int(boot, 16)
+        header[INDEX] = index
+        header[SLOT_COUNT] = slots
+        header[CELLS_PER_SLOT] = SLOT_CELLS
+        # Made under another name, so that no reader ever sees a page without its header.
+        temporary = Path(f"{path}.new")
+        with temporary.open("wb") as file:
+            file.write(header.cast("B"))
+            # Reserved now: a store into a hole of a full disk would kill the worker with SIGBUS.
+            os.posix_fallocate(file.fileno(), 0, page_bytes(slots))
+        os.link(temporary, path)
+        temporary.unlink()
+
+    @staticmethod
+    def open_for_writing(path: str) -> "CounterPage":
+        """Open an existing page as its one writer and set its gauges back.
+
+        A worker that replaces a dead one goes on in the same page, so its counters never go down. Raises
+        PageBusyError while another process writes the page, PageError if the file is no page of this layout.
+        """
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as exc:
+                raise PageBusyError(f"{path}: another process writes this page") from exc
+            size = os.fstat(descriptor).st_size
+            if size < HEADER_CELLS * CELL_BYTES:
+                raise PageError(f"{path}: {size} bytes is too short for a counter page; remove the file")
+            mapping = mmap.mmap(descriptor, size - size % CELL_BYTES)
+            with memoryview(mapping) as view, view.cast("Q") as cells:
+                check_header(cells, size, path)
+            page = CounterPage(descriptor, mapping)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        page._claim()
+        return page
+
+    def _claim(self) -> None:
+        cells = self.cells
+        for cell in _HEADER_GAUGES + _HEADER_GAUGES_UPSTREAM:
+            cells[cell] = 0
+        for slot in range(self.slots):
+            base = slot_base(slot)
+            cells[base + DIVERT_SCORE] = 0
+            cells[base + DIVERTED_FLAG] = 0
+        cells[PID] = os.getpid()
+
+    def beat(self, now_ns: int, lag_us: int) -> None:
+        """Say that the worker's loop runs, and how late this beat came."""
+        cells = self.cells
+        cells[HEARTBEAT_NS] = now_ns
+        cells[LAST_LAG_US] = lag_us
+        if lag_us > cells[LOOP_LAG_US_MAX]:
+            cells[LOOP_LAG_US_MAX] = lag_us
+
+    def close(self) -> None:
+        """Unmap the page and give up writing it; the file stays."""
+        self.cells.release()
+        self._mapping.close()
+        os.close(self._descriptor)
