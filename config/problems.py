@@ -1,0 +1,48 @@
+"""What is wrong with a configuration: where, what, and what would do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Path: TypeAlias = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Problem:
+    """One fault with its place; lines and columns count from 1, 0 means that no line applies."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        where = f"{self.path}: " if self.path else ""
+        what = f"{self.problem}; {self.remedy}" if self.remedy else self.problem
+        return f"{place}: {where}{what}"
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used, with everything that is wrong with it, in file order."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems: list[Problem] = sorted(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """A path as people write it: ``routes[0].split.weight``."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif text:
+            text += f".{part}"
+        else:
+            text = part
+    return text

@@ -1,0 +1,168 @@
+"""The parts of the schema that concern the process: listeners, admin, state, time and size limits."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from config.base import (
+    BindAddress,
+    Duration,
+    HeaderName,
+    Model,
+    Name,
+    OptionalHeaderName,
+    PositiveDuration,
+    Size,
+    as_tuple,
+)
+from config.values import Bind, InvalidValueError
+
+Role = Literal["viewer", "operator", "approver", "admin"]
+
+
+class Listener(Model):
+    """An address where requests are accepted."""
+
+    bind: BindAddress
+    """host:port to accept on; port 0 takes a free one."""
+    backlog: Annotated[int, Field(ge=1, le=65535)] = 2048
+    """Connections that may wait in the kernel to be accepted, for each worker."""
+
+
+def _parse_sha256(value: object) -> str:
+    # The value is never shown: people paste the token itself here.
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", value):
+        raise InvalidValueError(
+            "not a SHA-256 in hexadecimal",
+            "write the 64 digits that `printf %s TOKEN | sha256sum` prints, not the token",
+        )
+    return value.lower()
+
+
+Sha256 = Annotated[
+    str,
+    BeforeValidator(_parse_sha256),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}),
+]
+
+
+class Token(Model):
+    """A bearer token for the admin address, known here by its digest only."""
+
+    name: Name
+    """Who holds it; stands as the actor in every record of what was done with it."""
+    sha256: Sha256
+    """SHA-256 of the token in hexadecimal."""
+    role: Role = "viewer"
+    """viewer reads; operator also steers rollouts; approver also approves; admin also reloads and drains."""
+
+
+class Admin(Model):
+    """The address for metrics, probes, commands and the status page."""
+
+    bind: BindAddress = Bind(host="127.0.0.1", port=9901)
+    """host:port of the admin server; anything but loopback needs tokens."""
+    tokens: Annotated[tuple[Token, ...], BeforeValidator(as_tuple)] = ()
+    """Bearer tokens that are accepted; none means that everyone on this machine may do everything."""
+
+
+class State(Model):
+    """Where Headgate keeps what must outlive it."""
+
+    directory: Annotated[str, Field(min_length=1, max_length=4096)] = ".headgate"
+    """Directory for the database, counter pages and the last table; relative to the configuration file."""
+
+
+class Timeouts(Model):
+    """How long each part of an exchange may take; 0 switches off those that say so."""
+
+    connect: PositiveDuration = 5.0
+    """Opening a connection to an endpoint."""
+    request_head: PositiveDuration = 10.0
+    """From the first byte of a request to the end of its head."""
+    request_body_idle: Duration = 60.0
+    """The longest silence inside a request body; 0 = no limit."""
+    first_byte: Duration = 60.0
+    """From the whole request sent to the first byte of the answer; 0 = no limit."""
+    stream_idle: Duration = 300.0
+    """The longest silence inside an answer; 0 = no limit."""
+    total: Duration = 0.0
+    """The whole exchange; 0 = no limit."""
+    keepalive_idle: PositiveDuration = 75.0
+    """How long a client's connection may wait for its next request."""
+    upstream_idle: PositiveDuration = 55.0
+    """How long an unused connection to an endpoint is kept; keep it below the model server's own."""
+    drain: Duration = 30.0
+    """How long exchanges in flight may go on when a worker stops."""
+
+
+class UpstreamTimeouts(Model):
+    """Timeouts of one upstream; what is left out comes from the level above."""
+
+    connect: PositiveDuration | None = None
+    """Opening a connection to an endpoint."""
+    first_byte: Duration | None = None
+    """From the whole request sent to the first byte of the answer; 0 = no limit."""
+    stream_idle: Duration | None = None
+    """The longest silence inside an answer; 0 = no limit."""
+    total: Duration | None = None
+    """The whole exchange; 0 = no limit."""
+    upstream_idle: PositiveDuration | None = None
+    """How long an unused connection to an endpoint is kept."""
+
+
+class RouteTimeouts(Model):
+    """Timeouts of one route; what is left out comes from the upstream, then from the top level."""
+
+    connect: PositiveDuration | None = None
+    """Opening a connection to an endpoint."""
+    request_body_idle: Duration | None = None
+    """The longest silence inside a request body; 0 = no limit."""
+    first_byte: Duration | None = None
+    """From the whole request sent to the first byte of the answer; 0 = no limit."""
+    stream_idle: Duration | None = None
+    """The longest silence inside an answer; 0 = no limit."""
+    total: Duration | None = None
+    """The whole exchange; 0 = no limit."""
+
+
+class Limits(Model):
+    """The most that one worker takes on."""
+
+    head_bytes: Annotated[Size, Field(ge=1024, le=1048576)] = 65536
+    """Request line and headers together; more is answered 431."""
+    headers: Annotated[int, Field(ge=1, le=10000)] = 128
+    """Header lines of a request; more is answered 431."""
+    body_bytes: Size = 0
+    """Request body; more is answered 413. 0 = no limit."""
+    inspect_bytes: Annotated[Size, Field(le=268435456)] = 1048576
+    """The most of a body that is held back to be looked into; a larger one streams without the look."""
+    connections: Annotated[int, Field(ge=1, le=1000000)] = 10000
+    """Client connections open at once; more are refused."""
+    upstream_connections: Annotated[int, Field(ge=1, le=1000000)] = 1024
+    """Connections to one endpoint open at once; more requests are answered 503."""
+    pool_idle: Annotated[int, Field(ge=0, le=100000)] = 64
+    """Unused connections kept for one endpoint."""
+
+
+class Headers(Model):
+    """Headers that Headgate itself writes."""
+
+    request_id: HeaderName = "x-request-id"
+    """Carries the request id; one that came with the request is kept."""
+    variant: OptionalHeaderName = "x-headgate-variant"
+    """Tells the client which variant answered; empty = not sent."""
+    forwarded: Literal["append", "replace"] = "append"
+    """What happens to x-forwarded-for that came in: append to it, or replace it when clients lie."""
+
+
+class Startup(Model):
+    """What must be true before traffic is accepted."""
+
+    upstream_wait: Duration = 10.0
+    """How long to wait for every upstream to accept a connection."""
+    require_upstreams: bool = True
+    """Whether to give up when one does not; false only warns."""
