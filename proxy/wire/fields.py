@@ -1,0 +1,226 @@
+"""What the fields of a head mean to a proxy: framing, persistence, upgrade and what stays behind."""
+
+from typing import Final
+
+from mypy_extensions import i64
+
+from proxy.wire.grammar import (
+    CONNECTION,
+    DROP,
+    EXPECT,
+    HOP,
+    HOST,
+    NEVER_NOMINATED,
+    REQUEST_ID,
+    SHARED_KINDS,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    is_token,
+    name_expression,
+    name_filter,
+    valid_host,
+)
+
+OWS: Final = b" \t"
+
+
+class Fields:
+    """The outcome of one scan, filled again and again by the same worker.
+
+    A scanner finds the start line and the known fields and reports each to `sized` or `special`; what they
+    mean is decided here, once for both scanners.
+    """
+
+    __slots__ = (
+        "_host_line",
+        "_host_value",
+        "_nominated",
+        "chunked",
+        "close",
+        "content_length",
+        "cuts",
+        "error",
+        "expect",
+        "find_names",
+        "first_end",
+        "host",
+        "keep_alive",
+        "kinds",
+        "line_end",
+        "minor",
+        "name_filter",
+        "reason",
+        "request_id_end",
+        "request_id_start",
+        "second_end",
+        "seen_host",
+        "status",
+        "upgrade",
+        "upgrade_protocol",
+    )
+
+    def __init__(self, kinds: dict[bytes, int], drop: tuple[bytes, ...]) -> None:
+        self.kinds: dict[bytes, int] = {**dict.fromkeys(drop, DROP), **SHARED_KINDS, **kinds}
+        self.name_filter = name_filter(self.kinds)
+        self.find_names = name_expression(self.kinds).finditer
+        self._host_line = b""
+        self._host_value = b""
+        self.cuts: list[int] = []
+        self._nominated: list[bytes] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the head before."""
+        self.error: int = 0
+        self.reason: str = ""
+        self.first_end: i64 = 0  # a request's method ends here
+        self.second_end: i64 = 0  # and its target here
+        self.line_end: i64 = 0
+        self.minor: i64 = 1
+        self.status: i64 = 0
+        self.content_length: i64 = -1
+        self.chunked: bool = False
+        self.keep_alive: bool = False  # the option of that name was there
+        self.close: bool = False
+        self.upgrade: bool = False
+        self.upgrade_protocol: bytes = b""
+        self.expect: bool = False
+        self.host: bytes = b""
+        self.seen_host: bool = False
+        self.request_id_start: i64 = -1
+        self.request_id_end: i64 = -1
+        if self.cuts:
+            self.cuts = []
+        if self._nominated:
+            self._nominated = []
+
+    def fail(self, error: int, reason: str) -> bool:
+        """Refuse the head; False, so that callers can return it."""
+        self.error = error
+        self.reason = reason
+        return False
+
+    def sized(self, length: i64) -> bool:
+        """A Content-Length field; `length` is -1 when its value is no number of at most 18 digits."""
+        if length < 0:
+            return self.fail(400, "invalid Content-Length")
+        if self.content_length >= 0:
+            return self.fail(400, "several Content-Length fields")
+        if self.chunked:
+            return self.fail(400, "Content-Length with Transfer-Encoding")
+        self.content_length = length
+        return True
+
+    def special(self, kind: i64, data: bytes, start: i64, value: i64, value_end: i64) -> bool:
+        """Any other known field: the line from `start`, its value `data[value:value_end]`, then CRLF."""
+        if kind == HOST:
+            return self._take_host(data[value:value_end])
+        if kind == TRANSFER_ENCODING:
+            return self._take_coding(data[value:value_end].strip(OWS).lower())
+        if kind == EXPECT:
+            self.expect = data[value:value_end].strip(OWS).lower() == b"100-continue"
+            return True
+        if kind == REQUEST_ID:
+            return self._take_request_id(data, start, value, value_end)
+        self.cuts.append(start)
+        self.cuts.append(value_end + 2)
+        if kind == CONNECTION:
+            return self._take_connection(data[value:value_end].lower())
+        if kind == UPGRADE:
+            protocol = data[value:value_end].strip(OWS)
+            self.upgrade_protocol = (
+                self.upgrade_protocol + b", " + protocol if self.upgrade_protocol else protocol
+            )
+        return True
+
+    def leave_out_nominated(self, data: bytes, end: i64) -> None:
+        """Add the lines that the Connection field named to `cuts`, which stay in order."""
+        names = frozenset(self._nominated)
+        starts = frozenset(self.cuts[::2])
+        pairs = list(zip(self.cuts[::2], self.cuts[1::2], strict=True))
+        start = int(self.line_end)
+        while start < end:
+            after = data.index(b"\n", start) + 1
+            if start not in starts and data[start : data.index(b":", start)].lower() in names:
+                pairs.append((start, after))
+                if start < self.request_id_start < after:
+                    self.request_id_start = self.request_id_end = -1
+            start = after
+        pairs.sort()
+        self.cuts = [offset for pair in pairs for offset in pair]
+
+    def nominate(self, name: bytes) -> None:
+        """Have every line of this lower-case name left out."""
+        self._nominated.append(name)
+
+    def has_nominated(self) -> bool:
+        """Whether the Connection field named other fields."""
+        return len(self._nominated) > 0
+
+    def _take_host(self, line: bytes) -> bool:
+        if self.seen_host:
+            return self.fail(400, "several Host fields")
+        self.seen_host = True
+        # Most requests of a connection, and of a sidecar, carry the same Host: compare before matching.
+        if line != self._host_line:
+            value = line.strip(OWS)
+            if not valid_host(value):
+                return self.fail(400, "invalid Host")
+            self._host_line = line
+            self._host_value = value.lower()
+        self.host = self._host_value
+        return True
+
+    def _take_coding(self, value: bytes) -> bool:
+        if self.chunked:
+            return self.fail(400, "several Transfer-Encoding fields")
+        if value != b"chunked":
+            codings = [coding.strip(OWS) for coding in value.split(b",")]
+            # Without chunked as the last coding the end of the body is unknown (RFC 9112, 6.3), which is
+            # worse than a coding we do not have.
+            if codings[-1] != b"chunked" or b"chunked" in codings[:-1] or not all(codings):
+                return self.fail(400, "Transfer-Encoding does not end in one chunked")
+            return self.fail(501, "unknown transfer coding")
+        if self.content_length >= 0:
+            return self.fail(400, "Content-Length with Transfer-Encoding")
+        self.chunked = True
+        return True
+
+    def _take_request_id(self, data: bytes, start: i64, value: i64, value_end: i64) -> bool:
+        if self.request_id_start >= 0:
+            return True
+        while value < value_end and (data[value] == 32 or data[value] == 9):
+            value += 1
+        end: i64 = value_end
+        while end > value and (data[end - 1] == 32 or data[end - 1] == 9):
+            end -= 1
+        if value == end:
+            # An empty identifier identifies nothing; leave it out, so that the one added is the only one.
+            self.cuts.append(start)
+            self.cuts.append(value_end + 2)
+        else:
+            self.request_id_start = value
+            self.request_id_end = end
+        return True
+
+    def _take_connection(self, value: bytes) -> bool:
+        if value == b" keep-alive":
+            self.keep_alive = True
+            return True
+        for part in value.split(b","):
+            option = part.strip(OWS)
+            if option == b"close":
+                self.close = True
+            elif option == b"keep-alive":
+                self.keep_alive = True
+            elif option == b"upgrade":
+                self.upgrade = True
+            elif not option:
+                continue
+            elif option in NEVER_NOMINATED:
+                return self.fail(400, "Connection names a field that cannot be hop-by-hop")
+            elif not is_token(option):
+                return self.fail(400, "invalid Connection option")
+            elif self.kinds.get(option) != HOP:
+                self._nominated.append(option)
+        return True

@@ -1,0 +1,175 @@
+"""Heads of messages: what a message says about itself, strictly checked and ready to be forwarded."""
+
+import re
+from typing import Final
+
+from mypy_extensions import i64
+
+from proxy.wire import explain, scan_bytes, scan_regex
+from proxy.wire.fields import Fields
+from proxy.wire.grammar import COMPILED, EXPECT, HOST, REQUEST_ID, valid_host
+
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?]++)([^?]*+)", re.IGNORECASE).match
+
+
+class RequestHead(Fields):
+    """A request head; one object serves a worker, filled by each `scan_request`.
+
+    Attributes:
+        error: 0 when valid, else the status to answer: 400, 431, 501 or 505; `reason` says why in a few words.
+        method, target: as to be forwarded; the target of an absolute form is reduced to its path and query.
+        target_start, target_end: offsets of the target as it came.
+        line_end: offset of the first header line. minor: 0 or 1, of HTTP/1.x.
+        host: lower-case, with its port; empty only for HTTP/1.0 without Host.
+        content_length: bytes, -1 when not stated. chunked: the body comes in chunks.
+        keep_alive: the client wants the connection to stay.
+        upgrade: Connection asks for it and an Upgrade field names `upgrade_protocol`; HTTP/1.1 only.
+        expect: the client waits for 100 (Continue) before it sends the body.
+        request_id_start, request_id_end: offsets of the request-id field's value, -1 without one.
+        cuts: ascending offsets [start, end, start, end, ...] of what stays behind when it is forwarded.
+    """
+
+    __slots__ = ("is_head", "method", "target", "target_end", "target_start")
+
+    def __init__(self, request_id: bytes = b"x-request-id", drop: tuple[bytes, ...] = ()) -> None:
+        """`request_id` and `drop`, names of fields always left out, are lower-case."""
+        kinds = {b"host": HOST, b"expect": EXPECT}
+        if request_id:
+            kinds[request_id] = REQUEST_ID
+        self.method: bytes = b""
+        self.target: bytes = b""
+        self.target_start: int = 0
+        self.target_end: int = 0
+        self.is_head: bool = False
+        super().__init__(kinds, drop)
+
+    def complete(self, data: bytes, end: int) -> bool:
+        """Judge the whole, once the lines are known."""
+        minor = self.minor
+        if minor == 1:
+            if not self.seen_host:
+                return self.fail(400, "no Host")
+            self.keep_alive = not self.close
+            if self.upgrade and not self.upgrade_protocol:
+                self.upgrade = False
+        else:
+            if self.chunked:
+                return self.fail(400, "Transfer-Encoding in HTTP/1.0")
+            self.keep_alive = self.keep_alive and not self.close
+            # RFC 9110 has both ignored in HTTP/1.0 (7.8 and 10.1.1).
+            self.upgrade = False
+            self.expect = False
+        if self.has_nominated():
+            self.leave_out_nominated(data, end)
+        method = data[: self.first_end]
+        self.method = method
+        start = self.first_end + 1
+        self.target_start = start
+        self.target_end = self.second_end
+        self.target = data[start : self.second_end]
+        self.is_head = method == b"HEAD"
+        if method == b"CONNECT" or method == b"TRACE":
+            return self.fail(501, "method not served by a reverse proxy")
+        if data[start] == 47:
+            return True
+        if self.target == b"*":
+            return method == b"OPTIONS" or self.fail(400, "asterisk target of a method other than OPTIONS")
+        return self._absolute(start)
+
+    def _absolute(self, start: int) -> bool:
+        """Make the absolute form the origin form by cutting scheme and authority out of the line."""
+        match = _ABSOLUTE(self.target)
+        if match is None or not valid_host(match[1]):
+            return self.fail(400, "invalid target")
+        authority = match[1].lower()
+        if self.seen_host and self.host != authority:
+            return self.fail(400, "Host differs from the target's authority")
+        self.host = authority
+        path = start + match.start(2)
+        if match[2]:
+            self.cuts[:0] = [start, path]
+            self.target = self.target[match.start(2) :]
+        else:
+            # An empty path is "/": the second slash before the authority stays in its place.
+            slash = start + match.start(1) - 1
+            self.cuts[:0] = [start, slash, slash + 1, path]
+            self.target = b"/" + self.target[match.end(1) :]
+        return True
+
+
+class ResponseHead(Fields):
+    """A response head; one object serves a worker, filled by each `scan_response`.
+
+    Attributes as in `RequestHead`, and status: 100 to 599. An invalid head has the error 502. Framing fields
+    that a response without content must not have (1xx, 204) are cut and not reported.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, drop: tuple[bytes, ...] = ()) -> None:
+        """`drop`: lower-case names of fields always left out."""
+        super().__init__({}, drop)
+
+    def complete(self, data: bytes, end: int) -> bool:
+        """Judge the whole, once the lines are known."""
+        if self.minor == 1:
+            self.keep_alive = not self.close
+            if self.upgrade and not self.upgrade_protocol:
+                self.upgrade = False
+        else:
+            if self.chunked:
+                return self.fail(502, "Transfer-Encoding in HTTP/1.0")
+            self.keep_alive = self.keep_alive and not self.close
+            self.upgrade = False
+        status = self.status
+        if (status < 200 or status == 204) and (self.chunked or self.content_length >= 0):
+            # RFC 9110, 8.6 and RFC 9112, 6.1: neither field may be sent with these.
+            self.chunked = False
+            self.content_length = -1
+            self.nominate(b"content-length")
+            self.nominate(b"transfer-encoding")
+        if self.has_nominated():
+            self.leave_out_nominated(data, end)
+        return True
+
+
+def scan_request(head: RequestHead, data: bytes, end: i64, headers_max: i64) -> bool:
+    """Check and read the request head `data[:end]`, before its blank line `data[end:end+2]`; True if valid."""
+    head.reset()
+    if COMPILED:
+        good = scan_bytes.request(head, data, end, headers_max)
+    else:
+        good = scan_regex.request(head, data, end, headers_max)
+    if good and head.complete(data, end):
+        return True
+    # Grammar goes first, so that both scanners give the same reason wherever they stopped.
+    fault = explain.request(data, end, headers_max)
+    if fault is not None:
+        head.error, head.reason = fault
+    return False
+
+
+def scan_response(head: ResponseHead, data: bytes, end: i64, headers_max: i64) -> bool:
+    """Check and read the response head `data[:end]`, before its blank line `data[end:end+2]`; True if valid."""
+    head.reset()
+    if COMPILED:
+        good = scan_bytes.response(head, data, end, headers_max)
+    else:
+        good = scan_regex.response(head, data, end, headers_max)
+    if good and head.complete(data, end):
+        return True
+    fault = explain.response(data, end, headers_max)
+    if fault is not None:
+        head.reason = fault[1]
+    head.error = 502
+    return False
+
+
+def find_head_end(data: bytes, start: int) -> int:
+    """The offset of the blank line's CR, looked for from `start`; -1 while the head is incomplete.
+
+    A head that grows is searched again from three bytes before its old end. One empty line before a request
+    may be dropped by the caller (RFC 9112, 2.2), before searching.
+    """
+    found = data.find(b"\r\n\r\n", start)
+    return found + 2 if found >= 0 else -1

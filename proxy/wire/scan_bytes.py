@@ -1,0 +1,139 @@
+"""One pass over a head, byte by byte: the form that mypyc turns into a C loop."""
+
+from mypy_extensions import i64
+
+from proxy.wire.fields import Fields
+from proxy.wire.grammar import CONTENT_LENGTH, TARGET, TOKEN, VALUE
+
+
+def request(fields: Fields, data: bytes, end: i64, headers_max: i64) -> bool:
+    """Check the grammar of `data[:end]`, a request head up to its blank line, and report known fields."""
+    token = TOKEN
+    target = TARGET
+    i: i64 = 0
+    c: i64 = data[0]
+    while token[c]:
+        i += 1
+        c = data[i]
+    if c != 32 or i == 0:
+        return False
+    fields.first_end = i
+    i += 1
+    start: i64 = i
+    c = data[i]
+    while target[c]:
+        i += 1
+        c = data[i]
+    if c != 32 or i == start or data[i : i + 8] != b" HTTP/1.":
+        return False
+    fields.second_end = i
+    minor: i64 = data[i + 8]
+    # The CRLF and the blank line after the head keep these offsets inside the data.
+    if (minor != 48 and minor != 49) or data[i + 9] != 13 or data[i + 10] != 10:
+        return False
+    fields.minor = minor - 48
+    fields.line_end = i + 11
+    return _lines(fields, data, i + 11, end, headers_max)
+
+
+def response(fields: Fields, data: bytes, end: i64, headers_max: i64) -> bool:
+    """Check the grammar of `data[:end]`, a response head up to its blank line, and report known fields."""
+    value = VALUE
+    if end < 14 or data[:7] != b"HTTP/1." or data[8] != 32:
+        return False
+    minor: i64 = data[7]
+    a: i64 = data[9]
+    b: i64 = data[10]
+    c: i64 = data[11]
+    if (minor != 48 and minor != 49) or a < 49 or a > 53 or b < 48 or b > 57 or c < 48 or c > 57:
+        return False
+    fields.minor = minor - 48
+    fields.status = (a - 48) * 100 + (b - 48) * 10 + (c - 48)
+    i: i64 = 12
+    c = data[12]
+    if c == 32:
+        while value[c]:
+            i += 1
+            c = data[i]
+    if c != 13 or data[i + 1] != 10:
+        return False
+    fields.line_end = i + 2
+    return _lines(fields, data, i + 2, end, headers_max)
+
+
+def chunk_size(data: bytes, start: i64, end: i64) -> i64:
+    """The number in `data[start:end]`, 1 to 15 hexadecimal digits; -1 when it is none."""
+    if start == end or end - start > 15:
+        return -1
+    size: i64 = 0
+    i: i64 = start
+    while i < end:
+        c: i64 = data[i]
+        if 48 <= c <= 57:
+            size = (size << 4) + c - 48
+        else:
+            c |= 32
+            if c < 97 or c > 102:
+                return -1
+            size = (size << 4) + c - 87
+        i += 1
+    return size
+
+
+def _lines(fields: Fields, data: bytes, i: i64, end: i64, headers_max: i64) -> bool:
+    """The field lines `data[i:end]`. Each loop stops at a CR at the latest, and the last line has one."""
+    token = TOKEN
+    value = VALUE
+    name_filter = fields.name_filter
+    kinds = fields.kinds
+    left: i64 = headers_max
+    while i < end:
+        if left == 0:
+            return False
+        left -= 1
+        start: i64 = i
+        c: i64 = data[i]
+        letter: i64 = c & 31
+        while token[c]:
+            i += 1
+            c = data[i]
+        length: i64 = i - start
+        if c != 58 or length == 0:
+            return False
+        colon: i64 = i
+        i += 1
+        c = data[i]
+        while value[c]:
+            i += 1
+            c = data[i]
+        if c != 13 or data[i + 1] != 10:
+            return False
+        if length > 63:
+            length = 63
+        if name_filter[(letter << 6) | length]:
+            kind: i64 = kinds.get(data[start:colon].lower(), 0)
+            if kind == CONTENT_LENGTH:
+                if not fields.sized(_number(data, colon + 1, i)):
+                    return False
+            elif kind != 0 and not fields.special(kind, data, start, colon + 1, i):
+                return False
+        i += 2
+    return True
+
+
+def _number(data: bytes, start: i64, end: i64) -> i64:
+    """The decimal number in `data[start:end]`, perhaps with white space around it; -1 if none or too long."""
+    while start < end and (data[start] == 32 or data[start] == 9):
+        start += 1
+    while end > start and (data[end - 1] == 32 or data[end - 1] == 9):
+        end -= 1
+    if start == end or end - start > 18:
+        return -1
+    number: i64 = 0
+    while start < end:
+        c: i64 = data[start]
+        if c < 48 or c > 57:
+            return -1
+        number = number * 10 + c - 48
+        start += 1
+    return number
