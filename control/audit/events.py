@@ -1,0 +1,279 @@
+"""What may stand in the audit log: one documented class an event, found by its name."""
+
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from typing import ClassVar
+
+
+class Severity(IntEnum):
+    """How loudly an event asks to be read."""
+
+    INFO = 0
+    WARNING = 1
+    ERROR = 2
+    CRITICAL = 3
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditEvent:
+    """What happened to one resource. A subclass names the event and adds what is worth keeping about it.
+
+    Fields must be plain JSON values. They are written once and never changed, so a field may be added to
+    a class but none renamed or given another meaning.
+    """
+
+    name: ClassVar[str]
+    severity: ClassVar[Severity] = Severity.INFO
+    resource_type: ClassVar[str]
+    action: ClassVar[str]
+    kinds: ClassVar[dict[str, type["AuditEvent"]]] = {}
+
+    resource_id: str
+
+    def __init_subclass__(cls, *, abstract: bool = False) -> None:
+        if abstract:
+            return
+        if cls.name in AuditEvent.kinds:
+            raise TypeError(f"audit event {cls.name!r} is registered twice")
+        AuditEvent.kinds[cls.name] = cls
+
+    def details(self) -> dict[str, object]:
+        """Everything the event says besides who, when and about what."""
+        return {
+            field.name: getattr(self, field.name) for field in fields(self) if field.name != "resource_id"
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who caused an event, and from where."""
+
+    actor: str
+    address: str = ""
+    user_agent: str = ""
+    session: str = ""
+
+
+CONTROLLER = Origin(actor="headgate")
+"""The control loop itself, when it decides by evidence or by the clock."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfigurationChanged(AuditEvent):
+    """A configuration that differs from the one before came into force; the resource is its source."""
+
+    name = "configuration_changed"
+    resource_type = "configuration"
+    action = "apply"
+
+    digest: str
+    previous: str
+    revision: int
+    changes: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RevisionSkipped(AuditEvent):
+    """A proxy already knew a newer revision than the store: a database was replaced or restored."""
+
+    name = "revision_skipped"
+    severity = Severity.WARNING
+    resource_type = "table"
+    action = "skip"
+
+    known: int
+    seen: int
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _RolloutDecided(AuditEvent, abstract=True):
+    """What every decision about a rollout has in common; the resource is the rollout."""
+
+    resource_type = "rollout"
+
+    route: str
+    decision: str
+    reason: str
+    from_step: int
+    to_step: int
+    from_weight: float
+    to_weight: float
+    revision: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutStarted(_RolloutDecided):
+    """The canary got its first weight."""
+
+    name = "rollout_started"
+    action = "start"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutAdvanced(_RolloutDecided):
+    """The evidence and the time of a step allowed the next one: a ramp step."""
+
+    name = "rollout_advanced"
+    action = "advance"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutPromoted(_RolloutDecided):
+    """The canary takes all requests of the route from here on."""
+
+    name = "rollout_promoted"
+    action = "promote"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutRolledBack(_RolloutDecided):
+    """The canary was condemned: it gets no request, and its release is quarantined."""
+
+    name = "rollout_rolled_back"
+    severity = Severity.ERROR
+    action = "roll_back"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutHeld(_RolloutDecided):
+    """The rollout stays where it is because something forbids both going on and going back."""
+
+    name = "rollout_held"
+    severity = Severity.WARNING
+    action = "hold"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutPaused(_RolloutDecided):
+    """The rollout keeps its weight and does not advance; guardrails still guard it."""
+
+    name = "rollout_paused"
+    action = "pause"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutResumed(_RolloutDecided):
+    """A paused rollout goes on from the step it was paused in."""
+
+    name = "rollout_resumed"
+    action = "resume"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutAborted(_RolloutDecided):
+    """The rollout was ended without blame: all requests go to stable, nothing is quarantined."""
+
+    name = "rollout_aborted"
+    severity = Severity.WARNING
+    action = "abort"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutExpired(_RolloutDecided):
+    """The evidence stayed undecided for longer than the plan allows."""
+
+    name = "rollout_expired"
+    severity = Severity.WARNING
+    action = "expire"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutRestarted(_RolloutDecided):
+    """A named person started the rollout anew, with fresh evidence and a new epoch."""
+
+    name = "rollout_restarted"
+    severity = Severity.WARNING
+    action = "restart"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutSuperseded(_RolloutDecided):
+    """A configuration put something else in the rollout's place before it had ended."""
+
+    name = "rollout_superseded"
+    severity = Severity.WARNING
+    action = "supersede"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutCreated(AuditEvent):
+    """A configuration asked for a rollout that did not exist; the resource is the rollout."""
+
+    name = "rollout_created"
+    resource_type = "rollout"
+    action = "create"
+
+    route: str
+    identity: str
+    stable: str
+    canary: str
+    release: str
+    epoch: int
+    plan: dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutPlanChanged(AuditEvent):
+    """A configuration changed the plan of a rollout that is already there; it applies from now on."""
+
+    name = "rollout_plan_changed"
+    resource_type = "rollout"
+    action = "change_plan"
+
+    route: str
+    before: dict[str, object]
+    after: dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseQuarantined(AuditEvent):
+    """A rolled-back release may not be served until a named person lifts this; the resource is its digest."""
+
+    name = "release_quarantined"
+    severity = Severity.ERROR
+    resource_type = "release"
+    action = "quarantine"
+
+    route: str
+    variant: str
+    release: str
+    rollout: str
+    decision: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuarantineLifted(AuditEvent):
+    """A named person allowed a quarantined release to be tried again; the resource is its digest."""
+
+    name = "quarantine_lifted"
+    severity = Severity.WARNING
+    resource_type = "release"
+    action = "lift_quarantine"
+
+    route: str
+    variant: str
+    release: str
+    rollout: str
+    reason: str
+
+
+DECIDED: dict[str, type[_RolloutDecided]] = {
+    "started": RolloutStarted,
+    "advanced": RolloutAdvanced,
+    "promoted": RolloutPromoted,
+    "rolled_back": RolloutRolledBack,
+    "held": RolloutHeld,
+    "paused": RolloutPaused,
+    "resumed": RolloutResumed,
+    "aborted": RolloutAborted,
+    "expired": RolloutExpired,
+    "restarted": RolloutRestarted,
+    "superseded": RolloutSuperseded,
+}
+"""The event that a decision of each kind writes."""

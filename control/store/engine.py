@@ -1,0 +1,159 @@
+"""Opens the database, brings its schema up to date and hands out transactions."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from control.store.migrate import SchemaError, upgrade
+
+# Waiting longer than this for a lock means that somebody else writes to our file.
+_BUSY_TIMEOUT_MS: Final = 10_000
+
+_DRIVERS: Final = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
+}
+
+_SQLITE_PRAGMAS: Final = (
+    f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}",
+    "PRAGMA journal_mode=WAL",
+    # NORMAL acknowledges commits that a power cut takes back; an acknowledged decision must stay.
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    # Without this, INSERT OR REPLACE would delete an audit row and its trigger would not fire.
+    "PRAGMA recursive_triggers=ON",
+)
+
+
+class StoreError(Exception):
+    """The database cannot be opened, read or brought up to date; the text says what would do."""
+
+
+class Store:
+    """A database with the current schema. Made by `open_store`."""
+
+    def __init__(self, engine: AsyncEngine, place: str) -> None:
+        self._engine = engine
+        self.place = place
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that may change rows: committed at the end, rolled back by any exception."""
+        async with self._engine.connect() as connection:
+            await connection.execution_options(headgate_writes=True)
+            async with connection.begin():
+                yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction that sees a single state of the database and changes nothing."""
+        async with self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    async def close(self) -> None:
+        await self._engine.dispose()
+
+
+async def open_store(url: str) -> Store:
+    """Connect to *url* (``sqlite:///path`` or ``postgresql://…``) and migrate it to the current schema.
+
+    Raises:
+        StoreError: wrong URL, unwritable or corrupt file, a schema newer than this version knows.
+    """
+    engine = _engine(url)
+    place = engine.url.render_as_string(hide_password=True)
+    try:
+        async with engine.connect() as connection:
+            await connection.execution_options(headgate_writes=True)
+            async with connection.begin():
+                await connection.run_sync(upgrade)
+            if engine.dialect.name == "sqlite":
+                await _check_sqlite(connection, place)
+    except SchemaError as error:
+        await engine.dispose()
+        raise StoreError(f"{place}: {error}") from error
+    except (SQLAlchemyError, OSError) as error:
+        await engine.dispose()
+        raise StoreError(f"{place}: cannot be opened: {_cause(error)}; {_remedy(error)}") from error
+    except BaseException:
+        await engine.dispose()
+        raise
+    return Store(engine, place)
+
+
+def sqlite_url(path: Path) -> str:
+    """The URL of a SQLite file."""
+    return f"sqlite:///{path.absolute()}"
+
+
+def _engine(text: str) -> AsyncEngine:
+    try:
+        url = make_url(text)
+    except ArgumentError as error:
+        raise StoreError(f"{text!r} is not a database URL; write sqlite:///path or postgresql://…") from error
+    drivers = {
+        "sqlite": "sqlite+aiosqlite",
+        "postgresql": "postgresql+psycopg",
+        "postgres": "postgresql+psycopg",
+    }
+    name = url.drivername.partition("+")[0]
+    if name not in drivers:
+        raise StoreError(f"{name}: is not a supported database; use sqlite:///path or postgresql://…")
+    try:
+        engine = create_async_engine(url.set(drivername=_DRIVERS[name]), pool_pre_ping=name != "sqlite")
+    except (NoSuchModuleError, ModuleNotFoundError) as error:
+        raise StoreError(f"{name}: its driver is not installed; pip install 'headgate[postgres]'") from error
+    if name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _configure_sqlite)
+        event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    # The driver's own idea of when to begin would leave DDL outside transactions.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _SQLITE_PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that starts reading and then writes can fail in the middle; taking the lock first cannot.
+    writes = connection.get_execution_options().get("headgate_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+async def _check_sqlite(connection: AsyncConnection, place: str) -> None:
+    async with connection.begin():
+        answer = (await connection.exec_driver_sql("PRAGMA quick_check(1)")).scalar_one()
+        mode = (await connection.exec_driver_sql("PRAGMA journal_mode")).scalar_one()
+    if answer != "ok":
+        raise StoreError(f"{place}: is damaged ({answer}); restore a copy or move the file away")
+    if mode not in {"wal", "memory"}:
+        raise StoreError(f"{place}: cannot use write-ahead logging ({mode}); put it on a local file system")
+
+
+def _cause(error: Exception) -> str:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return " ".join(str(cause).split())
+
+
+def _remedy(error: Exception) -> str:
+    text = _cause(error).lower()
+    if "malformed" in text or "not a database" in text or "encrypted" in text:
+        return "restore a copy or move the file away to start afresh"
+    if "locked" in text:
+        return "end the other process that uses it"
+    if "full" in text:
+        return "free some space on its disk"
+    if "readonly" in text or "read-only" in text or "unable to open" in text or "permission" in text:
+        return "make its directory exist and writable for this user"
+    return "check that the database is there and that this user may use it"

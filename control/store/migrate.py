@@ -1,0 +1,35 @@
+"""Runs the Alembic migrations inside one transaction of ours."""
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import Connection
+
+_MIGRATIONS: Final = Path(__file__).parent / "migrations"
+
+
+class SchemaError(Exception):
+    """The database's schema is none that this version can work with."""
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the schema of *connection* to the newest step; the caller commits.
+
+    Raises:
+        SchemaError: the database was written by a newer version.
+    """
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["connection"] = connection
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    present = set(MigrationContext.configure(connection).get_current_heads())
+    if not present <= known:
+        unknown = ", ".join(sorted(present - known))
+        raise SchemaError(
+            f"has schema {unknown}, which this version does not know; run the version that wrote it or newer"
+        )
+    command.upgrade(config, "head")

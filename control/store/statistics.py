@@ -1,0 +1,85 @@
+"""Cumulative counts that must outlive a process: one row for each boot and arm, and the boots that ended."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from control.store.schema import ended_boots, statistics
+
+_KEPT_ENDED_BOOTS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredCounts:
+    """The counts of one arm in one boot; an empty node and boot hold the sum of boots that ended."""
+
+    node: str
+    boot: str
+    route: str
+    variant: str
+    role: str
+    stage: str
+    updated_at: float
+    body: str
+
+
+async def save_counts(connection: AsyncConnection, rows: Iterable[StoredCounts]) -> None:
+    """Write the rows, new or changed."""
+    for row in rows:
+        await _remove(connection, row)
+        await connection.execute(insert(statistics).values(asdict(row)))
+
+
+async def end_boot(connection: AsyncConnection, *, node: str, boot: str, at: float) -> None:
+    """Forget the rows of a boot that ended and remember that it did."""
+    mine = (statistics.c.node == node, statistics.c.boot == boot)
+    await connection.execute(delete(statistics).where(*mine))
+    await connection.execute(
+        delete(ended_boots).where(ended_boots.c.node == node, ended_boots.c.boot == boot)
+    )
+    await connection.execute(insert(ended_boots).values(node=node, boot=boot, ended_at=at))
+
+
+async def forget_arms(connection: AsyncConnection, arms: Iterable[tuple[str, str, str, str]]) -> None:
+    """Drop every row of these (route, variant, role, stage)."""
+    for route, variant, role, stage in arms:
+        await connection.execute(
+            delete(statistics).where(
+                statistics.c.route == route,
+                statistics.c.variant == variant,
+                statistics.c.role == role,
+                statistics.c.stage == stage,
+            )
+        )
+
+
+async def all_counts(connection: AsyncConnection) -> list[StoredCounts]:
+    """Every row."""
+    return [StoredCounts(**row) for row in (await connection.execute(select(statistics))).mappings()]
+
+
+async def all_ended_boots(connection: AsyncConnection) -> list[tuple[str, str]]:
+    """The (node, boot) that ended, oldest first; only the newest ten thousand are kept."""
+    query = select(ended_boots).order_by(ended_boots.c.ended_at)
+    rows = (await connection.execute(query)).all()
+    if len(rows) > _KEPT_ENDED_BOOTS:
+        limit = rows[-_KEPT_ENDED_BOOTS].ended_at
+        await connection.execute(delete(ended_boots).where(ended_boots.c.ended_at < limit))
+        rows = rows[-_KEPT_ENDED_BOOTS:]
+    return [(row.node, row.boot) for row in rows]
+
+
+async def _remove(connection: AsyncConnection, row: StoredCounts) -> None:
+    await connection.execute(
+        delete(statistics).where(
+            statistics.c.node == row.node,
+            statistics.c.boot == row.boot,
+            statistics.c.route == row.route,
+            statistics.c.variant == row.variant,
+            statistics.c.role == row.role,
+            statistics.c.stage == row.stage,
+        )
+    )
