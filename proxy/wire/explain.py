@@ -8,6 +8,7 @@ from proxy.wire.grammar import TARGET_RE, VALUE, is_token
 _TARGET: Final = re.compile(TARGET_RE).fullmatch
 _VERSION: Final = re.compile(rb"HTTP/[0-9]\.[0-9]").fullmatch
 _STATUS: Final = re.compile(rb"[1-5][0-9][0-9]").fullmatch
+_IMPOSSIBLE: Final = re.compile(rb"(?<!\r)\n|\r(?![\n]|\Z)|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]").search
 
 Fault = tuple[int, str]
 
@@ -16,6 +17,14 @@ def request(data: bytes, end: int, headers_max: int) -> Fault | None:
     """The status and the reason to refuse `data[:end]` with, or None when its grammar is good."""
     lines = data[:end].split(b"\r\n")[:-1]
     return _request_line(lines[0]) or _lines(lines[1:], headers_max, 431)
+
+
+def request_beginning(data: bytes) -> Fault | None:
+    """The status and the reason to refuse `data` with, the beginning of a request head without its end."""
+    if _IMPOSSIBLE(data):
+        return 400, "bare CR or LF, or a control character"
+    line, complete, _ = data.partition(b"\r\n")
+    return _request_line(line) if complete else None
 
 
 def response(data: bytes, end: int, headers_max: int) -> Fault | None:

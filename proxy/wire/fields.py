@@ -9,7 +9,6 @@ from proxy.wire.grammar import (
     DROP,
     EXPECT,
     HOP,
-    HOST,
     NEVER_NOMINATED,
     REQUEST_ID,
     SHARED_KINDS,
@@ -27,34 +26,36 @@ OWS: Final = b" \t"
 class Fields:
     """The outcome of one scan, filled again and again by the same worker.
 
-    A scanner finds the start line and the known fields and reports each to `sized` or `special`; what they
-    mean is decided here, once for both scanners.
+    A scanner finds the start line and the known fields and reports each to `sized`, `hosted` or `special`;
+    what they mean is decided here, once for both scanners.
     """
 
     __slots__ = (
         "_host_line",
         "_host_value",
-        "_nominated",
         "chunked",
         "close",
         "content_length",
         "cuts",
         "error",
         "expect",
-        "find_names",
-        "first_end",
+        "find_known",
         "host",
         "keep_alive",
         "kinds",
         "line_end",
+        "method",
         "minor",
         "name_filter",
+        "nominated",
         "reason",
         "request_id_end",
         "request_id_start",
-        "second_end",
         "seen_host",
         "status",
+        "target",
+        "target_end",
+        "target_start",
         "upgrade",
         "upgrade_protocol",
     )
@@ -62,19 +63,21 @@ class Fields:
     def __init__(self, kinds: dict[bytes, int], drop: tuple[bytes, ...]) -> None:
         self.kinds: dict[bytes, int] = {**dict.fromkeys(drop, DROP), **SHARED_KINDS, **kinds}
         self.name_filter = name_filter(self.kinds)
-        self.find_names = name_expression(self.kinds).finditer
+        self.find_known = name_expression(self.kinds).findall
         self._host_line = b""
         self._host_value = b""
         self.cuts: list[int] = []
-        self._nominated: list[bytes] = []
+        self.nominated: list[bytes] = []  # lower-case names of other fields to leave out
         self.reset()
 
     def reset(self) -> None:
         """Forget the head before."""
         self.error: int = 0
         self.reason: str = ""
-        self.first_end: i64 = 0  # a request's method ends here
-        self.second_end: i64 = 0  # and its target here
+        self.method: bytes = b""
+        self.target: bytes = b""
+        self.target_start: i64 = 0
+        self.target_end: i64 = 0
         self.line_end: i64 = 0
         self.minor: i64 = 1
         self.status: i64 = 0
@@ -91,8 +94,8 @@ class Fields:
         self.request_id_end: i64 = -1
         if self.cuts:
             self.cuts = []
-        if self._nominated:
-            self._nominated = []
+        if self.nominated:
+            self.nominated = []
 
     def fail(self, error: int, reason: str) -> bool:
         """Refuse the head; False, so that callers can return it."""
@@ -111,10 +114,23 @@ class Fields:
         self.content_length = length
         return True
 
+    def hosted(self, line: bytes) -> bool:
+        """A Host field; `line` is its value, perhaps with white space around it."""
+        if self.seen_host:
+            return self.fail(400, "several Host fields")
+        self.seen_host = True
+        # Most requests of a connection, and of a sidecar, carry the same Host: compare before matching.
+        if line != self._host_line:
+            value = line.strip(OWS)
+            if not valid_host(value):
+                return self.fail(400, "invalid Host")
+            self._host_line = line
+            self._host_value = value.lower()
+        self.host = self._host_value
+        return True
+
     def special(self, kind: i64, data: bytes, start: i64, value: i64, value_end: i64) -> bool:
-        """Any other known field: the line from `start`, its value `data[value:value_end]`, then CRLF."""
-        if kind == HOST:
-            return self._take_host(data[value:value_end])
+        """Any other known field: a line from `start` with the value `data[value:value_end]` and CRLF."""
         if kind == TRANSFER_ENCODING:
             return self._take_coding(data[value:value_end].strip(OWS).lower())
         if kind == EXPECT:
@@ -134,8 +150,8 @@ class Fields:
         return True
 
     def leave_out_nominated(self, data: bytes, end: i64) -> None:
-        """Add the lines that the Connection field named to `cuts`, which stay in order."""
-        names = frozenset(self._nominated)
+        """Add the lines named in `nominated` to `cuts`, which stay in order."""
+        names = frozenset(self.nominated)
         starts = frozenset(self.cuts[::2])
         pairs = list(zip(self.cuts[::2], self.cuts[1::2], strict=True))
         start = int(self.line_end)
@@ -148,28 +164,6 @@ class Fields:
             start = after
         pairs.sort()
         self.cuts = [offset for pair in pairs for offset in pair]
-
-    def nominate(self, name: bytes) -> None:
-        """Have every line of this lower-case name left out."""
-        self._nominated.append(name)
-
-    def has_nominated(self) -> bool:
-        """Whether the Connection field named other fields."""
-        return len(self._nominated) > 0
-
-    def _take_host(self, line: bytes) -> bool:
-        if self.seen_host:
-            return self.fail(400, "several Host fields")
-        self.seen_host = True
-        # Most requests of a connection, and of a sidecar, carry the same Host: compare before matching.
-        if line != self._host_line:
-            value = line.strip(OWS)
-            if not valid_host(value):
-                return self.fail(400, "invalid Host")
-            self._host_line = line
-            self._host_value = value.lower()
-        self.host = self._host_value
-        return True
 
     def _take_coding(self, value: bytes) -> bool:
         if self.chunked:
@@ -222,5 +216,5 @@ class Fields:
             elif not is_token(option):
                 return self.fail(400, "invalid Connection option")
             elif self.kinds.get(option) != HOP:
-                self._nominated.append(option)
+                self.nominated.append(option)
         return True

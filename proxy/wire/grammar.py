@@ -69,12 +69,12 @@ def name_filter(kinds: dict[bytes, int]) -> bytes:
 
 
 def name_expression(kinds: dict[bytes, int]) -> re.Pattern[bytes]:
-    """An expression that finds the known names, lower-case, at the start of a line, up to the colon."""
+    """An expression that finds name and value of each known field in a valid lower-case head."""
     by_letter: dict[bytes, list[bytes]] = {}
     for name in sorted(kinds):
         by_letter.setdefault(name[:1], []).append(re.escape(name[1:]))
     branches = [re.escape(letter) + b"(?:" + b"|".join(rest) + b")" for letter, rest in by_letter.items()]
-    return re.compile(rb"\n(" + b"|".join(branches) + rb"):")
+    return re.compile(rb"\n(" + b"|".join(branches) + rb"):[ \t]*+([^\r]*+)")
 
 
 def valid_host(value: bytes) -> bool:

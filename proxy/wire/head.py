@@ -16,7 +16,7 @@ class RequestHead(Fields):
     """A request head; one object serves a worker, filled by each `scan_request`.
 
     Attributes:
-        error: 0 when valid, else the status to answer: 400, 431, 501 or 505; `reason` says why in a few words.
+        error: 0 when valid, else the status to answer: 400, 431, 501, 505; `reason` says why in a few words.
         method, target: as to be forwarded; the target of an absolute form is reduced to its path and query.
         target_start, target_end: offsets of the target as it came.
         line_end: offset of the first header line. minor: 0 or 1, of HTTP/1.x.
@@ -29,17 +29,13 @@ class RequestHead(Fields):
         cuts: ascending offsets [start, end, start, end, ...] of what stays behind when it is forwarded.
     """
 
-    __slots__ = ("is_head", "method", "target", "target_end", "target_start")
+    __slots__ = ("is_head",)
 
     def __init__(self, request_id: bytes = b"x-request-id", drop: tuple[bytes, ...] = ()) -> None:
         """`request_id` and `drop`, names of fields always left out, are lower-case."""
         kinds = {b"host": HOST, b"expect": EXPECT}
         if request_id:
             kinds[request_id] = REQUEST_ID
-        self.method: bytes = b""
-        self.target: bytes = b""
-        self.target_start: int = 0
-        self.target_end: int = 0
         self.is_head: bool = False
         super().__init__(kinds, drop)
 
@@ -59,24 +55,19 @@ class RequestHead(Fields):
             # RFC 9110 has both ignored in HTTP/1.0 (7.8 and 10.1.1).
             self.upgrade = False
             self.expect = False
-        if self.has_nominated():
+        if self.nominated:
             self.leave_out_nominated(data, end)
-        method = data[: self.first_end]
-        self.method = method
-        start = self.first_end + 1
-        self.target_start = start
-        self.target_end = self.second_end
-        self.target = data[start : self.second_end]
+        method = self.method
         self.is_head = method == b"HEAD"
         if method == b"CONNECT" or method == b"TRACE":
             return self.fail(501, "method not served by a reverse proxy")
-        if data[start] == 47:
+        if self.target[0] == 47:
             return True
         if self.target == b"*":
             return method == b"OPTIONS" or self.fail(400, "asterisk target of a method other than OPTIONS")
-        return self._absolute(start)
+        return self._absolute()
 
-    def _absolute(self, start: int) -> bool:
+    def _absolute(self) -> bool:
         """Make the absolute form the origin form by cutting scheme and authority out of the line."""
         match = _ABSOLUTE(self.target)
         if match is None or not valid_host(match[1]):
@@ -85,6 +76,7 @@ class RequestHead(Fields):
         if self.seen_host and self.host != authority:
             return self.fail(400, "Host differs from the target's authority")
         self.host = authority
+        start = self.target_start
         path = start + match.start(2)
         if match[2]:
             self.cuts[:0] = [start, path]
@@ -126,15 +118,14 @@ class ResponseHead(Fields):
             # RFC 9110, 8.6 and RFC 9112, 6.1: neither field may be sent with these.
             self.chunked = False
             self.content_length = -1
-            self.nominate(b"content-length")
-            self.nominate(b"transfer-encoding")
-        if self.has_nominated():
+            self.nominated += [b"content-length", b"transfer-encoding"]
+        if self.nominated:
             self.leave_out_nominated(data, end)
         return True
 
 
 def scan_request(head: RequestHead, data: bytes, end: i64, headers_max: i64) -> bool:
-    """Check and read the request head `data[:end]`, before its blank line `data[end:end+2]`; True if valid."""
+    """Check and read the request head `data[:end]`, which its blank line follows; True if valid."""
     head.reset()
     if COMPILED:
         good = scan_bytes.request(head, data, end, headers_max)
@@ -150,7 +141,7 @@ def scan_request(head: RequestHead, data: bytes, end: i64, headers_max: i64) -> 
 
 
 def scan_response(head: ResponseHead, data: bytes, end: i64, headers_max: i64) -> bool:
-    """Check and read the response head `data[:end]`, before its blank line `data[end:end+2]`; True if valid."""
+    """Check and read the response head `data[:end]`, which its blank line follows; True if valid."""
     head.reset()
     if COMPILED:
         good = scan_bytes.response(head, data, end, headers_max)
@@ -162,6 +153,19 @@ def scan_response(head: ResponseHead, data: bytes, end: i64, headers_max: i64) -
     if fault is not None:
         head.reason = fault[1]
     head.error = 502
+    return False
+
+
+def scan_beginning(head: RequestHead, data: bytes) -> bool:
+    """Whether `data`, the beginning of a request head, may still become a valid one; if not, as `scan_request`.
+
+    For heads that come in pieces, so that line feeds alone, HTTP/0.9 or a TLS handshake get their answer at once.
+    """
+    head.reset()
+    fault = explain.request_beginning(data)
+    if fault is None:
+        return True
+    head.error, head.reason = fault
     return False
 
 

@@ -3,7 +3,7 @@
 from mypy_extensions import i64
 
 from proxy.wire.fields import Fields
-from proxy.wire.grammar import CONTENT_LENGTH, TARGET, TOKEN, VALUE
+from proxy.wire.grammar import CONTENT_LENGTH, HOST, TARGET, TOKEN, VALUE
 
 
 def request(fields: Fields, data: bytes, end: i64, headers_max: i64) -> bool:
@@ -17,7 +17,7 @@ def request(fields: Fields, data: bytes, end: i64, headers_max: i64) -> bool:
         c = data[i]
     if c != 32 or i == 0:
         return False
-    fields.first_end = i
+    fields.method = data[:i]
     i += 1
     start: i64 = i
     c = data[i]
@@ -26,7 +26,9 @@ def request(fields: Fields, data: bytes, end: i64, headers_max: i64) -> bool:
         c = data[i]
     if c != 32 or i == start or data[i : i + 8] != b" HTTP/1.":
         return False
-    fields.second_end = i
+    fields.target = data[start:i]
+    fields.target_start = start
+    fields.target_end = i
     minor: i64 = data[i + 8]
     # The CRLF and the blank line after the head keep these offsets inside the data.
     if (minor != 48 and minor != 49) or data[i + 9] != 13 or data[i + 10] != 10:
@@ -114,6 +116,9 @@ def _lines(fields: Fields, data: bytes, i: i64, end: i64, headers_max: i64) -> b
             kind: i64 = kinds.get(data[start:colon].lower(), 0)
             if kind == CONTENT_LENGTH:
                 if not fields.sized(_number(data, colon + 1, i)):
+                    return False
+            elif kind == HOST:
+                if not fields.hosted(data[colon + 1 : i]):
                     return False
             elif kind != 0 and not fields.special(kind, data, start, colon + 1, i):
                 return False
