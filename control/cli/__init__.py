@@ -1,1 +1,1 @@
-"""The headgate command, one subcommand a module."""
+"""The `headgate` command: `main` finds a command, each file in `commands` is one of them."""

@@ -1,1 +1,1 @@
-"""The whole story on one machine: sample model servers, traffic, releases."""
+"""The demonstration: real model servers, a real Headgate, real traffic, a good release and a bad one."""

@@ -1,0 +1,90 @@
+# Everything happens in .venv, which `make` builds itself from the pinned versions in requirements/.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-run demo test unit check format test-slow test-real bench bench-quick stats-report \
+        lock image clean
+
+help: ## Show what can be made.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  \1|\2/' | column -t -s '|'
+
+setup: $(VENV)/.test ## Everything needed to develop and test.
+
+setup-run: $(VENV)/.run ## What is needed to run Headgate with its control plane.
+
+demo: $(VENV)/.run ## A good canary is promoted, a bad one rolled back. ARGS="--keep" leaves it running.
+	$(BIN)/python -m control.demo $(ARGS)
+
+test: check unit ## Static checks, then the quick tests.
+
+unit: $(VENV)/.test ## The quick tests only. ARGS="tests/proxy -k head" chooses some.
+	$(PYTEST) $(ARGS)
+
+check: $(VENV)/.test ## Format, lint, types and the direction of imports.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.test ## Format and repair what ruff can repair.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test-slow: $(VENV)/.test ## Long simulations, soak and fault runs.
+	$(PYTEST) -m slow $(ARGS)
+
+test-real: $(VENV)/.test ## Against software nobody here wrote; each test says what it installs.
+	$(PYTEST) -m real $(ARGS)
+
+bench: $(VENV)/.test ## CPU per request beside nginx, and micro benchmarks; results as JSON.
+	$(BIN)/python -m benchmarks.load $(ARGS)
+
+bench-quick: $(VENV)/.test ## The same in about a minute, too short for conclusions.
+	$(BIN)/python -m benchmarks.load --quick $(ARGS)
+
+stats-report: $(VENV)/.test ## Error rates and detection times of the sequential tests, simulated.
+	$(BIN)/python -m control.stats.report $(ARGS)
+
+image: ## Build the container image with Docker.
+	docker build --tag headgate .
+
+# One resolver run; the smaller sets are cut out of it, so that all four agree. The index is whatever pip uses here
+# and is not written down: a version and its hashes are the same wherever they come from.
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
+           --unsafe-package headgate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
+lock: $(VENV)/.test ## Choose the newest versions again. ARGS="--upgrade-package aiohttp" for one of them.
+	$(COMPILE) $(or $(ARGS),--upgrade) --extra control --extra test --build-deps-for wheel -o requirements/test.txt pyproject.toml
+	sed -i '/^# WARNING/,$$d' requirements/test.txt  # it is about the project itself, which pins nothing
+	cp requirements/test.txt requirements/run.txt
+	$(COMPILE) --extra control -o requirements/run.txt pyproject.toml
+	cp requirements/run.txt requirements/sidecar.txt
+	$(COMPILE) -o requirements/sidecar.txt pyproject.toml
+	cp requirements/test.txt requirements/build.txt
+	$(COMPILE) --only-build-deps --build-deps-for wheel -o requirements/build.txt pyproject.toml
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: Headgate needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) -V 2>&1); name another one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "make: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+# The project itself goes in without its dependencies and without build isolation: nothing unpinned is fetched.
+$(VENV)/.run: $(VENV)/bin/python requirements/run.txt requirements/build.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/build.txt -r requirements/run.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/bin/python requirements/test.txt pyproject.toml
+	$(PIP) install --require-hashes -r requirements/test.txt
+	$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/.run
+
+clean: ## Remove what was built or cached, the virtual environment included.
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .headgate
+	find config proxy control tests benchmarks \( -name '__pycache__' -o -name '*.so' \) -prune -exec rm -rf {} +

@@ -1,0 +1,42 @@
+"""The commands of `headgate`: name, module and one line of help, so that `--help` imports none of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """Where a command is and what `headgate --help` says of it."""
+
+    module: str
+    help: str
+    section: str
+
+
+_SERVE = "Serve"
+_LOOK = "Look"
+_ACT = "Act on a rollout"
+_CONFIG = "Configuration"
+_PROCESS = "The running process"
+
+CATALOGUE: dict[str, Entry] = {
+    "run": Entry("run", "Serve, count, judge and roll back.", _SERVE),
+    "proxy": Entry("proxy", "Serve with the configured weights only; nothing is judged.", _SERVE),
+    "check": Entry("check", "Report every problem of configuration files.", _CONFIG),
+    "diff": Entry("diff", "Show what changes from one configuration to another.", _CONFIG),
+    "schema": Entry("schema", "Print the JSON Schema of the configuration, for editors.", _CONFIG),
+    "token": Entry("token", "Generate an admin token and the entry for the configuration.", _CONFIG),
+    "status": Entry("status", "Show routes, weights, counts and verdicts.", _LOOK),
+    "why": Entry("why", "Explain a decision with the numbers it was made from.", _LOOK),
+    "wait": Entry("wait", "Wait until a rollout is promoted, rolled back or paused.", _LOOK),
+    "audit": Entry("audit", "Show who did what, newest last.", _LOOK),
+    "promote": Entry("act", "Give the canary all traffic now.", _ACT),
+    "pause": Entry("act", "Hold a rollout at its present weight.", _ACT),
+    "resume": Entry("act", "Let a paused rollout go on.", _ACT),
+    "abort": Entry("act", "End a rollout without a verdict; all traffic to stable.", _ACT),
+    "rollback": Entry("act", "Send all traffic to stable now.", _ACT),
+    "restart": Entry("act", "Begin a finished rollout again at its first step.", _ACT),
+    "reload": Entry("reload", "Read the configuration file again.", _PROCESS),
+    "drain": Entry("drain", "Stop accepting, finish what is in flight.", _PROCESS),
+    "version": Entry("version", "Print the version of Headgate and of what it runs on.", _PROCESS),
+}
