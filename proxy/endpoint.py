@@ -1,0 +1,98 @@
+"""Live state of endpoints, which outlives the tables that name them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.arms import EndpointSpec, UpstreamSpec
+from proxy.balance import Balancer, make_balancer
+
+if TYPE_CHECKING:
+    from proxy.pool import Pool
+    from proxy.table import RoutingTable
+
+
+class Endpoint:
+    """One address in use: its requests in flight, connections and health.
+
+    `available` is False while the endpoint is ejected; balancers then pass it over unless none is left.
+    """
+
+    __slots__ = (
+        "authority",
+        "available",
+        "credit",
+        "ejected_until",
+        "failures",
+        "host",
+        "in_flight",
+        "key",
+        "pool",
+        "port",
+        "spec",
+        "weight",
+    )
+
+    def __init__(self, spec: EndpointSpec) -> None:
+        self.spec = spec
+        self.host = spec.host
+        self.port = spec.port
+        self.key = spec.key
+        self.authority = spec.authority
+        self.weight = spec.weight
+        self.available = True
+        self.in_flight = 0
+        # Put in by `proxy.live` when a table is published; older tables keep using it.
+        self.pool: Pool | None = None
+        self.failures = 0
+        self.ejected_until = 0.0
+        # Turn of this endpoint in a weighted round robin (see `proxy.balance`).
+        self.credit = 0
+
+
+class EndpointRegistry:
+    """Keeps one `Endpoint` for each (upstream, host, port) over all tables of a worker."""
+
+    __slots__ = ("_balancers", "_endpoints")
+
+    def __init__(self) -> None:
+        self._endpoints: dict[tuple[str, str, int], Endpoint] = {}
+        self._balancers: dict[tuple[str, str], Balancer] = {}
+
+    def adopt(self, table: RoutingTable) -> list[Endpoint]:
+        """Give the table's upstreams their live endpoints; call it before the table is published.
+
+        Returns the endpoints no longer named, whose idle connections the caller closes; requests in flight
+        on them end as usual, because older tables still hold them.
+        """
+        before = self._endpoints
+        endpoints: dict[tuple[str, str, int], Endpoint] = {}
+        balancers: dict[tuple[str, str], Balancer] = {}
+        for upstream in table.upstreams:
+            upstream.live = [_reuse(upstream, spec, before, endpoints) for spec in upstream.endpoints]
+            kind = (upstream.name, upstream.balance)
+            balancer = self._balancers.get(kind)
+            if balancer is None:
+                balancer = make_balancer(upstream.balance)
+            balancer.prepare(upstream.live)
+            balancers[kind] = balancer
+            upstream.balancer = balancer
+        self._endpoints = endpoints
+        self._balancers = balancers
+        return [endpoint for key, endpoint in before.items() if key not in endpoints]
+
+
+def _reuse(
+    upstream: UpstreamSpec,
+    spec: EndpointSpec,
+    before: dict[tuple[str, str, int], Endpoint],
+    endpoints: dict[tuple[str, str, int], Endpoint],
+) -> Endpoint:
+    key = (upstream.name, spec.host, spec.port)
+    endpoint = before.get(key)
+    if endpoint is None:
+        endpoint = Endpoint(spec)
+    endpoint.spec = spec
+    endpoint.weight = spec.weight
+    endpoints[key] = endpoint
+    return endpoint

@@ -1,0 +1,120 @@
+"""A routing table made ready for use: numbers resolved, lines rendered, endpoints joined to their pools.
+
+A request takes the live table of its first byte and keeps it to its end; publishing a new one is a single
+assignment in the worker.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.balance import Balancer
+from proxy.counters import slot_base
+from proxy.divert import DivertGuard
+from proxy.forwarding import Forwarding
+from proxy.pool import Pool
+from proxy.timers import ticks
+
+if TYPE_CHECKING:
+    from proxy.arms import Arm
+    from proxy.endpoint import Endpoint
+    from proxy.table import Route, RoutingTable
+    from proxy.worker import Worker
+
+
+class LiveArm:
+    """An arm as the hot path wants it. Durations are ticks of the timer wheel, 0 for none."""
+
+    __slots__ = (
+        "arm",
+        "attempts_max",
+        "authority",
+        "balancer",
+        "base",
+        "body_idle",
+        "connect",
+        "endpoints",
+        "failure",
+        "fallback",
+        "first_byte",
+        "guard",
+        "guarded",
+        "response_lines",
+        "stream_idle",
+        "total",
+    )
+
+    def __init__(self, arm: Arm, route: Route, balancer: Balancer, forwarding: Forwarding) -> None:
+        self.arm = arm
+        self.base = slot_base(arm.slot)
+        self.endpoints: list[Endpoint] = arm.upstream.live
+        self.balancer = balancer
+        self.authority = self.endpoints[0].authority
+        self.failure: tuple[bool, ...] = route.failure
+        # Retries look for another endpoint; with a single one the same failure would only come twice.
+        self.attempts_max = 1 + (route.retries if len(self.endpoints) > 1 else 0)
+        self.guard: DivertGuard | None = None
+        self.guarded = False
+        self.fallback = 0
+        self.response_lines = forwarding.response_lines(arm.variant_bytes)
+        timeouts = arm.timeouts
+        self.connect = ticks(timeouts.connect)
+        self.first_byte = ticks(timeouts.first_byte)
+        self.stream_idle = ticks(timeouts.stream_idle)
+        self.body_idle = ticks(timeouts.request_body_idle)
+        self.total = ticks(timeouts.total)
+
+    def pick(self, avoid: Endpoint | None) -> Endpoint:
+        """Choose an endpoint; ``avoid`` is the one that has just failed."""
+        return self.balancer.pick(self.endpoints, avoid)
+
+
+class LiveTable:
+    """The table in use, and what was worked out from it."""
+
+    __slots__ = (
+        "arms",
+        "forwarding",
+        "keepalive_idle",
+        "request_body_idle",
+        "request_head",
+        "table",
+        "upstream_idle",
+    )
+
+    def __init__(self, worker: Worker, table: RoutingTable) -> None:
+        """Adopt the endpoints of earlier tables, pools and all; close the idle connections of those left out."""
+        self.table = table
+        for gone in worker.endpoints.adopt(table):
+            if gone.pool is not None:
+                gone.pool.close_idle()
+        for upstream in table.upstreams:
+            for endpoint in upstream.live:
+                if endpoint.pool is None:
+                    endpoint.pool = Pool(worker, endpoint)
+        self.forwarding = Forwarding(table.headers)
+        self.arms: list[LiveArm] = []
+        routes = {route.name: route for route in table.routes}
+        for arm in table.arms:
+            balancer = arm.upstream.balancer
+            assert balancer is not None
+            self.arms.append(LiveArm(arm, routes[arm.route], balancer, self.forwarding))
+        for route in table.routes:
+            self._guard(worker, route)
+        timeouts = table.timeouts
+        self.keepalive_idle = ticks(timeouts.keepalive_idle)
+        self.request_head = ticks(timeouts.request_head)
+        self.request_body_idle = ticks(timeouts.request_body_idle)
+        self.upstream_idle = ticks(timeouts.upstream_idle)
+
+    def _guard(self, worker: Worker, route: Route) -> None:
+        spec = route.divert
+        if spec is None:
+            return
+        arm = self.arms[spec.arm.index]
+        fallback = self.arms[spec.fallback.index]
+        guard = DivertGuard(worker, spec, arm.base, fallback.base)
+        arm.guarded = True
+        arm.fallback = spec.fallback.index
+        arm.guard = guard
+        fallback.guard = guard

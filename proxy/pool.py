@@ -1,0 +1,148 @@
+"""Keep-alive connections to one endpoint: idle ones are reused last in first out, waiters served first come first.
+
+A connection that says anything, or closes, while it is idle leaves the pool at once; it is never handed out
+after that. An idle connection has no deadline of its own set per request: the timer wheel holds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from proxy import counters
+from proxy.faults import CONNECT_FAILED, TIMEOUT_CONNECT, Fault
+from proxy.flow import PEER_FULL
+from proxy.upstream import CLOSED, IDLE, UpstreamConnection
+
+if TYPE_CHECKING:
+    from proxy.endpoint import Endpoint
+    from proxy.relay import Relay
+    from proxy.worker import Worker
+
+# Exchanges that may wait for a connection to one endpoint; the next one is refused and counted as shed.
+WAITERS_MAX: Final = 1024
+
+
+class Pool:
+    """The connections of one worker to one endpoint."""
+
+    __slots__ = ("connecting", "endpoint", "idle", "open", "waiters", "worker")
+
+    def __init__(self, worker: Worker, endpoint: Endpoint) -> None:
+        self.worker = worker
+        self.endpoint = endpoint
+        self.idle: list[UpstreamConnection] = []
+        self.waiters: deque[Relay] = deque()
+        self.open = 0
+        self.connecting = 0
+
+    def take(self) -> UpstreamConnection | None:
+        """Return an idle connection, the most recently used first, or None."""
+        idle = self.idle
+        if not idle or self.waiters:
+            return None
+        connection = idle.pop()
+        # Only the number is cleared; its place in the wheel is found stale when its turn comes.
+        connection.deadline = 0
+        return connection
+
+    def enqueue(self, relay: Relay) -> bool:
+        """Let ``relay`` wait for a connection, opening one if there may be more; False when too many wait."""
+        if len(self.waiters) >= WAITERS_MAX:
+            return False
+        self.waiters.append(relay)
+        self._open_more()
+        return True
+
+    def dequeue(self, relay: Relay) -> None:
+        """Forget a relay that does not wait any more."""
+        if relay in self.waiters:
+            self.waiters.remove(relay)
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """Take a connection back whose exchange ended cleanly."""
+        connection.valve.release(PEER_FULL)
+        if connection.transport.is_closing():
+            return
+        connection.state = IDLE
+        if self.waiters:
+            self._serve(connection)
+            return
+        worker = self.worker
+        if worker.draining or len(self.idle) >= worker.live.table.limits.pool_idle:
+            connection.close()
+            return
+        self.idle.append(connection)
+        worker.wheel.set(connection, worker.live.upstream_idle)
+
+    def forget(self, connection: UpstreamConnection) -> None:
+        """Leave out a connection that is about to be closed."""
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+    def lost(self, connection: UpstreamConnection, *, idle: bool) -> None:
+        """A connection is gone, for whatever reason; those who wait get another."""
+        self.open -= 1
+        if idle:
+            self.forget(connection)
+        if self.waiters:
+            self._open_more()
+
+    def close_idle(self) -> None:
+        """Close what nobody uses."""
+        for connection in self.idle[:]:
+            connection.close()
+
+    def _serve(self, connection: UpstreamConnection) -> None:
+        relay = self.waiters.popleft()
+        relay.connected(connection)
+
+    def _open_more(self) -> None:
+        limit = self.worker.live.table.limits.upstream_connections
+        # Each waiter needs one, and those being opened will serve the first of them.
+        if self.connecting < len(self.waiters) and self.open + self.connecting < limit:
+            self.connecting += 1
+            self.worker.spawn(self._connect())
+
+    async def _connect(self) -> None:
+        """Open one connection and give it to whoever waits longest."""
+        worker = self.worker
+        endpoint = self.endpoint
+        seconds = worker.live.table.timeouts.connect
+        fault: Fault | None = None
+        connection: UpstreamConnection | None = None
+        try:
+            async with asyncio.timeout(seconds if seconds > 0 else None):
+                _, connection = await worker.loop.create_connection(
+                    self._make_connection, endpoint.host, endpoint.port
+                )
+        except TimeoutError:
+            fault = TIMEOUT_CONNECT
+        except OSError:
+            # Refused, unreachable, reset, or a name that does not resolve (socket.gaierror is an OSError).
+            fault = CONNECT_FAILED
+        finally:
+            self.connecting -= 1
+        if fault is not None:
+            # One attempt fails one exchange: it may try elsewhere, the next in line tries here again.
+            if self.waiters:
+                self.waiters.popleft().connect_failed(fault)
+            if self.waiters:
+                self._open_more()
+            return
+        assert connection is not None
+        if connection.state == CLOSED:
+            if self.waiters:
+                self._open_more()
+            return
+        connection.state = IDLE
+        if self.waiters:
+            self._serve(connection)
+        else:
+            self.give_back(connection)
+
+    def _make_connection(self) -> UpstreamConnection:
+        connection = UpstreamConnection(self.worker, self)
+        self.open += 1
+        return connection

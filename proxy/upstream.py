@@ -1,0 +1,338 @@
+"""One connection to a model server: reads responses strictly and hands their bytes to the relay it serves."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+from proxy import counters
+from proxy.exchange import State
+from proxy.faults import INVALID_RESPONSE, STREAM_ERROR
+from proxy.flow import PEER_FULL, Valve
+from proxy.timers import Timed
+from proxy.wire.chunked import ChunkError, ChunkTracker
+from proxy.wire.head import find_head_end, scan_response
+from proxy.wire.rewrite import cut
+
+if TYPE_CHECKING:
+    from proxy.pool import Pool
+    from proxy.relay import Relay
+    from proxy.worker import Worker
+
+# What the connection reads next.
+IDLE: Final = 0
+HEAD: Final = 1
+FIXED: Final = 2
+CHUNKED: Final = 3
+UNTIL_CLOSE: Final = 4
+TUNNEL: Final = 5
+CLOSED: Final = 6
+
+# Bodies from this size on are written as a view of what was read; copying less is cheaper than a second write.
+VIEW_BYTES_MIN: Final = 8192
+# Informational responses before the final one; a server that sends more talks to itself.
+INFORMATIONAL_MAX: Final = 16
+
+
+class UpstreamConnection(Timed):
+    """A protocol on the upstream's side. Serves one relay at a time; idle ones sit in their pool."""
+
+    __slots__ = (
+        "buffer",
+        "informational",
+        "pool",
+        "relay",
+        "remain",
+        "reusable",
+        "served",
+        "state",
+        "tracker",
+        "transport",
+        "valve",
+        "worker",
+        "write",
+    )
+
+    def __init__(self, worker: Worker, pool: Pool) -> None:
+        super().__init__()
+        self.worker = worker
+        self.pool = pool
+        self.relay: Relay | None = None
+        self.state = IDLE
+        self.remain = 0
+        self.buffer = b""
+        self.tracker: ChunkTracker | None = None
+        self.reusable = False
+        self.served = 0
+        self.informational = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self.write = self.transport.write
+        self.valve = Valve(self.transport)
+        cells = self.worker.cells
+        cells[counters.UPSTREAM_CONNECTIONS_OPENED] += 1
+        cells[counters.UPSTREAM_CONNECTIONS_OPEN] += 1
+
+    def start_response(self) -> None:
+        """Expect the response to a request that is about to be written."""
+        self.state = HEAD
+        self.reusable = False
+        self.served += 1
+        self.informational = 0
+
+    def data_received(self, data: bytes) -> None:
+        relay = self.relay
+        state = self.state
+        if relay is None:
+            if state != CLOSED:
+                # Nobody asked for these bytes: whatever follows on this connection belongs to nobody either.
+                self._discard_idle()
+            return
+        if state == HEAD:
+            self._on_head(relay, data)
+        elif state == FIXED:
+            self._on_fixed(relay, data)
+        elif state == CHUNKED:
+            self._on_chunked(relay, data)
+        elif state == UNTIL_CLOSE or state == TUNNEL:
+            relay.response_data(data)
+
+    def _on_head(self, relay: Relay, data: bytes) -> None:
+        if self.buffer:
+            data = self.buffer + data
+            self.buffer = b""
+        limits = self.worker.live.table.limits
+        while True:
+            end = find_head_end(data, 0)
+            if end < 0:
+                if len(data) > limits.head_bytes:
+                    self._refuse(relay)
+                else:
+                    self.buffer = data
+                return
+            head = self.worker.response_head
+            if end > limits.head_bytes or not scan_response(head, data, end, limits.headers):
+                self._refuse(relay)
+                return
+            if head.status >= 200:
+                self._final_head(relay, data, end)
+                return
+            if head.status == 101:
+                self._switch(relay, data, end)
+                return
+            self.informational += 1
+            if self.informational > INFORMATIONAL_MAX:
+                self._refuse(relay)
+                return
+            if relay.minor == 1:
+                # RFC 9110, section 15.2: never to an HTTP/1.0 client.
+                relay.downstream.write(cut(data, 0, end, head.cuts) + b"\r\n")
+            data = data[end + 2 :]
+            if not data:
+                return
+
+    def _final_head(self, relay: Relay, data: bytes, end: int) -> None:
+        head = self.worker.response_head
+        status = head.status
+        relay.response_started(status)
+        remain = head.content_length
+        chunked = head.chunked
+        if relay.head_only or status == 204 or status == 304:
+            # RFC 9112, section 6.3, rule 1: no body, whatever the fields say.
+            remain = 0
+            chunked = False
+        elif not chunked and remain < 0:
+            # Rule 8: the body ends with the connection, so downstream must end with it too.
+            relay.close_downstream = True
+        self.reusable = head.keep_alive
+        start = end + 2
+        available = len(data) - start
+        if relay.minor == 0 and chunked:
+            # RFC 9112, section 6.1: an HTTP/1.0 client does not know the chunked coding.
+            relay.dechunk = True
+            relay.close_downstream = True
+        out = self._rewritten(relay, data, end)
+        write = relay.downstream.write
+        if chunked:
+            self.state = CHUNKED
+            self.tracker = ChunkTracker(collect=relay.dechunk)
+            write(out + b"\r\n")
+            relay.response_follows()
+            if available:
+                self._on_chunked(relay, data[start:])
+            return
+        if remain < 0:
+            self.state = UNTIL_CLOSE
+            self.reusable = False
+            relay.response_bytes = available
+            write(out + data[end:])
+            relay.response_follows()
+            return
+        if available > remain:
+            # More than was announced: the rest is dropped, and the connection with it (RFC 9112, section 6.3).
+            self.reusable = False
+            data = data[: start + remain]
+            available = remain
+        relay.response_bytes = available
+        if available > VIEW_BYTES_MIN:
+            write(out)
+            write(memoryview(data)[end:])
+        else:
+            write(out + data[end:])
+        if available == remain:
+            self._end(relay)
+            return
+        self.state = FIXED
+        self.remain = remain - available
+        relay.response_follows()
+
+    def _rewritten(self, relay: Relay, data: bytes, end: int) -> bytes:
+        """Return the response head for downstream, without the blank line."""
+        head = self.worker.response_head
+        if head.cuts:
+            kept = cut(data, 0, end, head.cuts)
+        else:
+            kept = data[:end]
+        if head.minor == 0:
+            # RFC 9110, section 2.5: a proxy speaks its own version.
+            kept = b"HTTP/1.1" + kept[8:]
+        if relay.dechunk:
+            kept = without_transfer_encoding(kept)
+        return kept + relay.arm.response_lines + relay.downstream.response_lines(relay)
+
+    def _on_fixed(self, relay: Relay, data: bytes) -> None:
+        remain = self.remain - len(data)
+        if remain > 0:
+            self.remain = remain
+            relay.response_data(data)
+            return
+        if remain < 0:
+            self.reusable = False
+            data = data[:remain]
+        relay.response_data(data)
+        self._end(relay)
+
+    def _on_chunked(self, relay: Relay, data: bytes) -> None:
+        tracker = self.tracker
+        assert tracker is not None
+        if tracker.tail:
+            data = tracker.tail + data
+        try:
+            end = tracker.feed(data, 0)
+        except ChunkError:
+            self._break(relay)
+            return
+        if end < 0:
+            passed = data[: len(data) - len(tracker.tail)] if tracker.tail else data
+        else:
+            passed = data
+            if end < len(data):
+                self.reusable = False
+                passed = data[:end]
+        if relay.dechunk:
+            pieces = tracker.payload
+            tracker.payload = []
+            for piece in pieces:
+                relay.response_data(piece)
+        elif passed:
+            relay.response_data(passed)
+        if end >= 0:
+            self.tracker = None
+            self._end(relay)
+
+    def _switch(self, relay: Relay, data: bytes, end: int) -> None:
+        head = self.worker.response_head
+        if not relay.upgrade or not head.upgrade or relay.state != State.AWAITING:
+            self._refuse(relay)
+            return
+        relay.response_started(101)
+        self.state = TUNNEL
+        # The fields that make the switch are hop-by-hop, and this hop makes it on both sides.
+        relay.downstream.write(data[:end] + relay.arm.response_lines + data[end : end + 2])
+        relay.switched()
+        relay.downstream.start_tunnel()
+        rest = data[end + 2 :]
+        if rest:
+            relay.response_data(rest)
+
+    def _end(self, relay: Relay) -> None:
+        relay.response_end(reusable=self.reusable)
+
+    def _refuse(self, relay: Relay) -> None:
+        self.buffer = b""
+        relay.fault(INVALID_RESPONSE)
+
+    def _break(self, relay: Relay) -> None:
+        relay.fault(STREAM_ERROR)
+
+    def eof_received(self) -> bool:
+        relay = self.relay
+        if relay is not None:
+            if self.state == UNTIL_CLOSE:
+                self.reusable = False
+                self._end(relay)
+            elif self.state == TUNNEL:
+                relay.tunnel_closed()
+        elif self.state == IDLE:
+            self._discard_idle()
+        # The transport closes itself; what the relay still waits for is settled in connection_lost.
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        state = self.state
+        self.state = CLOSED
+        self.valve.close()
+        self.worker.wheel.remove(self)
+        self.worker.cells[counters.UPSTREAM_CONNECTIONS_OPEN] -= 1
+        self.pool.lost(self, idle=state == IDLE)
+        relay = self.relay
+        if relay is not None:
+            self.relay = None
+            if state == TUNNEL:
+                relay.connection = None
+                relay.tunnel_closed()
+                return
+            any_byte = bool(self.buffer) or self.informational > 0
+            self.buffer = b""
+            relay.connection_lost(clean=exc is None, fresh=self.served == 1, any_byte=any_byte)
+
+    def expire(self) -> None:
+        """Idle for longer than the pool keeps a connection."""
+        if self.state == IDLE:
+            self.close()
+
+    def _discard_idle(self) -> None:
+        self.worker.cells[counters.UPSTREAM_CONNECTIONS_DISCARDED] += 1
+        self.close()
+
+    def close(self) -> None:
+        """Close after what was written has gone out."""
+        self.pool.forget(self)
+        self.state = CLOSED
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once, so that the model server stops working on an answer nobody reads."""
+        self.pool.forget(self)
+        self.state = CLOSED
+        self.transport.abort()
+
+    def pause_writing(self) -> None:
+        relay = self.relay
+        if relay is not None:
+            relay.downstream.valve.hold(PEER_FULL)
+
+    def resume_writing(self) -> None:
+        relay = self.relay
+        if relay is not None:
+            relay.downstream.valve.release(PEER_FULL)
+
+
+def without_transfer_encoding(head: bytes) -> bytes:
+    """Return a head without its Transfer-Encoding and Trailer lines, for a client that gets the plain body."""
+    lines = head.split(b"\r\n")
+    kept = [
+        line for line in lines if not line.lower().startswith((b"transfer-encoding:", b"trailer:"))
+    ]
+    return b"\r\n".join(kept)

@@ -1,0 +1,257 @@
+"""A worker: one process, one event loop, one counter page. Forwards requests and knows nothing else.
+
+Started by the agent as ``python -m proxy.worker`` with one end of a socket pair; everything it needs to know
+arrives over that link, and what it has to say stands in its counter page.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import mmap
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Coroutine
+from typing import Any, Final
+
+import uvloop
+
+from proxy import counters
+from proxy.counters import CounterPage
+from proxy.downstream import Downstream
+from proxy.endpoint import EndpointRegistry
+from proxy.forwarding import RequestIds
+from proxy.link import LINK_FD_VARIABLE, ORPHAN_SECONDS, LinkError, Listen, Message, Start, WorkerLink
+from proxy.live import LiveTable
+from proxy.splits.load import load_all
+from proxy.table import RoutingTable
+from proxy.timers import TICKS_PER_SECOND, TimerWheel
+from proxy.wire.head import RequestHead, ResponseHead
+
+BEAT_TICKS: Final = 5
+EXIT_START_FAILED: Final = 2
+
+
+class Worker:
+    """Everything the connections of one worker share. Used on one event loop only, so nothing is locked."""
+
+    def __init__(self, start: Start, page: CounterPage, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.page = page
+        self.cells = page.cells
+        # The pages of all workers of this machine, our own first: the divert looks at what siblings saw.
+        self.pages: list[memoryview] = [page.cells]
+        self.siblings = start.siblings
+        self.wheel = TimerWheel()
+        self.endpoints = EndpointRegistry()
+        self.request_ids = RequestIds()
+        self.downstreams: set[Downstream] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.servers: list[asyncio.Server] = []
+        self.draining = False
+        self.stopped = asyncio.Event()
+        self.request_head = RequestHead()
+        self.response_head = ResponseHead()
+        self.live: LiveTable
+        self.publish(start.table)
+
+    # The table.
+
+    def publish(self, message: Message) -> None:
+        """Route every request from now on by this table; ValueError leaves the one in use untouched."""
+        table = RoutingTable.from_json(message)
+        live = LiveTable(self, table)
+        names = table.headers
+        self.request_head = RequestHead(names.request_id, live.forwarding.drop)
+        # What an upstream says about request id and variant would contradict us.
+        self.response_head = ResponseHead(tuple(name for name in (names.request_id, names.variant) if name))
+        self.live = live
+        self.cells[counters.REVISION] = table.revision
+        self.cells[counters.RELOADS] += 1
+
+    # Sockets.
+
+    async def listen(self, listeners: list[Listen]) -> list[tuple[str, int]]:
+        """Accept connections on every listener; return the addresses, with the port the system chose."""
+        addresses: list[tuple[str, int]] = []
+        for listener in listeners:
+            sock = bind(listener)
+            server = await self.loop.create_server(self._make_downstream, sock=sock, backlog=listener.backlog)
+            self.servers.append(server)
+            name = sock.getsockname()
+            addresses.append((name[0], name[1]))
+        return addresses
+
+    def _make_downstream(self) -> Downstream:
+        return Downstream(self)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` as a task that this worker owns until it ends."""
+        task = self.loop.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self._reap)
+
+    def _reap(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self.cells[counters.INTERNAL_ERRORS] += 1
+            self.loop.call_exception_handler({"message": "task failed", "exception": task.exception()})
+
+    # Time.
+
+    async def tick(self) -> None:
+        """Drive the timer wheel and the heartbeat until the worker stops."""
+        period = 1 / TICKS_PER_SECOND
+        due = self.loop.time() + period
+        beats = 0
+        while not self.stopped.is_set():
+            await asyncio.sleep(max(0.0, due - self.loop.time()))
+            late = self.loop.time() - due
+            # After a stall every missed tick is made up, so that deadlines keep their meaning.
+            while due <= self.loop.time():
+                due += period
+                self.wheel.advance()
+            beats += 1
+            if beats >= BEAT_TICKS:
+                beats = 0
+                self.page.beat(time.monotonic_ns(), max(0, int(late * 1e6)))
+                if len(self.pages) <= len(self.siblings):
+                    self._open_siblings()
+
+    def _open_siblings(self) -> None:
+        """Map the pages of the other workers for reading; one that is not there yet is tried again."""
+        pages = [self.cells]
+        for path in self.siblings:
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError:
+                continue
+            try:
+                size = os.fstat(descriptor).st_size
+                if size == len(self.cells) * counters.CELL_BYTES:
+                    mapping = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+                    pages.append(memoryview(mapping).cast("Q"))
+            finally:
+                os.close(descriptor)
+        self.pages = pages
+
+    # The end.
+
+    def drain(self) -> None:
+        """Accept nothing new, finish what is in flight, then stop."""
+        if self.draining:
+            return
+        self.draining = True
+        for server in self.servers:
+            server.close()
+        for downstream in list(self.downstreams):
+            downstream.drain()
+        for upstream in self.live.table.upstreams:
+            for endpoint in upstream.live:
+                if endpoint.pool is not None:
+                    endpoint.pool.close_idle()
+        self.drained_one()
+        seconds = self.live.table.timeouts.drain
+        if seconds > 0:
+            self.loop.call_later(seconds, self.stopped.set)
+
+    def drained_one(self) -> None:
+        """A connection closed while draining; the last one ends the worker."""
+        if not self.downstreams:
+            self.stopped.set()
+
+
+def bind(listener: Listen) -> socket.socket:
+    """Return a socket bound to the listener's address, shared with the other workers by the kernel."""
+    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.setblocking(False)
+        sock.bind((listener.host, listener.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+async def serve(fd: int) -> int:
+    """Run a worker until it has drained; return the exit code."""
+    loop = asyncio.get_running_loop()
+    worker: Worker | None = None
+
+    def on_table(message: Message) -> None:
+        assert worker is not None
+        try:
+            worker.publish(message)
+        except ValueError as exc:
+            worker.cells[counters.TABLES_REFUSED] += 1
+            link.failed(f"table refused: {exc}")
+            return
+        link.ack(worker.live.table.revision)
+
+    def on_drain() -> None:
+        assert worker is not None
+        worker.drain()
+
+    def on_lost() -> None:
+        # Serving goes on without an agent: it comes back, takes over, and ends us when its own are ready.
+        if worker is not None:
+            loop.call_later(ORPHAN_SECONDS, worker.drain)
+
+    link = WorkerLink(fd, on_table, on_drain, on_lost)
+    try:
+        start = link.read_start()
+        page = CounterPage.open_for_writing(start.page)
+        worker = Worker(start, page, loop)
+        addresses = await worker.listen(start.listeners)
+    except (LinkError, counters.PageError, OSError, ValueError) as exc:
+        link.failed(f"worker cannot start: {exc}")
+        link.close()
+        return EXIT_START_FAILED
+    loop.set_exception_handler(worker_exceptions(worker))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.drain)
+    await link.connect()
+    link.ack(worker.live.table.revision)
+    link.ready(addresses)
+    ticking = loop.create_task(worker.tick())
+    await worker.stopped.wait()
+    ticking.cancel()
+    for task in list(worker.tasks):
+        task.cancel()
+    for downstream in list(worker.downstreams):
+        downstream.abort()
+    # One more turn of the loop, so that every connection_lost has counted what it ends.
+    await asyncio.sleep(0.05)
+    link.drained()
+    link.close()
+    await asyncio.sleep(0)
+    return 0
+
+
+def worker_exceptions(worker: Worker) -> Any:
+    """Return an exception handler that counts: an exception on the loop is always a bug of ours."""
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        worker.cells[counters.INTERNAL_ERRORS] += 1
+        loop.default_exception_handler(context)
+
+    return handle
+
+
+def main() -> int:
+    """Entry point of ``python -m proxy.worker``."""
+    fd = os.environ.get(LINK_FD_VARIABLE)
+    if fd is None:
+        sys.stderr.write("a worker is started by the agent; run `headgate run CONFIG`\n")
+        return EXIT_START_FAILED
+    load_all()
+    return uvloop.run(serve(int(fd)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
