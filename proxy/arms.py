@@ -1,0 +1,95 @@
+"""What a request can be sent to: endpoints, upstreams, and the arms that are counted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from proxy.balance import Balancer
+    from proxy.endpoint import Endpoint
+    from proxy.settings import Timeouts
+
+
+class EndpointSpec:
+    """One address of an upstream, as configured."""
+
+    __slots__ = ("authority", "host", "key", "port", "weight")
+
+    def __init__(self, host: str, port: int, weight: int) -> None:
+        self.host = host
+        self.port = port
+        self.weight = weight
+        bracketed = f"[{host}]" if ":" in host else host
+        # For the access log and for pools: always with its port.
+        self.key = f"{bracketed}:{port}".encode("ascii")
+        # For a Host header: the default port is left out (RFC 9110, 7.2).
+        self.authority = bracketed.encode("ascii") if port == 80 else self.key
+
+
+class UpstreamSpec:
+    """A named set of endpoints that serve one release.
+
+    `live` and `balancer` are put in by `EndpointRegistry.adopt` before the table is published; they are
+    shared with earlier tables, so that a reload keeps connections and the turn of each endpoint.
+    """
+
+    __slots__ = ("balance", "balancer", "endpoints", "index", "live", "name", "release", "timeouts")
+
+    def __init__(
+        self,
+        index: int,
+        name: str,
+        release: str,
+        balance: str,
+        endpoints: list[EndpointSpec],
+        timeouts: dict[str, float],
+    ) -> None:
+        self.index = index
+        self.name = name
+        self.release = release
+        self.balance = balance
+        self.endpoints = endpoints
+        self.timeouts = timeouts
+        self.live: list[Endpoint] = []
+        self.balancer: Balancer | None = None
+
+
+class Arm:
+    """One variant of one route in one stage: what is counted and judged.
+
+    `slot` is the arm's row in a worker's counter page, 0 when it has none. `timeouts` are those of the
+    table, changed by the upstream's, changed by the route's.
+    """
+
+    __slots__ = (
+        "index",
+        "role",
+        "route",
+        "slot",
+        "stage",
+        "timeouts",
+        "upstream",
+        "variant",
+        "variant_bytes",
+    )
+
+    def __init__(
+        self,
+        index: int,
+        slot: int,
+        route: str,
+        variant: str,
+        role: str,
+        upstream: UpstreamSpec,
+        stage: str,
+        timeouts: Timeouts,
+    ) -> None:
+        self.index = index
+        self.slot = slot
+        self.route = route
+        self.variant = variant
+        self.variant_bytes = variant.encode("utf-8")
+        self.role = role
+        self.upstream = upstream
+        self.stage = stage
+        self.timeouts = timeouts

@@ -1,0 +1,124 @@
+"""Choice of an endpoint inside an upstream: round robin or least in flight, both by weight."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from random import random, randrange
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from proxy.endpoint import Endpoint
+
+
+class Balancer(ABC):
+    """Picks an endpoint for each request; one object for one upstream of one worker."""
+
+    def prepare(self, endpoints: list[Endpoint]) -> None:
+        """Take note of the endpoints and weights of a new table."""
+
+    @abstractmethod
+    def pick(self, endpoints: list[Endpoint], avoid: Endpoint | None = None) -> Endpoint:
+        """Pick an available endpoint other than `avoid`; when there is none, any endpoint will do.
+
+        `avoid` is where a retry comes from. If every endpoint is ejected the upstream is tried all the same:
+        being wrong about health must not turn one bad minute into an outage of our own making.
+        """
+
+
+class RoundRobin(Balancer):
+    """Each endpoint in turn, as often as its weight says, spread evenly over the cycle.
+
+    The smooth weighted form: everyone earns its weight, the richest is picked and pays what all earned.
+    """
+
+    __slots__ = ("_equal", "_next")
+
+    def __init__(self) -> None:
+        self._equal = True
+        # A random start, so that several workers do not all begin with the first endpoint.
+        self._next = randrange(1 << 16)
+
+    def prepare(self, endpoints: list[Endpoint]) -> None:
+        self._equal = all(endpoint.weight == endpoints[0].weight for endpoint in endpoints)
+
+    def pick(self, endpoints: list[Endpoint], avoid: Endpoint | None = None) -> Endpoint:
+        count = len(endpoints)
+        if count == 1:
+            return endpoints[0]
+        if self._equal:
+            for _ in range(count):
+                turn = (self._next + 1) % count
+                self._next = turn
+                endpoint = endpoints[turn]
+                if endpoint.available and endpoint is not avoid:
+                    return endpoint
+            return _any(endpoints, avoid)
+        best: Endpoint | None = None
+        earned = 0
+        for endpoint in endpoints:
+            if endpoint.available and endpoint is not avoid and endpoint.weight > 0:
+                endpoint.credit += endpoint.weight
+                earned += endpoint.weight
+                if best is None or endpoint.credit > best.credit:
+                    best = endpoint
+        if best is None:
+            return _any(endpoints, avoid)
+        best.credit -= earned
+        return best
+
+
+class LeastInFlight(Balancer):
+    """The less busy of two endpoints drawn by weight ("power of two choices").
+
+    Busy means requests in flight for each unit of weight. On a tie the first drawn wins, so that an idle
+    upstream is used in the proportions of its weights.
+    """
+
+    __slots__ = ()
+
+    def pick(self, endpoints: list[Endpoint], avoid: Endpoint | None = None) -> Endpoint:
+        if len(endpoints) == 1:
+            return endpoints[0]
+        first = self._draw(endpoints, avoid, None)
+        if first is None:
+            return _any(endpoints, avoid)
+        second = self._draw(endpoints, avoid, first)
+        if second is None or first.in_flight * second.weight <= second.in_flight * first.weight:
+            return first
+        return second
+
+    def _draw(
+        self, endpoints: list[Endpoint], avoid: Endpoint | None, taken: Endpoint | None
+    ) -> Endpoint | None:
+        """One endpoint by weight among those neither avoided, taken nor ejected."""
+        total = 0
+        for endpoint in endpoints:
+            if endpoint.available and endpoint is not avoid and endpoint is not taken:
+                total += endpoint.weight
+        if total == 0:
+            return None
+        at = random() * total
+        last: Endpoint | None = None
+        for endpoint in endpoints:
+            if endpoint.available and endpoint is not avoid and endpoint is not taken and endpoint.weight > 0:
+                last = endpoint
+                at -= endpoint.weight
+                if at < 0:
+                    break
+        return last
+
+
+BALANCERS: Final[dict[str, type[Balancer]]] = {"round_robin": RoundRobin, "least_in_flight": LeastInFlight}
+
+
+def make_balancer(name: str) -> Balancer:
+    """A new balancer by its name in the configuration."""
+    return BALANCERS[name]()
+
+
+def _any(endpoints: list[Endpoint], avoid: Endpoint | None) -> Endpoint:
+    """Nothing is both available and wanted: an available one, then anyone but `avoid`, then anyone."""
+    others = [endpoint for endpoint in endpoints if endpoint is not avoid] or endpoints
+    usable = [endpoint for endpoint in endpoints if endpoint.available and endpoint.weight > 0]
+    choice = usable or others
+    return choice[randrange(len(choice))]

@@ -1,0 +1,127 @@
+"""What a route or a split may look at in a request: the checked head as bytes, read only where asked."""
+
+from __future__ import annotations
+
+from proxy.target import path_of, percent_decode, query_of
+
+COOKIE = b"\r\ncookie:"
+
+
+def needle(name: str | bytes) -> bytes:
+    """The bytes that find a header in a lower-cased head; made once for each name a table asks for."""
+    if isinstance(name, str):
+        name = name.encode("latin-1")
+    return b"\r\n" + name.lower() + b":"
+
+
+class RequestView:
+    """One request, as the scan of its head left it.
+
+    `data[line_end:end]` are the header lines, each with its CRLF; `data[end:end + 2]` is the blank line.
+    The scan has refused folded lines, bare CR or LF and spaces before the colon, which `field` relies on.
+    `body` is the whole body where a split needs it and it is within the limit, otherwise None.
+    `overridden` is set by `Route.assign`: the client named its variant, so statistics leave it out.
+    """
+
+    __slots__ = (
+        "block",
+        "body",
+        "client",
+        "data",
+        "end",
+        "host",
+        "line_end",
+        "method",
+        "overridden",
+        "target",
+    )
+
+    def __init__(
+        self,
+        data: bytes,
+        line_end: int,
+        end: int,
+        method: bytes,
+        target: bytes,
+        host: bytes,
+        client: bytes,
+        body: bytes | None = None,
+    ) -> None:
+        self.data = data
+        self.line_end = line_end
+        self.end = end
+        self.method = method
+        self.target = target
+        self.host = host
+        self.client = client
+        self.body = body
+        self.overridden = False
+        # The head in lower case from the request line's CRLF on; made when a header is first asked for.
+        self.block = b""
+
+    def header(self, name: bytes) -> bytes | None:
+        """Value of the first header of this lower-case name, without the spaces around it; None if absent."""
+        return self.field(b"\r\n" + name + b":")
+
+    def field(self, needle: bytes) -> bytes | None:
+        """`header`, by the needle of its name."""
+        block = self.block
+        if not block:
+            block = self.data[self.line_end - 2 : self.end].lower()
+            self.block = block
+        at = block.find(needle)
+        if at < 0:
+            return None
+        start = self.line_end - 2 + at + len(needle)
+        return self.data[start : self.data.find(b"\r\n", start)].strip(b" \t")
+
+    def cookie(self, name: bytes) -> bytes | None:
+        """Value of the first cookie of this name (case matters) over all Cookie lines; None if absent.
+
+        Only `;` parts pairs (RFC 6265, 4.2.1). Quotes around a value are removed; a part without `=` is skipped.
+        """
+        if self.field(COOKIE) is None:
+            return None
+        block = self.block
+        data = self.data
+        shift = self.line_end - 2
+        at = block.find(COOKIE)
+        while at >= 0:
+            start = shift + at + len(COOKIE)
+            line = data[start : data.find(b"\r\n", start)]
+            if name in line:
+                for pair in line.split(b";"):
+                    found, equals, value = pair.partition(b"=")
+                    if equals and found.strip(b" \t") == name:
+                        return _unquote(value.strip(b" \t"))
+            at = block.find(COOKIE, at + len(COOKIE))
+        return None
+
+    def query(self, name: bytes) -> bytes | None:
+        """Value of the first query parameter of this name, `+` and %XX decoded; None if absent."""
+        query = query_of(self.target)
+        if not query:
+            return None
+        for pair in query.split(b"&"):
+            found, _, value = pair.partition(b"=")
+            if found == name or _form_decode(found) == name:
+                return _form_decode(value)
+        return None
+
+    def path_segment(self, index: int) -> bytes | None:
+        """Segment `index` (from 0) of the path as sent, %XX decoded; None when the path is shorter."""
+        segments = path_of(self.target).split(b"/")
+        # The path starts with a slash, so that the first piece is empty.
+        if index + 1 >= len(segments):
+            return None
+        return percent_decode(segments[index + 1])
+
+
+def _unquote(value: bytes) -> bytes:
+    if len(value) >= 2 and value[:1] == b'"' and value[-1:] == b'"':
+        return value[1:-1]
+    return value
+
+
+def _form_decode(value: bytes) -> bytes:
+    return percent_decode(value.replace(b"+", b" "))

@@ -1,0 +1,103 @@
+"""What every kind of split is: checked by itself, compiled by itself, and asked once per request."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from proxy import plain
+from proxy.arms import Arm
+from proxy.request import RequestView
+from proxy.splits.spec import SplitSpec
+
+
+class Split(ABC):
+    """Chooses an arm for each request. Called on the hot path: no I/O, no waiting, nothing worked out twice.
+
+    `needs_view` is False when `choose` does not look at the request; `needs_body` is True when it looks into
+    the body, which is then held back until it is whole or too long.
+    """
+
+    kind: ClassVar[str]
+    schema: ClassVar[dict[str, Any]]
+    """JSON Schema of the kind's own parameters."""
+    kinds: ClassVar[dict[str, type[Split]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        if cls.kind in Split.kinds:
+            raise TypeError(f"split kind {cls.kind!r} is registered twice")
+        Split.kinds[cls.kind] = cls
+
+    def __init__(self, arms: list[Arm], *, needs_view: bool = False, needs_body: bool = False) -> None:
+        self.arms = arms
+        self.needs_view = needs_view
+        self.needs_body = needs_body
+
+    @classmethod
+    @abstractmethod
+    def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
+        """Check the parameters an operator wrote; `upstreams` are the names that exist.
+
+        Raises:
+            SplitConfigError: at the first parameter that cannot be used.
+        """
+
+    @classmethod
+    def default_salt(cls, spec: SplitSpec, route: str, releases: Mapping[str, str]) -> str:
+        """What makes this split's assignment independent of every other's, unless the operator says so."""
+        return f"{route}/{spec.kind}"
+
+    @classmethod
+    def reweigh(cls, spec: SplitSpec, canary_weight: float) -> SplitSpec:
+        """The split with another canary weight; only kinds with a canary have one."""
+        raise TypeError(f"a {spec.kind} split has no canary weight")
+
+    @classmethod
+    @abstractmethod
+    def from_table(cls, entry: Mapping[str, object], arms: list[Arm], place: str) -> Split:
+        """The split that a table entry describes; `arms` are its arms in the order of the entry.
+
+        Raises:
+            PlainError: the entry is malformed; the text starts with `place`.
+        """
+
+    @abstractmethod
+    def choose(self, request: RequestView) -> Arm:
+        """The arm of this request."""
+
+    def adopt(self, previous: Split) -> None:
+        """Take over the running state of the same split in the table before, if there is any."""
+
+
+def read_split(value: object, arms: list[Arm], place: str) -> Split:
+    """Build the split of a route from its table entry; `arms` are all arms of the table.
+
+    Raises:
+        PlainError: the entry is malformed, or of an unknown kind.
+    """
+    entry = plain.mapping(value, place)
+    kind = plain.text(plain.required(entry, "kind", place), f"{place}.kind")
+    found = Split.kinds.get(kind)
+    if found is None:
+        raise plain.PlainError(f"{place}.kind: there is no {kind!r}; known are {', '.join(Split.kinds)}")
+    own: list[Arm] = []
+    for index, number in enumerate(plain.items(plain.required(entry, "arms", place), f"{place}.arms")):
+        at = plain.integer(number, f"{place}.arms[{index}]")
+        if at >= len(arms):
+            raise plain.PlainError(f"{place}.arms[{index}]: there is no arm {at}")
+        own.append(arms[at])
+    if not own:
+        raise plain.PlainError(f"{place}.arms: must name at least one arm")
+    return found.from_table(entry, own, place)
+
+
+def read_weights(entry: Mapping[str, object], arms: list[Arm], place: str) -> list[float]:
+    """The shares of a table entry, one for each arm, which add up to 1."""
+    given = plain.items(plain.required(entry, "weights", place), f"{place}.weights")
+    if len(given) != len(arms):
+        raise plain.PlainError(f"{place}.weights: there are {len(given)} for {len(arms)} arms")
+    weights = [plain.number(item, f"{place}.weights[{i}]", most=1.0) for i, item in enumerate(given)]
+    if abs(sum(weights) - 1.0) > 1e-9:
+        raise plain.PlainError(f"{place}.weights: must add up to 1, not {sum(weights):g}")
+    return weights

@@ -1,0 +1,120 @@
+"""Sticky like `hash`, between a stable upstream and its canary, with a control slice to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from xxhash import xxh3_64_intdigest
+
+from proxy import plain
+from proxy.arms import Arm
+from proxy.keys import KeyReader
+from proxy.request import RequestView
+from proxy.splits import parameters
+from proxy.splits.base import Split, read_weights
+from proxy.splits.spec import SplitConfigError, SplitSpec, VariantSpec
+from proxy.splits.sticky import SCALE, read_keys, read_seed
+
+ROLES = ("canary", "stable", "control")
+
+
+class CanarySplit(Split):
+    """`canary`: the canary owns the keys in [0, w), the control slice those in [1 - w', 1), stable the rest.
+
+    w' = min(w, 1 - w): as much of stable as the canary gets, as long as there is that much. Raising w takes
+    keys from stable only, so nobody who is on the canary leaves it. A request without a key goes to stable.
+    """
+
+    kind = "canary"
+    schema = parameters.schema(
+        ["stable", "canary"],
+        stable=parameters.NAME_SCHEMA,
+        canary=parameters.NAME_SCHEMA,
+        key=parameters.KEY_SCHEMA,
+        weight=parameters.WEIGHT_SCHEMA,
+        control={"type": "boolean", "default": True},
+        default_key=parameters.SALT_SCHEMA,
+        salt=parameters.SALT_SCHEMA,
+    )
+
+    def __init__(self, arms: list[Arm], weights: list[float], keys: KeyReader, seed: int) -> None:
+        super().__init__(arms, needs_view=True, needs_body=keys.needs_body)
+        self.canary = arms[0]
+        self.stable = arms[1]
+        self.control = arms[2] if len(arms) > 2 else arms[1]
+        self._canary_below = weights[0]
+        # Without a slice its bound is out of reach, also for a fraction that rounds to 1.
+        self._control_from = 1.0 - weights[2] if len(arms) > 2 and weights[2] > 0 else 2.0
+        # At full weight there is nobody else, also for that fraction.
+        if weights[0] >= 1.0:
+            self._canary_below = 2.0
+        self._keys = keys
+        self._seed = seed
+
+    @classmethod
+    def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
+        parameters.only(params, cls.schema, cls.kind)
+        stable = parameters.upstream(params, "stable", upstreams)
+        canary = parameters.upstream(params, "canary", upstreams)
+        if stable == canary:
+            raise SplitConfigError(
+                ("canary",), f"{canary!r} is also the stable upstream", "name the upstream of the new release"
+            )
+        keys = parameters.keys(params) if "key" in params else ("client_address",)
+        shares = _shares(
+            parameters.weight(params, "weight", 0.0), control=parameters.flag(params, "control", default=True)
+        )
+        names = (canary, stable, stable)
+        return SplitSpec(
+            kind=cls.kind,
+            variants=[
+                VariantSpec(upstream=name, role=role, weight=share)
+                for name, role, share in zip(names, ROLES, shares, strict=False)
+            ],
+            key=keys,
+            default_key=parameters.text(params, "default_key"),
+            salt=parameters.text(params, "salt"),
+        )
+
+    @classmethod
+    def default_salt(cls, spec: SplitSpec, route: str, releases: Mapping[str, str]) -> str:
+        """Another release is another canary population: the same users need not always go first."""
+        canary = spec.variants[0].upstream
+        return f"{route}/{canary}/{releases.get(canary, '')}"
+
+    @classmethod
+    def reweigh(cls, spec: SplitSpec, canary_weight: float) -> SplitSpec:
+        shares = _shares(canary_weight, control=len(spec.variants) == len(ROLES))
+        variants = [
+            replace(variant, weight=share) for variant, share in zip(spec.variants, shares, strict=False)
+        ]
+        return replace(spec, variants=variants)
+
+    @classmethod
+    def from_table(cls, entry: Mapping[str, object], arms: list[Arm], place: str) -> Split:
+        roles = tuple(arm.role for arm in arms)
+        if roles not in (ROLES, ROLES[:2]):
+            raise plain.PlainError(
+                f"{place}.arms: must be canary, stable and control, not {', '.join(roles)}"
+            )
+        return cls(arms, read_weights(entry, arms, place), read_keys(entry, place), read_seed(entry, place))
+
+    def choose(self, request: RequestView) -> Arm:
+        key = self._keys.read(request)
+        if key is None:
+            return self.stable
+        fraction = xxh3_64_intdigest(key, self._seed) * SCALE
+        if fraction < self._canary_below:
+            return self.canary
+        if fraction < self._control_from:
+            return self.stable
+        return self.control
+
+
+def _shares(weight: float, *, control: bool) -> tuple[float, ...]:
+    """Shares of canary, stable and, if wanted, control; they add up to 1."""
+    if not control:
+        return weight, 1.0 - weight
+    slice_ = min(weight, 1.0 - weight)
+    return weight, max(0.0, 1.0 - weight - slice_), slice_

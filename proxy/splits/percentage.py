@@ -1,0 +1,106 @@
+"""Exact shares: requests are dealt out in shuffled blocks, not drawn one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import floor
+from random import random
+from typing import Final
+
+from proxy import plain
+from proxy.arms import Arm
+from proxy.request import RequestView
+from proxy.splits import parameters
+from proxy.splits.base import Split, read_weights
+from proxy.splits.spec import SplitSpec, VariantSpec
+
+# Short blocks keep the shares exact over short stretches and over several workers: half a block dealt of 20
+# is off by half a request on average, one of 1000 by several.
+BLOCK: Final = 20
+BLOCK_MAX: Final = 10_000
+
+
+class PercentageSplit(Split):
+    """`percentage`: every block of requests holds exactly each arm's share, in random order.
+
+    Where a share of a block is no whole number, the blocks take turns: after any number of blocks each arm is
+    within one request of its share. The turn starts at a random phase in each worker, so that several workers
+    do not give their odd request to the same arm.
+    """
+
+    kind = "percentage"
+    schema = parameters.schema(
+        ["variants"],
+        variants=parameters.VARIANTS_SCHEMA,
+        block={"type": "integer", "minimum": 2, "maximum": BLOCK_MAX, "default": BLOCK},
+    )
+
+    def __init__(self, arms: list[Arm], weights: list[float], block: int) -> None:
+        super().__init__(arms)
+        self._weights = weights
+        self._block = block
+        # What arms 0..i together are owed for one block; whole part and fraction are dealt apart.
+        self._owed: list[float] = []
+        total = 0.0
+        for weight in weights:
+            total += weight
+            self._owed.append(round(total * block, 9))
+        self._owed[-1] = float(block)
+        phase = random()
+        self._carry = [phase] * len(weights)
+        self._left = [0] * len(weights)
+        self._left_total = 0
+
+    @classmethod
+    def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
+        parameters.only(params, cls.schema, cls.kind)
+        shares = parameters.variants(params, upstreams)
+        return SplitSpec(
+            kind=cls.kind,
+            variants=[VariantSpec(upstream=name, role="variant", weight=w) for name, w in shares.items()],
+            extra={"block": parameters.whole(params, "block", BLOCK, 2, BLOCK_MAX)},
+        )
+
+    @classmethod
+    def from_table(cls, entry: Mapping[str, object], arms: list[Arm], place: str) -> Split:
+        block = plain.integer(entry.get("block", BLOCK), f"{place}.block", least=2)
+        return cls(arms, read_weights(entry, arms, place), block)
+
+    def choose(self, request: RequestView) -> Arm:
+        if self._left_total == 0:
+            self._refill()
+        left = self._left
+        # Drawing without putting back makes every order of the block equally likely.
+        at = int(random() * self._left_total)
+        self._left_total -= 1
+        index = 0
+        while at >= left[index]:
+            at -= left[index]
+            index += 1
+        left[index] -= 1
+        return self.arms[index]
+
+    def adopt(self, previous: Split) -> None:
+        """Go on with the block of the table before, if the shares are the same."""
+        if (
+            isinstance(previous, PercentageSplit)
+            and previous._weights == self._weights
+            and previous._block == self._block
+        ):
+            self._carry = previous._carry
+            self._left = previous._left
+            self._left_total = previous._left_total
+
+    def _refill(self) -> None:
+        """Count out the next block: cumulated debts are rounded down with one common carry.
+
+        Rounding the sums of the first i arms, rather than each arm, makes the counts add up to the block.
+        """
+        below = 0
+        for index, owed in enumerate(self._owed):
+            debt = self._carry[index] + owed
+            whole = floor(debt)
+            self._carry[index] = debt - whole
+            self._left[index] = whole - below
+            below = whole
+        self._left_total = self._block

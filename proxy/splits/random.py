@@ -1,0 +1,42 @@
+"""An independent draw for each request."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from random import random
+
+from proxy.arms import Arm
+from proxy.request import RequestView
+from proxy.splits import parameters
+from proxy.splits.base import Split, read_weights
+from proxy.splits.ranges import Ranges, ranges_of
+from proxy.splits.spec import SplitSpec, VariantSpec
+
+
+class RandomSplit(Split):
+    """`random`: each request is drawn by the shares, whatever came before and whoever sends it."""
+
+    kind = "random"
+    schema = parameters.schema(["variants"], variants=parameters.VARIANTS_SCHEMA)
+
+    def __init__(self, arms: list[Arm], ranges: Ranges) -> None:
+        super().__init__(arms)
+        self._uppers = ranges.uppers
+        self._owners = ranges.owners(arms)
+
+    @classmethod
+    def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
+        parameters.only(params, cls.schema, cls.kind)
+        shares = parameters.variants(params, upstreams)
+        return SplitSpec(
+            kind=cls.kind,
+            variants=[VariantSpec(upstream=name, role="variant", weight=w) for name, w in shares.items()],
+        )
+
+    @classmethod
+    def from_table(cls, entry: Mapping[str, object], arms: list[Arm], place: str) -> Split:
+        return cls(arms, ranges_of(read_weights(entry, arms, place)))
+
+    def choose(self, request: RequestView) -> Arm:
+        return self._owners[bisect_right(self._uppers, random())]
