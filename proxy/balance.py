@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 class Balancer(ABC):
     """Picks an endpoint for each request; one object for one upstream of one worker."""
 
+    @abstractmethod
     def prepare(self, endpoints: list[Endpoint]) -> None:
         """Take note of the endpoints and weights of a new table."""
 
@@ -75,6 +76,11 @@ class LeastInFlight(Balancer):
     """
 
     __slots__ = ()
+
+    def prepare(self, endpoints: list[Endpoint]) -> None:
+        for endpoint in endpoints:
+            # Credit belongs to the other way of balancing.
+            endpoint.credit = 0
 
     def pick(self, endpoints: list[Endpoint], avoid: Endpoint | None = None) -> Endpoint:
         if len(endpoints) == 1:

@@ -78,7 +78,8 @@ class RequestView:
     def cookie(self, name: bytes) -> bytes | None:
         """Value of the first cookie of this name (case matters) over all Cookie lines; None if absent.
 
-        Only `;` parts pairs (RFC 6265, 4.2.1). Quotes around a value are removed; a part without `=` is skipped.
+        Only `;` parts pairs (RFC 6265, 4.2.1). Quotes around a value are removed, a part without `=` is
+        skipped.
         """
         if self.field(COOKIE) is None:
             return None

@@ -46,12 +46,13 @@ class Split(ABC):
     @classmethod
     def default_salt(cls, spec: SplitSpec, route: str, releases: Mapping[str, str]) -> str:
         """What makes this split's assignment independent of every other's, unless the operator says so."""
+        del releases
         return f"{route}/{spec.kind}"
 
     @classmethod
     def reweigh(cls, spec: SplitSpec, canary_weight: float) -> SplitSpec:
         """The split with another canary weight; only kinds with a canary have one."""
-        raise TypeError(f"a {spec.kind} split has no canary weight")
+        raise TypeError(f"a {spec.kind} split has no canary whose weight could be {canary_weight:g}")
 
     @classmethod
     @abstractmethod
@@ -66,7 +67,7 @@ class Split(ABC):
     def choose(self, request: RequestView) -> Arm:
         """The arm of this request."""
 
-    def adopt(self, previous: Split) -> None:
+    def adopt(self, previous: Split) -> None:  # noqa: B027 - most kinds have no running state
         """Take over the running state of the same split in the table before, if there is any."""
 
 

@@ -30,9 +30,9 @@ class DirectSplit(Split):
 
     @classmethod
     def from_table(cls, entry: Mapping[str, object], arms: list[Arm], place: str) -> Split:
-        if len(arms) != 1:
+        if len(arms) != 1 or entry.get("kind") != cls.kind:
             raise plain.PlainError(f"{place}.arms: a direct split has one arm, not {len(arms)}")
         return cls(arms)
 
-    def choose(self, request: RequestView) -> Arm:
+    def choose(self, request: RequestView) -> Arm:  # noqa: ARG002 - the same for every request
         return self.arm

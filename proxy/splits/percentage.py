@@ -66,7 +66,7 @@ class PercentageSplit(Split):
         block = plain.integer(entry.get("block", BLOCK), f"{place}.block", least=2)
         return cls(arms, read_weights(entry, arms, place), block)
 
-    def choose(self, request: RequestView) -> Arm:
+    def choose(self, request: RequestView) -> Arm:  # noqa: ARG002 - the same for every request
         if self._left_total == 0:
             self._refill()
         left = self._left

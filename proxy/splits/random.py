@@ -38,5 +38,5 @@ class RandomSplit(Split):
     def from_table(cls, entry: Mapping[str, object], arms: list[Arm], place: str) -> Split:
         return cls(arms, ranges_of(read_weights(entry, arms, place)))
 
-    def choose(self, request: RequestView) -> Arm:
+    def choose(self, request: RequestView) -> Arm:  # noqa: ARG002 - the same for every request
         return self._owners[bisect_right(self._uppers, random())]

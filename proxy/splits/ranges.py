@@ -62,8 +62,8 @@ def ranges_of(weights: Sequence[float]) -> Ranges:
 def centred(weights: Sequence[float]) -> Ranges:
     """The layout of a split that has no past: the first owns the middle, the others grow from the ends.
 
-    The second variant grows from 0 upwards, the third from 1 downwards; so with up to three variants, whatever
-    the first gives to them or takes back, no other key moves. Further ones follow beside the second.
+    The second variant grows from 0 upwards, the third from 1 downwards; so with up to three variants no other
+    key moves, whatever the first gives to them or takes back. Further ones follow beside the second.
     """
     order = [*range(1, len(weights)), 0]
     if len(weights) > 2:
