@@ -9,7 +9,6 @@ from proxy.balance import Balancer, make_balancer
 
 if TYPE_CHECKING:
     from proxy.pool import Pool
-    from proxy.pool import Pool
     from proxy.table import RoutingTable
 
 
