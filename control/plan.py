@@ -1,0 +1,315 @@
+"""What a rollout is to do: steps, gates, guardrails and error budgets, read from a route's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Final
+
+from config.values import InvalidValueError, parse_duration, parse_fraction
+from control.guardrails.base import Defaults, Guardrail, GuardrailConfigError, Mode
+from control.presets import PRESETS, Preset
+
+
+class OnExpiry(IntEnum):
+    """What becomes of a step that stayed undecided for too long."""
+
+    HOLD = 0
+    """Wait for a person; guardrails stay active."""
+    STABLE = 1
+    """Give all requests back to stable."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One weight of the canary and what it takes to leave it."""
+
+    weight: float
+    """Share of requests, 0 to 1."""
+    duration_s: float
+    """The least time at this weight, in seconds."""
+    requests: int
+    """The least finished canary requests at this weight."""
+    manual: bool = False
+    """Whether a person must let it pass."""
+
+
+# Margins of early steps: what must be excluded before widening is looser the less traffic is at risk.
+# (ratio, rise) are multiples of the final margin's excess over "no worse".
+LOOSENESS: Final[tuple[float, ...]] = (1.0, 2.0, 4.0, 8.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RolloutPlan:
+    """How the canary of a route is ramped, judged and, if need be, rolled back."""
+
+    enabled: bool = True
+    preset: str = "balanced"
+    steps: tuple[Step, ...]
+    guardrails: tuple[Guardrail, ...]
+    alpha: float
+    """Chance of rolling back a canary that is no worse, over the whole rollout."""
+    alpha_promote: float
+    """Chance of promoting one that is worse than the margin."""
+    interval_s: float = 1.0
+    """Seconds between two analyses."""
+    expiry_s: float = 3600.0
+    """How long a step may stay undecided, in seconds; 0 = for ever."""
+    on_expiry: OnExpiry = OnExpiry.HOLD
+    auto_start: bool = True
+    min_requests: int = 0
+    """Canary requests before guardrails may decide anything; the circuit breakers do not wait."""
+    burst_s: float = 60.0
+    """Failures of one arm within a time as short as this are not enough to condemn a build; 0 = off."""
+    sticky: bool = False
+    """Whether requests are routed by a key, so that they are not independent."""
+    source: Mapping[str, Any] = field(default_factory=dict)
+    """The configuration the plan was read from."""
+
+    def level(self, step: int) -> int:
+        """How loose the margin of a step is: 0 at the last step that has concurrent control, then rising."""
+        later = sum(1 for following in self.steps[step + 1 :] if following.weight < 1)
+        return min(later, len(LOOSENESS) - 1)
+
+    @classmethod
+    def from_config(cls, rollout: object = None, *, sticky: bool = False) -> RolloutPlan:
+        """Read a plan from a route's `rollout` section.
+
+        Args:
+            rollout: the section as plain values or as the schema's model; what it leaves out (or gives as
+                None) comes from its preset.
+            sticky: whether the route's split assigns by a key rather than by request.
+
+        Raises:
+            PlanError: with everything that is wrong, each at its path below the section.
+        """
+        return _Reader(rollout, sticky=sticky).plan()
+
+    @staticmethod
+    def problems(rollout: object = None) -> list[PlanProblem]:
+        """What is wrong with a `rollout` section; empty when a plan can be made of it."""
+        try:
+            RolloutPlan.from_config(rollout)
+        except PlanError as error:
+            return error.problems
+        return []
+
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanProblem:
+    """Something wrong with a rollout section, at a path below it."""
+
+    path: Path
+    problem: str
+    remedy: str
+
+
+class PlanError(ValueError):
+    """A rollout section that no plan can be made of."""
+
+    def __init__(self, problems: Iterable[PlanProblem]) -> None:
+        self.problems = list(problems)
+        super().__init__(
+            "\n".join(
+                f"{'.'.join(map(str, problem.path)) or 'rollout'}: {problem.problem}; {problem.remedy}"
+                for problem in self.problems
+            )
+        )
+
+
+DEFAULT_GUARDRAILS: Final[tuple[Mapping[str, Any], ...]] = (
+    {"kind": "error_rate_rise"},
+    {"kind": "latency_ratio"},
+    {"kind": "sample_ratio"},
+)
+"""What must hold when a rollout names no guardrail."""
+
+
+class _Reader:
+    """Reads one section and collects what is wrong with it."""
+
+    def __init__(self, rollout: object, *, sticky: bool) -> None:
+        self._given = _plain(rollout)
+        self._sticky = sticky
+        self._faults: list[PlanProblem] = []
+
+    def plan(self) -> RolloutPlan:
+        name = str(self._given.get("preset") or "balanced")
+        if name not in PRESETS:
+            self._fault(("preset",), f"{name!r} is not a preset", f"use one of {', '.join(PRESETS)}")
+        preset = PRESETS.get(name, PRESETS["balanced"])
+        steps = self._steps(preset)
+        plan = RolloutPlan(
+            enabled=self._get("enabled", True) is not False,
+            preset=name,
+            steps=steps,
+            guardrails=self._guardrails(preset, steps),
+            alpha=self._probability("alpha", preset.alpha),
+            alpha_promote=self._probability("alpha_promote", preset.alpha_promote),
+            interval_s=self._duration("interval", self._duration("check_interval_seconds", 1.0)),
+            expiry_s=self._duration("expiry", preset.expiry_s),
+            on_expiry=self._on_expiry(),
+            auto_start=self._get("auto_start", True) is not False,
+            min_requests=self._count("min_requests_before_check", 0),
+            burst_s=self._duration("burst", preset.burst_s),
+            sticky=self._sticky,
+            source=self._given,
+        )
+        if self._faults:
+            raise PlanError(self._faults)
+        return plan
+
+    def _fault(self, path: Path, problem: str, remedy: str) -> None:
+        self._faults.append(PlanProblem(path=path, problem=problem, remedy=remedy))
+
+    def _get(self, key: str, default: Any) -> Any:
+        value = self._given.get(key)
+        return default if value is None else value
+
+    def _duration(self, key: str, default: float) -> float:
+        return self._parsed((key,), self._get(key, default), parse_duration, default)
+
+    def _parsed(self, path: Path, value: object, parse: Any, default: float) -> float:
+        try:
+            return float(parse(value))
+        except InvalidValueError as error:
+            self._fault(path, error.problem, error.remedy)
+            return default
+
+    def _count(self, key: str, default: int) -> int:
+        value = self._get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            self._fault((key,), f"{value!r} is not a number of requests", "write a whole number from 0")
+            return default
+        return value
+
+    def _probability(self, key: str, default: float) -> float:
+        value = self._get(key, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 0.5:
+            self._fault((key,), f"{value!r} is not a chance that can be given away", "write e.g. 0.01")
+            return default
+        return float(value)
+
+    def _on_expiry(self) -> OnExpiry:
+        match self._get("on_expiry", "hold"):
+            case "hold":
+                return OnExpiry.HOLD
+            case "stable" | "rollback":
+                return OnExpiry.STABLE
+            case other:
+                self._fault(("on_expiry",), f"{other!r} is not an action", "use hold or rollback")
+                return OnExpiry.HOLD
+
+    def _steps(self, preset: Preset) -> tuple[Step, ...]:
+        duration = self._duration("duration", preset.duration_s)
+        requests = self._count("requests", preset.requests)
+        given = self._get("steps", preset.weights)
+        if not isinstance(given, Sequence) or isinstance(given, str) or not given:
+            self._fault(("steps",), "there is no step", "write a list such as [5%, 25%, 100%]")
+            given = preset.weights
+        steps: list[Step] = []
+        for i, entry in enumerate(given):
+            step = _plain(entry) if not isinstance(entry, (str, int, float)) else {"weight": entry}
+            weight = self._parsed(("steps", i, "weight"), step.get("weight"), parse_fraction, 1.0)
+            if not weight > (steps[-1].weight if steps else 0.0):
+                self._fault(
+                    ("steps", i),
+                    f"{weight:.4%} does not rise above the step before it",
+                    "list the weights in rising order, the first above 0%",
+                )
+            own_duration, own_requests = step.get("duration"), step.get("requests")
+            steps.append(
+                Step(
+                    weight=weight,
+                    duration_s=duration
+                    if own_duration is None
+                    else self._parsed(("steps", i, "duration"), own_duration, parse_duration, duration),
+                    requests=requests if own_requests is None else int(own_requests),
+                    manual=step.get("approval") == "manual" or step.get("manual") is True,
+                )
+            )
+        return tuple(steps)
+
+    def _guardrails(self, preset: Preset, steps: Sequence[Step]) -> tuple[Guardrail, ...]:
+        found: list[Guardrail] = []
+        for path, entry in [*self._legacy(), *self._named()]:
+            guardrail = self._guardrail(path, entry, preset.margins)
+            if guardrail is None:
+                continue
+            if guardrail.name in {other.name for other in found}:
+                self._fault(path, f"there are two guardrails {guardrail.name!r}", "give one another name")
+            found.append(guardrail)
+        if steps and steps[0].weight >= 1 and any(guardrail.compares for guardrail in found):
+            self._fault(
+                ("steps", 0),
+                "leaves no request to stable, so nothing can be compared",
+                "begin below 100%, for example with 10%",
+            )
+        return tuple(found)
+
+    def _named(self) -> list[tuple[Path, Mapping[str, Any]]]:
+        given = self._given.get("guardrails")
+        if given is None:
+            # The flat form is complete by itself: its four rules are the guardrails.
+            return [] if self._legacy() else [((), entry) for entry in DEFAULT_GUARDRAILS]
+        return [(("guardrails", i), _plain(entry)) for i, entry in enumerate(given)]
+
+    def _legacy(self) -> list[tuple[Path, Mapping[str, Any]]]:
+        found: list[tuple[Path, Mapping[str, Any]]] = []
+        if (limit := self._given.get("error_rate_threshold")) is not None:
+            path: Path = ("error_rate_threshold",)
+            found.append((path, {"kind": "error_rate", "name": "error_rate_threshold", "max": limit}))
+            found.append((path, {"kind": "error_rate_rise", "name": "error_rate_above_stable"}))
+        if (factor := self._given.get("latency_threshold_multiplier")) is not None:
+            path = ("latency_threshold_multiplier",)
+            for quantile in ("p95", "p99"):
+                found.append(
+                    (
+                        path,
+                        {
+                            "kind": "latency_ratio",
+                            "name": f"latency_{quantile}",
+                            "quantiles": [quantile],
+                            "max": factor,
+                        },
+                    )
+                )
+        return found
+
+    def _guardrail(self, path: Path, entry: Mapping[str, Any], margins: Defaults) -> Guardrail | None:
+        parameters = {key: value for key, value in entry.items() if key not in ("kind", "mode", "name")}
+        kind = Guardrail.kinds.get(str(entry.get("kind")))
+        if kind is None:
+            known = ", ".join(sorted(Guardrail.kinds))
+            self._fault(
+                (*path, "kind"), f"there is no guardrail kind {entry.get('kind')!r}", f"use one of {known}"
+            )
+            return None
+        mode = str(entry.get("mode") or "enforce").upper()
+        if mode not in Mode.__members__:
+            known = ", ".join(mode.name.lower() for mode in Mode)
+            self._fault((*path, "mode"), f"{entry.get('mode')!r} is not a mode", f"use one of {known}")
+            mode = "ENFORCE"
+        name = str(entry.get("name") or kind.kind)
+        try:
+            return kind.from_config(parameters, name=name, mode=Mode[mode], defaults=margins)
+        except GuardrailConfigError as error:
+            self._fault((*path, *error.path), error.problem, error.remedy)
+            return None
+
+
+def _plain(section: object) -> Mapping[str, Any]:
+    """A section as plain values, whether it comes from the schema's model or from JSON."""
+    if section is None:
+        return {}
+    if isinstance(section, Mapping):
+        return section
+    dump = getattr(section, "model_dump", None)
+    if dump is None:
+        raise TypeError(f"{type(section).__name__} is not a section of a configuration")
+    plain: Mapping[str, Any] = dump(mode="json", by_alias=True)
+    return plain

@@ -1,0 +1,94 @@
+"""Yes/no events of requests, and what has been counted of them in both arms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import Any, Self
+
+
+class Source(IntEnum):
+    """Which counters an event is read from."""
+
+    FAILURE = 0
+    """The request ended as the route counts failures."""
+    TOTAL = 1
+    """It took longer than a threshold until its last byte."""
+    FIRST_BYTE = 2
+    """It took longer than a threshold until its first byte."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happens to a request or does not.
+
+    For the latency sources the threshold is control's own `quantile`, taken from earlier data; the canary is
+    measured against a threshold `shift` buckets higher, which is the tolerated factor.
+    """
+
+    source: Source
+    quantile: float = 0.0
+    shift: int = 0
+
+    @property
+    def key(self) -> str:
+        """A name that is equal for equal events, for stored evidence."""
+        if self.source is Source.FAILURE:
+            return "failure"
+        return f"{self.source.name.lower()}:{self.quantile:g}:{self.shift}"
+
+
+FAILURE = Event(source=Source.FAILURE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Counts of one event in both arms, and the sums behind the Mantel-Haenszel estimates.
+
+    `n` are requests, `x` those with the event. The last three fields are sums over blocks of
+    x_canary n_control / N, x_control n_canary / N and n_canary n_control / N.
+    """
+
+    n_canary: int = 0
+    n_control: int = 0
+    x_canary: int = 0
+    x_control: int = 0
+    cross_canary: float = 0.0
+    cross_control: float = 0.0
+    pairs: float = 0.0
+
+    def add(self, n_canary: int, n_control: int, x_canary: int, x_control: int) -> Tally:
+        """The tally with one more block; a block with an empty arm adds to the counts only."""
+        total = n_canary + n_control
+        both = n_canary > 0 and n_control > 0
+        return Tally(
+            n_canary=self.n_canary + n_canary,
+            n_control=self.n_control + n_control,
+            x_canary=self.x_canary + x_canary,
+            x_control=self.x_control + x_control,
+            cross_canary=self.cross_canary + (x_canary * n_control / total if both else 0.0),
+            cross_control=self.cross_control + (x_control * n_canary / total if both else 0.0),
+            pairs=self.pairs + (n_canary * n_control / total if both else 0.0),
+        )
+
+    @property
+    def ratio(self) -> float | None:
+        """The Mantel-Haenszel risk ratio; infinite when only the canary had events, None when nobody had."""
+        if self.cross_control > 0:
+            return self.cross_canary / self.cross_control
+        return float("inf") if self.cross_canary > 0 else None
+
+    @property
+    def difference(self) -> float | None:
+        """The Mantel-Haenszel risk difference, canary minus control."""
+        return (self.cross_canary - self.cross_control) / self.pairs if self.pairs > 0 else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; floats round-trip exactly."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        return cls(**data)
