@@ -1,0 +1,136 @@
+"""What an arm has counted: the cells of a slot as a value that adds up over workers, boots and stages."""
+
+from typing import Any, Final
+
+from proxy.counters import (
+    ATTEMPTS,
+    BYTES_IN,
+    BYTES_OUT,
+    DIVERT_SCORE,
+    DIVERTED,
+    DIVERTED_FLAG,
+    FAILED,
+    HIST_FIRST_BYTE,
+    HIST_TOTAL,
+    OUTCOME_0,
+    PROBES,
+    RETRIES,
+    SLOT_CELLS,
+    STARTED,
+    SUM_FIRST_BYTE_US,
+    SUM_TOTAL_US,
+)
+from proxy.histogram import BUCKETS
+from proxy.outcomes import OUTCOMES
+
+Cells = list[int]
+
+GAUGES: Final = (DIVERT_SCORE, DIVERTED_FLAG)
+
+_REPORTED: Final = {
+    "failed": FAILED,
+    "diverted": DIVERTED,
+    "probes": PROBES,
+    "attempts": ATTEMPTS,
+    "retries": RETRIES,
+    "bytes_in": BYTES_IN,
+    "bytes_out": BYTES_OUT,
+    "sum_total_us": SUM_TOTAL_US,
+    "sum_first_byte_us": SUM_FIRST_BYTE_US,
+}
+
+
+class ArmCounts:
+    """Counts of one arm since its first request. `lost` are requests whose worker died before their end."""
+
+    __slots__ = ("cells", "lost")
+
+    def __init__(self, cells: Cells | None = None, lost: int = 0) -> None:
+        self.cells: Cells = [0] * SLOT_CELLS if cells is None else cells
+        self.lost = lost
+
+    def add(self, other: "ArmCounts") -> None:
+        """Add what another worker, boot or stage counted."""
+        self.cells = [mine + theirs for mine, theirs in zip(self.cells, other.cells, strict=True)]
+        self.lost += other.lost
+
+    @property
+    def outcomes(self) -> Cells:
+        """Requests by outcome."""
+        return self.cells[OUTCOME_0 : OUTCOME_0 + OUTCOMES]
+
+    @property
+    def finished(self) -> int:
+        """Requests that have an outcome. The sum, not the cell: a writer may have died between the two."""
+        return sum(self.outcomes)
+
+    @property
+    def started(self) -> int:
+        """Requests begun; never less than those that have an outcome."""
+        return max(self.cells[STARTED], self.finished + self.lost)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests begun by a live worker, without an outcome yet."""
+        return self.started - self.finished - self.lost
+
+    @property
+    def total(self) -> Cells:
+        """Histogram of the whole duration of successes, by bucket."""
+        return self.cells[HIST_TOTAL : HIST_TOTAL + BUCKETS]
+
+    @property
+    def first_byte(self) -> Cells:
+        """Histogram of the time to the first byte of successes, by bucket."""
+        return self.cells[HIST_FIRST_BYTE : HIST_FIRST_BYTE + BUCKETS]
+
+    def report(self) -> dict[str, Any]:
+        """Return the counts as control takes them: cumulative, histograms as [bucket, count] pairs."""
+        return {
+            "started": self.started,
+            "finished": self.finished,
+            "outcomes": self.outcomes,
+            **{name: self.cells[cell] for name, cell in _REPORTED.items()},
+            "total": sparse(self.total),
+            "first_byte": sparse(self.first_byte),
+            "diverted_now": int(self.cells[DIVERTED_FLAG] > 0),
+            "lost": self.lost,
+        }
+
+    def settled(self) -> "ArmCounts":
+        """Return the counts of an arm that nobody writes any more: without gauges."""
+        return ArmCounts(baseline_of(self.cells), self.lost)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the counts as stored beside the pages."""
+        return {"cells": sparse(self.cells), "lost": self.lost}
+
+    @staticmethod
+    def from_json(value: dict[str, Any]) -> "ArmCounts":
+        """Return stored counts."""
+        return ArmCounts(dense(value["cells"]), value["lost"])
+
+
+def since(cells: Cells, baseline: Cells | None) -> Cells:
+    """Return what was counted in a slot after `baseline` was taken; gauges are as they are."""
+    if baseline is None:
+        return cells
+    return [now - before for now, before in zip(cells, baseline, strict=True)]
+
+
+def baseline_of(cells: Cells) -> Cells:
+    """Return cells as a baseline: everything counted so far belongs to an earlier arm, gauges to nobody."""
+    return [0 if position in GAUGES else value for position, value in enumerate(cells)]
+
+
+def sparse(cells: Cells) -> list[list[int]]:
+    """Return the cells that are not 0 as [position, value] pairs."""
+    return [[position, value] for position, value in enumerate(cells) if value]
+
+
+def dense(pairs: list[list[int]]) -> Cells:
+    """Return the cells that `sparse` was given, `SLOT_CELLS` long."""
+    cells = [0] * SLOT_CELLS
+    for position, value in pairs:
+        cells[position] = value
+    return cells
