@@ -2,30 +2,82 @@
 
 from __future__ import annotations
 
-import difflib
-import types
-import typing
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from config.base import Fault
+from config.checks import did_you_mean, faults, suggest
 from config.problems import Path, Problem
 from config.schema import Config
+from config.shape import field_at, keys, models_at
 from config.source import Source
-from config.values import InvalidValueError
+from config.values import InvalidValueError, shown
+
+_MISSING = "is missing"
+_NOT_A_LIST = ("is not a list", "write it in brackets or with dashes, such as [a, b]")
+_NOT_A_NUMBER = ("is not a number", "write one such as 1.5, without quotes")
+_NOT_WHOLE = ("is not a whole number", "write one such as 8, without quotes")
+_OF_THE_WRONG_TYPE = {
+    "tuple_type": _NOT_A_LIST,
+    "list_type": _NOT_A_LIST,
+    "int_type": _NOT_WHOLE,
+    "int_from_float": _NOT_WHOLE,
+    "float_type": _NOT_A_NUMBER,
+    "finite_number": _NOT_A_NUMBER,
+    "bool_type": ("is neither true nor false", "write true or false, without quotes"),
+    "string_type": ("is not text", "write a word, or text in quotes"),
+    "dict_type": ("is not a mapping", "write keys with values below it"),
+}
 
 
-def explain(error: ValidationError, value: object, source: Source) -> list[Problem]:
-    """One problem for each fault, without the branches of a union that were not meant."""
+def explain(error: ValidationError, value: object, source: Source, spoiled: Iterable[Path]) -> list[Problem]:
+    """Everything that is wrong with plain values that the schema refused.
+
+    Args:
+        spoiled: paths that already have a problem, so that nothing is said twice about them.
+    """
+    known = list(spoiled)
     found: dict[tuple[Path, str], Problem] = {}
-    for detail in error.errors(include_url=False, include_input=True):
-        path = _path_in(value, detail["loc"], keep_last=detail["type"] == "missing")
-        problem, remedy = _words(detail)
-        on_key = detail["type"] == "extra_forbidden"
-        found.setdefault((path, problem), source.problem(path, problem, remedy, key=on_key))
+    everything = list(_all(error, value, source))
+    meant = {(path[:-1], remedy) for path, _, remedy, _ in everything}
+    for path, problem, remedy, on_key in everything:
+        if problem == _MISSING and (path[:-1], did_you_mean(str(path[-1]))) in meant:
+            continue  # It is there, only misspelt, which is said already.
+        if not any(path == bad or (bad[: len(path)] == path and not on_key) for bad in known):
+            found.setdefault((path, problem), source.problem(path, problem, remedy, key=on_key))
     return list(found.values())
+
+
+def empty_values(value: object) -> Iterator[Fault]:
+    """Keys of the schema that are followed by nothing; silently taking the default would surprise."""
+    yield from _empty_below(value, ())
+
+
+def _empty_below(value: object, path: Path) -> Iterator[Fault]:
+    if isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _empty_below(item, (*path, i))
+    if not isinstance(value, dict):
+        return
+    models = models_at(Config, path)
+    for key, item in value.items():
+        if item is None and any(field_at(model, key) for model in models):
+            yield Fault(path=(*path, key), problem="has no value", remedy="write one, or remove the key")
+        else:
+            yield from _empty_below(item, (*path, key))
+
+
+def _all(error: ValidationError, value: object, source: Source) -> Iterator[tuple[Path, str, str, bool]]:
+    for detail in error.errors(include_url=False):
+        path = _path_in(value, detail["loc"], keep_last=detail["type"] == "missing")
+        problem, remedy = _words(detail, path, source)
+        yield path, problem, remedy, detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
+    # The schema stops before these when a part is broken; people want to hear of both.
+    for fault in faults(value):
+        yield fault.path, fault.problem, fault.remedy, False
 
 
 def _path_in(value: Any, loc: tuple[str | int, ...], *, keep_last: bool) -> Path:
@@ -46,75 +98,39 @@ def _holds(value: Any, part: str | int) -> bool:
     return isinstance(value, dict) and part in value
 
 
-def _words(detail: ErrorDetails) -> tuple[str, str]:
+def _words(detail: ErrorDetails, path: Path, source: Source) -> tuple[str, str]:
     context: dict[str, Any] = detail.get("ctx", {})
-    kind = detail["type"]
-    if kind == "headgate":
-        return str(context["problem"]), str(context["remedy"])
-    if kind == "value_error" and isinstance(context.get("error"), InvalidValueError):
-        fault: InvalidValueError = context["error"]
-        return fault.problem, fault.remedy
-    if kind == "extra_forbidden":
-        return "there is no such key", _suggest(detail["loc"])
-    if kind == "missing":
-        return "missing", "add it"
-    if kind == "literal_error":
-        return f"{_short(detail['input'])} is not one of the choices", f"use {context['expected']}"
+    variables = source.variables(path)
+    subject = " and ".join(f"${{{name}}}" for name in variables) if variables else shown(detail["input"])
+    kind, reason = detail["type"], context.get("error")
+    match kind:
+        case "headgate":
+            return context["problem"], context["remedy"]
+        case "value_error" if isinstance(reason, InvalidValueError):
+            return reason.said_of(subject) if variables else reason.problem, reason.remedy
+        case "extra_forbidden":
+            return "there is no such key", suggest(str(path[-1]), keys(models_at(Config, path[:-1])))
+        case "missing":
+            return _MISSING, "add it"
+        case "literal_error":
+            choices = context["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+            return f"{subject} is not one of the choices", suggest(str(detail["input"]), choices)
+        case "model_type" | "model_attributes_type":
+            expected = keys(models_at(Config, path)) or ["key"]
+            return f"{subject} is not a mapping", f"write it with keys: {', '.join(expected)}"
+        case "greater_than_equal":
+            return f"{subject} is too little", f"use {context['ge']:g} or more"
+        case "less_than_equal":
+            return f"{subject} is too much", f"use {context['le']:g} or less"
+        case "too_short":
+            return "is empty", "give it at least one entry"
+        case "too_long":
+            return f"has {context['actual_length']} entries", f"use at most {context['max_length']}"
+        case "string_too_short":
+            return "is empty", "write something"
+        case "string_too_long":
+            return "is too long", f"use at most {context['max_length']} characters"
+    if kind in _OF_THE_WRONG_TYPE:
+        what, remedy = _OF_THE_WRONG_TYPE[kind]
+        return f"{subject} {what}", remedy
     return detail["msg"][:1].lower() + detail["msg"][1:], "correct it"
-
-
-def _short(value: object) -> str:
-    if isinstance(value, (dict, list, tuple)):
-        return "a structure"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _suggest(loc: tuple[str | int, ...]) -> str:
-    known = sorted({key for model in _models_at(loc[:-1]) for key in _keys(model)})
-    close = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"use one of: {', '.join(known)}"
-
-
-def _keys(model: type[BaseModel]) -> Iterator[str]:
-    for name, info in model.model_fields.items():
-        yield info.alias or name
-
-
-def _models_at(loc: Iterable[str | int]) -> list[type[BaseModel]]:
-    candidates: list[Any] = [Config]
-    for part in loc:
-        candidates = [inner for candidate in candidates for inner in _inside(candidate, part)]
-    return [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-
-
-def _inside(annotation: Any, part: str | int) -> Iterator[Any]:
-    for option in _options(annotation):
-        origin, arguments = typing.get_origin(option), typing.get_args(option)
-        if isinstance(option, type) and issubclass(option, BaseModel):
-            for name, info in option.model_fields.items():
-                if part in (name, info.alias):
-                    yield from _options(info.annotation)
-                    for extra in info.metadata:
-                        if isinstance(extra, BeforeValidator):
-                            yield from _options(extra.json_schema_input_type)
-        elif origin is tuple and isinstance(part, int):
-            yield from _options(arguments[0])
-        elif origin is dict:
-            yield from _options(arguments[1])
-
-
-def _options(annotation: Any) -> Iterator[Any]:
-    origin = typing.get_origin(annotation)
-    if origin is typing.Annotated:
-        yield from _options(typing.get_args(annotation)[0])
-        for extra in annotation.__metadata__:
-            if isinstance(extra, BeforeValidator):
-                yield from _options(extra.json_schema_input_type)
-    elif origin in (typing.Union, types.UnionType):
-        for option in typing.get_args(annotation):
-            yield from _options(option)
-    else:
-        yield annotation

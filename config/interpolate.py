@@ -12,7 +12,7 @@ from config.values import InvalidValueError
 _REFERENCE: Final = re.compile(
     r"\$(?:"
     r"(?P<escaped>\$(?=\{))"
-    r"|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*))?\}"
+    r"|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>(?:(?!\$\{)[^}])*))?\}"
     r"|(?P<broken>\{[^}]*\}?)"
     r")"
 )

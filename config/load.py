@@ -12,13 +12,13 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from config.explain import explain
+from config.explain import empty_values, explain
 from config.problems import ConfigError, Path, Problem
 from config.schema import Config
 from config.source import Source, read_yaml
 
-# A thousand routes written out take about 300 KiB.
-FILE_BYTES_MAX: Final = 4 * 1024 * 1024
+# A thousand routes written out take about 300 KiB; reading more than this takes seconds.
+FILE_BYTES_MAX: Final = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +28,9 @@ class Loaded:
     config: Config
     source: Source
     digest: str
-    """"sha256:" and the hexadecimal digest of the configuration's canonical JSON."""
+    """`sha256:` and the hexadecimal digest of the configuration's canonical JSON."""
     directory: FilePath
-    """What relative paths in the configuration are relative to."""
+    """What relative paths in the configuration are relative to; absolute."""
 
     @property
     def state_directory(self) -> FilePath:
@@ -55,60 +55,78 @@ def load_file(path: str | os.PathLike[str], environ: Mapping[str, str]) -> Loade
 def load_text(
     text: str, *, file: str, environ: Mapping[str, str], directory: FilePath | None = None
 ) -> Loaded:
-    """The same for text that is already there; ``file`` is only the name in messages.
+    """The same for text that is already there.
+
+    Args:
+        file: the name in messages; nothing is read from it.
+        directory: what relative paths are relative to; left out = the working directory.
 
     Raises:
         ConfigError: it cannot be used; holds every problem found.
     """
-    value, source, problems = read_yaml(text, file, environ)
+    reading = read_yaml(text, file, environ)
+    value = _without_extensions(reading.value)
+    problems, spoiled = list(reading.problems), list(reading.spoiled)
+    for fault in empty_values(value):
+        if fault.path not in spoiled:
+            problems.append(reading.source.problem(fault.path, fault.problem, fault.remedy))
+            spoiled.append(fault.path)
     config: Config | None = None
     try:
         config = Config.from_json(value)
     except ValidationError as error:
-        spoiled = {problem.path for problem in problems}
-        # What could not be read is missing from the values, which must not be reported a second time.
-        problems += [p for p in explain(error, value, source) if p.path not in spoiled]
-    if problems or config is None:
+        problems += explain(error, value, reading.source, spoiled)
+    if config is None or problems:
         raise ConfigError(problems)
-    return Loaded(config=config, source=source, digest=digest(config), directory=directory or FilePath.cwd())
+    return Loaded(
+        config=config,
+        source=reading.source,
+        digest=config_digest(config),
+        directory=(directory or FilePath.cwd()).absolute(),
+    )
 
 
-def digest(config: Config) -> str:
+def _without_extensions(value: object) -> object:
+    """Leave out the top-level keys that start with `x-`: the place for anchors that are used elsewhere."""
+    if not isinstance(value, dict):
+        return value
+    return {key: item for key, item in value.items() if not key.startswith("x-")}
+
+
+def config_digest(config: Config) -> str:
     """SHA-256 over the canonical JSON of a configuration; equal for files that mean the same."""
     canonical = json.dumps(config.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _read(file: FilePath) -> str:
-    def refuse(problem: str, remedy: str) -> ConfigError:
-        return ConfigError(
-            [Problem(file=str(file), line=0, column=0, path="", problem=problem, remedy=remedy)]
-        )
-
     try:
         with file.open("rb") as stream:
             data = stream.read(FILE_BYTES_MAX + 1)
     except FileNotFoundError:
-        raise refuse("there is no such file", "check the path") from None
+        raise _unreadable(file, "there is no such file", "check the path") from None
     except IsADirectoryError:
-        raise refuse("this is a directory", "name the file in it") from None
+        raise _unreadable(file, "this is a directory", "name a file in it") from None
     except PermissionError:
-        raise refuse("the file may not be read", "give this user permission to read it") from None
-    except OSError as error:
-        raise refuse(f"the file cannot be read: {error.strerror}", "check the path") from None
+        raise _unreadable(file, "it may not be read", "give this user permission to read it") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise _unreadable(file, f"it cannot be read: {reason}", "check the path") from None
     if len(data) > FILE_BYTES_MAX:
-        raise refuse(f"the file is larger than {FILE_BYTES_MAX} bytes", "name a configuration file")
+        problem = f"it is larger than {FILE_BYTES_MAX // 1024} KiB"
+        raise _unreadable(file, problem, "check that it is a configuration, or split it")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
-        problem = Problem(
-            file=str(file),
-            line=line,
-            column=column,
-            path="",
-            problem=f"byte 0x{data[error.start]:02x} is not UTF-8",
-            remedy="save the file as UTF-8",
-        )
-        raise ConfigError([problem]) from None
+        before = data[data.rfind(b"\n", 0, error.start) + 1 : error.start]
+        problem = f"byte 0x{data[error.start]:02x} is not UTF-8"
+        remedy = "save the file as UTF-8"
+        column = len(before.decode("utf-8", "replace")) + 1
+        raise _unreadable(file, problem, remedy, line=line, column=column) from None
+
+
+def _unreadable(file: FilePath, problem: str, remedy: str, *, line: int = 0, column: int = 0) -> ConfigError:
+    return ConfigError(
+        [Problem(file=str(file), line=line, column=column, path="", problem=problem, remedy=remedy)]
+    )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
-from config.base import Duration, Fault, Fraction, Model, PositiveDuration, as_tuple, refuse
-from config.values import InvalidValueError
+from config.base import Fault, Model, as_tuple, refuse
+from config.fields import Duration, ErrorChance, Fraction, PositiveDuration, Text, Weight
+from config.values import InvalidValueError, format_fraction
 
 Preset = Literal["conservative", "balanced", "aggressive"]
-# More steps than a person can follow; also bounds what a generator makes.
+# More than a person can follow; it also bounds what a generator makes.
 STEPS_MAX = 100
 
 
@@ -19,8 +21,8 @@ class Guardrail(Model):
 
     model_config = ConfigDict(extra="allow")
 
-    kind: Annotated[str, Field(min_length=1, max_length=64)]
-    """Which condition; the kinds are listed under Guardrails."""
+    kind: Annotated[Text, Field(min_length=1, max_length=64)]
+    """Which condition, for example `error_rate`."""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -28,58 +30,58 @@ class Guardrail(Model):
         return dict(self.__pydantic_extra__ or {})
 
 
-class Step(Model):
-    """One weight of the canary and what it takes to leave it."""
+class Pace(Model):
+    """What it takes to leave a step."""
 
-    weight: Fraction
-    """Share of the requests that the canary gets."""
     duration: Duration | None = None
     """The least time at this weight; left out = the rollout's."""
     requests: Annotated[int, Field(ge=0)] | None = None
     """The least requests the canary must have answered at this weight; left out = the rollout's."""
     approval: Literal["automatic", "manual"] = "automatic"
-    """manual waits here for `headgate promote`."""
+    """`manual` waits here for `headgate promote`."""
+
+
+class Step(Pace):
+    """One weight of the canary and what it takes to leave it."""
+
+    weight: Weight
+    """Share of the requests that the canary gets."""
 
 
 class Linear(Model):
-    """Steps the same distance apart."""
+    """Weights the same distance apart."""
 
-    start: Annotated[Fraction, Field(alias="from")]
+    start: Annotated[Weight, Field(alias="from")]
     """The first weight."""
-    end: Annotated[Fraction, Field(alias="to")]
+    end: Annotated[Weight, Field(alias="to")]
     """The last weight."""
     count: Annotated[int, Field(ge=2, le=STEPS_MAX)]
     """How many steps, both ends included."""
 
     @model_validator(mode="after")
-    def _rising(self) -> Linear:
-        refuse("linear", [_not_rising(self.start, self.end)] if self.end <= self.start else [])
+    def _rising(self) -> Self:
+        refuse("linear", _not_rising(self.start, self.end))
         return self
 
     def weights(self) -> list[float]:
-        """The weights in rising order, rounded to a millionth so that 10% is 0.1."""
+        """The weights in rising order, rounded to a millionth so that a tenth is 0.1."""
         stride = (self.end - self.start) / (self.count - 1)
         return [round(self.start + stride * i, 6) for i in range(self.count - 1)] + [self.end]
 
 
 class Geometric(Model):
-    """Steps each a fixed factor above the one before."""
+    """Weights each a fixed factor above the one before."""
 
-    start: Annotated[Fraction, Field(alias="from")]
-    """The first weight, more than 0."""
-    end: Annotated[Fraction, Field(alias="to")]
+    start: Annotated[Weight, Field(alias="from")]
+    """The first weight."""
+    end: Annotated[Weight, Field(alias="to")]
     """The last weight; always reached, with a shorter last stride if need be."""
-    factor: Annotated[float, Field(ge=1.05, le=1000, strict=False)] = 2.0
+    factor: Annotated[float, Field(ge=1.1, le=1000)] = 2.0
     """What each weight is multiplied by."""
 
     @model_validator(mode="after")
-    def _rising(self) -> Geometric:
-        faults = [_not_rising(self.start, self.end)] if self.end <= self.start else []
-        if self.start == 0:
-            faults.append(
-                Fault(path=("from",), problem="0 stays 0 whatever the factor", remedy="start at 1%")
-            )
-        refuse("geometric", faults)
+    def _rising(self) -> Self:
+        refuse("geometric", _not_rising(self.start, self.end))
         return self
 
     def weights(self) -> list[float]:
@@ -90,86 +92,101 @@ class Geometric(Model):
         return [*found, self.end]
 
 
-class LinearStep(Model):
+class LinearSteps(Pace):
     """A generator of evenly spaced steps."""
 
     linear: Linear
     """From where, to where, in how many steps."""
 
 
-class GeometricStep(Model):
+class GeometricSteps(Pace):
     """A generator of multiplying steps."""
 
     geometric: Geometric
     """From where, to where, by which factor."""
 
 
-def _not_rising(start: float, end: float) -> Fault:
-    return Fault(path=("to",), problem=f"{end:g} is not above from ({start:g})", remedy="ramp upwards")
+def _not_rising(start: float, end: float) -> list[Fault]:
+    problem = f"{format_fraction(end)} is not above the {format_fraction(start)} it starts from"
+    return [] if end > start else [Fault(path=("to",), problem=problem, remedy="ramp upwards")]
 
 
-def _one_step(value: object) -> Step | LinearStep | GeometricStep:
+def _one_entry(value: object) -> Step | LinearSteps | GeometricSteps:
     if isinstance(value, Step):
         return value
-    if isinstance(value, dict):
-        if "linear" in value:
-            return LinearStep.model_validate(value)
-        if "geometric" in value:
-            return GeometricStep.model_validate(value)
-        return Step.model_validate(value)
-    return Step.model_validate({"weight": value})
+    if not isinstance(value, dict):
+        return Step.model_validate({"weight": value})
+    if "linear" in value:
+        return LinearSteps.model_validate(value)
+    if "geometric" in value:
+        return GeometricSteps.model_validate(value)
+    return Step.model_validate(value)
 
 
 StepEntry = Annotated[
-    Step | LinearStep | GeometricStep,
-    BeforeValidator(_one_step, json_schema_input_type=Fraction | Step | LinearStep | GeometricStep),
+    Step | LinearSteps | GeometricSteps,
+    BeforeValidator(_one_entry, json_schema_input_type=Weight | Step | LinearSteps | GeometricSteps),
 ]
-_STEPS: TypeAdapter[tuple[Step | LinearStep | GeometricStep, ...]] = TypeAdapter(tuple[StepEntry, ...])
+_ENTRIES: TypeAdapter[tuple[Step | LinearSteps | GeometricSteps, ...]] = TypeAdapter(tuple[StepEntry, ...])
 
 
-def _all_steps(value: object) -> object:
+def _read_steps(value: object) -> tuple[Step, ...] | None:
     if value is None:
         return None
-    # One generator alone reads better without the brackets.
-    entries = [value] if isinstance(value, dict) else value
-    if not isinstance(entries, (list, tuple)):
-        raise InvalidValueError("steps is not a list", "write a list such as [5%, 25%, 100%]")
+    if isinstance(value, dict):
+        raise InvalidValueError("steps is not a list", "put a dash or brackets around it")
+    if not isinstance(value, (list, tuple)):
+        raise InvalidValueError.about(value, "is not a list", "write one such as [5%, 25%, 100%]")
     steps: list[Step] = []
-    for entry in _STEPS.validate_python(tuple(entries)):
-        match entry:
-            case LinearStep():
-                steps.extend(Step(weight=weight) for weight in entry.linear.weights())
-            case GeometricStep():
-                steps.extend(Step(weight=weight) for weight in entry.geometric.weights())
-            case Step():
-                steps.append(entry)
+    for entry in _ENTRIES.validate_python(tuple(value)):
+        if isinstance(entry, Step):
+            steps.append(entry)
+            continue
+        weights = (entry.linear if isinstance(entry, LinearSteps) else entry.geometric).weights()
+        pace = entry.model_dump(include=set(Pace.model_fields))
+        steps.extend(Step(weight=weight, **pace) for weight in weights)
     if not steps:
         raise InvalidValueError("there is no step", "write at least one weight, for example [5%, 100%]")
     if len(steps) > STEPS_MAX:
         raise InvalidValueError(f"{len(steps)} steps are too many", f"use at most {STEPS_MAX}")
+    refuse("steps", _falling(steps, value))
     return tuple(steps)
+
+
+def _falling(steps: list[Step], entries: list[object] | tuple[object, ...]) -> list[Fault]:
+    # With generators the positions differ from those in the file, so the list as a whole is named.
+    one_to_one = len(steps) == len(entries)
+    return [
+        Fault(
+            path=(i,) if one_to_one else (),
+            problem=f"{format_fraction(after.weight)} comes after {format_fraction(before.weight)}",
+            remedy="list the weights in rising order",
+        )
+        for i, (before, after) in enumerate(pairwise(steps), start=1)
+        if after.weight <= before.weight
+    ]
 
 
 class Rollout(Model):
     """How the canary of a route is ramped, judged and, if need be, rolled back."""
 
     enabled: bool = True
-    """false keeps the split's own weight and judges nothing."""
+    """`false` keeps the split's own weight and judges nothing."""
     preset: Preset = "balanced"
-    """Where values that are left out come from: conservative, balanced or aggressive."""
+    """Where values that are left out come from: `conservative`, `balanced` or `aggressive`."""
     steps: Annotated[
         tuple[Step, ...] | None,
-        BeforeValidator(
-            _all_steps, json_schema_input_type=tuple[StepEntry, ...] | LinearStep | GeometricStep | None
-        ),
+        BeforeValidator(_read_steps, json_schema_input_type=tuple[StepEntry, ...]),
     ] = None
     """The weights to go through, rising; left out = the preset's."""
-    guardrails: Annotated[tuple[Guardrail, ...] | None, BeforeValidator(as_tuple)] = None
+    guardrails: Annotated[tuple[Guardrail, ...] | None, BeforeValidator(as_tuple), Field(max_length=100)] = (
+        None
+    )
     """What must hold; left out = the preset's."""
-    alpha: Annotated[float, Field(gt=0, le=0.5, strict=False)] | None = None
+    alpha: ErrorChance | None = None
     """Chance of rolling back a canary that is no worse, over the whole rollout; left out = the preset's."""
-    alpha_promote: Annotated[float, Field(gt=0, le=0.5, strict=False)] | None = None
-    """Chance of promoting one that is worse than the margin; left out = the preset's."""
+    alpha_promote: ErrorChance | None = None
+    """Chance of promoting a canary that is worse than the margin; left out = the preset's."""
     interval: PositiveDuration | None = None
     """Time between two analyses; left out = 1s."""
     duration: Duration | None = None
@@ -179,39 +196,23 @@ class Rollout(Model):
     expiry: Duration | None = None
     """How long a step may stay undecided; 0 = for ever; left out = the preset's."""
     on_expiry: Literal["hold", "rollback"] = "hold"
-    """What happens then: hold waits for a person, rollback returns to stable."""
+    """What happens then: `hold` waits for a person, `rollback` returns to stable."""
     auto_start: bool = True
-    """Whether the rollout starts with the process; false waits for `headgate promote`."""
+    """Whether the rollout starts with the process; `false` waits for `headgate promote`."""
     error_rate_threshold: Fraction | None = None
-    """The highest error rate of the canary, as the older flat form has it."""
-    latency_threshold_multiplier: Annotated[float, Field(ge=1, le=1000, strict=False)] | None = None
-    """How many times stable's p95 and p99 latency the canary may take, as the older flat form has it."""
+    """Older flat form: the highest error rate of the canary."""
+    latency_threshold_multiplier: Annotated[float, Field(ge=1, le=1000)] | None = None
+    """Older flat form: how many times stable's p95 and p99 latency the canary may take."""
     min_requests_before_check: Annotated[int, Field(ge=0)] | None = None
-    """The least canary requests before it is judged, as the older flat form has it."""
+    """Older flat form: the least canary requests before it is judged."""
     check_interval_seconds: PositiveDuration | None = None
-    """The older flat form of interval."""
+    """Older flat form of `interval`."""
 
     @model_validator(mode="after")
-    def _consistent(self) -> Rollout:
-        faults: list[Fault] = []
-        if self.interval is not None and self.check_interval_seconds is not None:
-            faults.append(
-                Fault(
-                    path=("check_interval_seconds",),
-                    problem="says the same as interval",
-                    remedy="keep interval only",
-                )
-            )
-        for i in range(1, len(self.steps or ())):
-            assert self.steps is not None
-            before, after = self.steps[i - 1].weight, self.steps[i].weight
-            if after <= before:
-                faults.append(
-                    Fault(
-                        path=("steps", i),
-                        problem=f"{after * 100:g}% does not rise above the {before * 100:g}% before it",
-                        remedy="list the weights in rising order",
-                    )
-                )
-        refuse("rollout", faults)
+    def _said_once(self) -> Self:
+        both = self.interval is not None and self.check_interval_seconds is not None
+        fault = Fault(
+            path=("check_interval_seconds",), problem="says the same as interval", remedy="remove it"
+        )
+        refuse("rollout", [fault] if both else [])
         return self

@@ -1,26 +1,27 @@
-"""The part of the schema that says where requests go: upstreams, routes and their splits."""
+"""The part of the schema that says which requests go where, and how they are divided."""
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
-from config.base import (
-    EndpointUrl,
-    Fault,
+from config.base import Fault, Model, as_tuple, refuse
+from config.fields import (
     HeaderName,
-    Model,
+    HostPattern,
+    Method,
     Name,
+    OptionalCookieName,
     OptionalHeaderName,
     PositiveDuration,
-    as_tuple,
-    refuse,
+    Regex,
+    Text,
+    UrlPath,
 )
 from config.rollouts import Rollout
-from config.serving import RouteTimeouts, UpstreamTimeouts
-from config.values import InvalidValueError, parse_endpoint_url
+from config.serving import RouteTimeouts
+from config.values import InvalidValueError, shown
 
 FailureName = Literal[
     "upstream_4xx",
@@ -51,81 +52,6 @@ DEFAULT_FAILURE: tuple[FailureName, ...] = (
 )
 
 
-class Endpoint(Model):
-    """One address of an upstream."""
-
-    url: EndpointUrl
-    """http://host:port; the port is 80 when left out."""
-    weight: Annotated[int, Field(ge=1, le=1000)] = 1
-    """Share of the upstream's requests, relative to its other endpoints."""
-
-    @property
-    def host(self) -> str:
-        """Host name or address, without brackets."""
-        return parse_endpoint_url(self.url).host
-
-    @property
-    def port(self) -> int:
-        """TCP port."""
-        return parse_endpoint_url(self.url).port
-
-
-def _one_endpoint(value: object) -> object:
-    return value if isinstance(value, (dict, Endpoint)) else {"url": value}
-
-
-EndpointEntry = Annotated[
-    Endpoint, BeforeValidator(_one_endpoint, json_schema_input_type=EndpointUrl | Endpoint)
-]
-
-
-class Upstream(Model):
-    """A named set of endpoints that serve the same thing."""
-
-    endpoints: Annotated[
-        tuple[EndpointEntry, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=1000)
-    ]
-    """Addresses, each a URL or {url, weight}."""
-    release: Annotated[str, Field(max_length=256)] = ""
-    """What runs there, for example fraud:v1.0.0; shown in status, metrics and decisions."""
-    balance: Literal["round_robin", "least_in_flight"] = "round_robin"
-    """How one endpoint is picked."""
-    timeouts: UpstreamTimeouts = UpstreamTimeouts()
-    """Timeouts of this upstream."""
-
-    @model_validator(mode="after")
-    def _distinct(self) -> Upstream:
-        seen: dict[str, int] = {}
-        faults: list[Fault] = []
-        for i, endpoint in enumerate(self.endpoints):
-            if endpoint.url in seen:
-                faults.append(
-                    Fault(
-                        path=("endpoints", i),
-                        problem=f"{endpoint.url} is already endpoints[{seen[endpoint.url]}]",
-                        remedy="list it once and give it a weight",
-                    )
-                )
-            seen.setdefault(endpoint.url, i)
-        refuse("upstream", faults)
-        return self
-
-
-def _parse_regex(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise InvalidValueError("not a regular expression", "write one in quotes, for example '^/v[12]/'")
-    try:
-        re.compile(value.encode())
-    except re.error as error:
-        raise InvalidValueError(
-            f"the regular expression does not compile: {error}", "escape or complete it"
-        ) from None
-    return value
-
-
-Regex = Annotated[str, BeforeValidator(_parse_regex)]
-
-
 class HeaderRegex(Model):
     """A header value that must match."""
 
@@ -133,21 +59,75 @@ class HeaderRegex(Model):
     """Searched for in the value; anchor it with ^ and $ to match the whole."""
 
 
+HeaderCondition = str | Literal[True] | HeaderRegex
+
+
+def _one_condition(value: object) -> HeaderCondition:
+    if value is True or isinstance(value, (str, HeaderRegex)):
+        return value
+    if isinstance(value, dict):
+        return HeaderRegex.model_validate(value)
+    quoted = isinstance(value, (int, float)) and not isinstance(value, bool)
+    raise InvalidValueError.about(
+        value,
+        "is not a condition on a header",
+        "put it in quotes" if quoted else "write the value, true for any value, or {regex: ...}",
+    )
+
+
+_CONDITIONS: TypeAdapter[dict[str, HeaderCondition]] = TypeAdapter(
+    dict[
+        HeaderName,
+        Annotated[HeaderCondition, BeforeValidator(_one_condition, json_schema_input_type=HeaderCondition)],
+    ]
+)
+
+
+def _read_conditions(value: object) -> object:
+    conditions = _CONDITIONS.validate_python(value, strict=True)
+    if isinstance(value, dict) and len(conditions) != len(value):
+        seen: dict[str, object] = {}
+        faults: list[Fault] = []
+        for key in value:
+            if key.lower() in seen:
+                problem = f"the same header as {seen[key.lower()]}"
+                faults.append(Fault(path=(key,), problem=problem, remedy="keep one; names have no case"))
+            seen.setdefault(key.lower(), key)
+        refuse("headers", faults)
+    return conditions
+
+
 class Match(Model):
     """Which requests a route takes; all that is given must hold, nothing given takes every request."""
 
-    host: Annotated[str, Field(min_length=1, max_length=253)] | None = None
-    """Host of the request, without port and case; *.example.com takes every name below example.com."""
-    path_prefix: Annotated[str, Field(pattern=r"^/", max_length=2048)] | None = None
-    """What the path starts with, by whole segments: /v2 takes /v2 and /v2/x, not /v20."""
-    path: Annotated[str, Field(pattern=r"^/", max_length=2048)] | None = None
+    host: HostPattern | None = None
+    """Host of the request, without port and case; `*.example.com` takes every name below example.com."""
+    path_prefix: UrlPath | None = None
+    """What the path starts with, by whole segments: `/v2` takes /v2 and /v2/x, not /v20."""
+    path: UrlPath | None = None
     """The whole path, without the query."""
     path_regex: Regex | None = None
     """Searched for in the path; anchor it with ^ and $ to match the whole."""
-    methods: Annotated[tuple[Annotated[str, Field(pattern="^[A-Z]+$")], ...], BeforeValidator(as_tuple)] = ()
+    methods: Annotated[tuple[Method, ...], BeforeValidator(as_tuple), Field(max_length=32)] = ()
     """Methods in capitals; none = every one."""
-    headers: dict[HeaderName, str | Literal[True] | HeaderRegex] = Field(default_factory=dict)
-    """Header values: a string must be equal, true means present, {regex: ...} must match."""
+    headers: Annotated[
+        dict[HeaderName, HeaderCondition], BeforeValidator(_read_conditions), Field(max_length=32)
+    ] = Field(default_factory=dict)
+    """Header values: text must be equal, `true` takes any value, `{regex: ...}` must match."""
+
+    @property
+    def everything(self) -> bool:
+        """Whether there is no condition at all."""
+        return self == Match()
+
+    @model_validator(mode="after")
+    def _one_path(self) -> Self:
+        given = [key for key in ("path_prefix", "path", "path_regex") if getattr(self, key) is not None]
+        problem = f"{' and '.join(given)} are given together"
+        refuse(
+            "match", [Fault(path=(key,), problem=problem, remedy="keep one of them") for key in given[1:2]]
+        )
+        return self
 
 
 class Split(Model):
@@ -155,8 +135,8 @@ class Split(Model):
 
     model_config = ConfigDict(extra="allow")
 
-    kind: Annotated[str, Field(min_length=1, max_length=64)]
-    """Which way of dividing; the kinds are listed under Splits."""
+    kind: Annotated[Text, Field(min_length=1, max_length=64)]
+    """Which way of dividing: `direct`, `random`, `percentage`, `hash` or `canary`."""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -169,10 +149,16 @@ class Override(Model):
 
     header: OptionalHeaderName = "x-headgate-override"
     """Header that names the variant; empty = none."""
-    cookie: OptionalHeaderName = "headgate_override"
+    cookie: OptionalCookieName = "headgate_override"
     """Cookie that names the variant; empty = none."""
-    allow: Annotated[tuple[Name, ...], BeforeValidator(as_tuple), Field(min_length=1)]
+    allow: Annotated[tuple[Name, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=100)]
     """Variants that may be asked for."""
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Self:
+        fault = Fault(path=(), problem="neither header nor cookie can name a variant", remedy="name one")
+        refuse("override", [] if self.header or self.cookie else [fault])
+        return self
 
 
 class Divert(Model):
@@ -181,7 +167,7 @@ class Divert(Model):
     enabled: bool = True
     """Whether it may."""
     failures: Annotated[int, Field(ge=1, le=10000)] = 6
-    """How far failures must outweigh successes before it does."""
+    """How far failures must outweigh good answers before it does."""
     probe_interval: PositiveDuration = 1.0
     """Time between two requests that try the canary again."""
     recover: Annotated[int, Field(ge=1, le=10000)] = 3
@@ -195,6 +181,12 @@ class Retries(Model):
     """Extra attempts; 0 = none."""
 
 
+def _one_failure(value: object) -> object:
+    if value in ("ok", "client_abort", "override"):
+        raise InvalidValueError(f"{shown(value)} can never be a failure of the variant", "remove it")
+    return value
+
+
 class Route(Model):
     """A set of requests and where they go; the first route that matches is taken."""
 
@@ -203,12 +195,14 @@ class Route(Model):
     match: Match = Match()
     """Which requests."""
     upstream: Name | None = None
-    """Sends everything to one upstream; short for split: {kind: direct, upstream: ...}."""
+    """Sends everything to one upstream; short for `split: {kind: direct, upstream: ...}`."""
     split: Split | None = None
-    """Divides the requests among variants."""
+    """Divides the requests among variants; a route has either this or `upstream`."""
     override: Override | None = None
     """Lets requests name their variant; left out = not possible."""
-    failure: Annotated[tuple[FailureName, ...], BeforeValidator(as_tuple)] = DEFAULT_FAILURE
+    failure: Annotated[
+        tuple[Annotated[FailureName, BeforeValidator(_one_failure)], ...], BeforeValidator(as_tuple)
+    ] = DEFAULT_FAILURE
     """Outcomes that count as a failure of the variant."""
     divert: Divert = Divert()
     """Instant, reversible protection from a canary that fails grossly."""
@@ -227,17 +221,15 @@ class Route(Model):
         return Split.model_validate({"kind": "direct", "upstream": self.upstream})
 
     @model_validator(mode="after")
-    def _one_destination(self) -> Route:
+    def _one_destination(self) -> Self:
         faults: list[Fault] = []
         if self.upstream is None and self.split is None:
-            faults.append(
-                Fault(path=(), problem="has no destination", remedy="give it an upstream or a split")
-            )
+            faults.append(Fault(path=(), problem="has no destination", remedy="add upstream or split"))
         if self.upstream is not None and self.split is not None:
-            faults.append(
-                Fault(
-                    path=("upstream",), problem="upstream and split are both given", remedy="keep one of them"
-                )
-            )
+            problem = "upstream and split are given together"
+            faults.append(Fault(path=("upstream",), problem=problem, remedy="keep one of them"))
+        if self.split is None and self.rollout is not None:
+            remedy = "use a split of kind canary, or remove rollout"
+            faults.append(Fault(path=("rollout",), problem="there is no split to ramp", remedy=remedy))
         refuse("route", faults)
         return self

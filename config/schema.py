@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from config.base import Fault, Model, Name, as_tuple, refuse
-from config.routes import Route, Upstream
-from config.serving import Admin, Headers, Limits, Listener, Startup, State, Timeouts
+from config.base import Model, as_tuple, refuse
+from config.checks import faults
+from config.fields import Name
+from config.routes import Route
+from config.serving import Admin, Headers, Limits, Listener, Startup, State, Timeouts, read_workers
+from config.upstreams import Upstream
 
 
 class Config(Model):
@@ -19,8 +21,13 @@ class Config(Model):
     """Addresses where requests are accepted."""
     admin: Admin = Admin()
     """The address for metrics, probes, commands and the status page."""
-    workers: Annotated[int, Field(ge=1, le=256)] | Literal["auto"] = 1
-    """Processes that share the listeners; auto = one for each processor."""
+    workers: Annotated[
+        int | Literal["auto"],
+        BeforeValidator(
+            read_workers, json_schema_input_type=Annotated[int, Field(ge=1, le=256)] | Literal["auto"]
+        ),
+    ] = 1
+    """Processes that share the listeners; `auto` = one for each processor."""
     state: State = State()
     """Where Headgate keeps what must outlive it."""
     timeouts: Timeouts = Timeouts()
@@ -38,7 +45,7 @@ class Config(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        refuse("config", _faults(self))
+        refuse("config", faults(self.to_json()))
         return self
 
     def to_json(self) -> dict[str, Any]:
@@ -47,25 +54,9 @@ class Config(Model):
 
     @classmethod
     def from_json(cls, value: object) -> Self:
-        """The value that ``to_json`` was made from.
+        """The value that ``to_json`` was made from; also reads the forms that people write.
 
         Raises:
             pydantic.ValidationError: the plain values are not a configuration.
         """
         return cls.model_validate(value)
-
-
-def _faults(config: Config) -> Iterator[Fault]:
-    for i, route in enumerate(config.routes):
-        if route.upstream is not None and route.upstream not in config.upstreams:
-            yield Fault(
-                path=("routes", i, "upstream"),
-                problem=f"there is no upstream {route.upstream!r}",
-                remedy=f"define it under upstreams or use one of: {', '.join(config.upstreams)}",
-            )
-    if config.admin.bind and not config.admin.bind.loopback and not config.admin.tokens:
-        yield Fault(
-            path=("admin", "bind"),
-            problem=f"{config.admin.bind} can be reached from outside, and no token guards it",
-            remedy="bind to 127.0.0.1, or add admin.tokens",
-        )

@@ -2,51 +2,59 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from pydantic import BeforeValidator, Field, model_validator
 
-from config.base import (
+from config.addresses import Bind
+from config.base import Fault, Model, as_tuple, refuse
+from config.fields import (
     BindAddress,
     Duration,
     HeaderName,
-    Model,
     Name,
     OptionalHeaderName,
     PositiveDuration,
+    Sha256,
     Size,
-    as_tuple,
+    Text,
 )
-from config.values import Bind, InvalidValueError
+from config.values import InvalidValueError
 
 Role = Literal["viewer", "operator", "approver", "admin"]
+
+# Overwriting one of these would change how the message is framed or where it goes.
+_RESERVED_HEADERS = frozenset(
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "date",
+        "expect",
+        "host",
+        "keep-alive",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+    }
+)
 
 
 class Listener(Model):
     """An address where requests are accepted."""
 
     bind: BindAddress
-    """host:port to accept on; port 0 takes a free one."""
+    """host:port to accept on; `:8080` stands for every IPv4 interface, port 0 for any free port."""
     backlog: Annotated[int, Field(ge=1, le=65535)] = 2048
     """Connections that may wait in the kernel to be accepted, for each worker."""
-
-
-def _parse_sha256(value: object) -> str:
-    # The value is never shown: people paste the token itself here.
-    if not isinstance(value, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", value):
-        raise InvalidValueError(
-            "not a SHA-256 in hexadecimal",
-            "write the 64 digits that `printf %s TOKEN | sha256sum` prints, not the token",
-        )
-    return value.lower()
-
-
-Sha256 = Annotated[
-    str,
-    BeforeValidator(_parse_sha256),
-    WithJsonSchema({"type": "string", "pattern": "^[0-9a-fA-F]{64}$"}),
-]
 
 
 class Token(Model):
@@ -57,7 +65,7 @@ class Token(Model):
     sha256: Sha256
     """SHA-256 of the token in hexadecimal."""
     role: Role = "viewer"
-    """viewer reads; operator also steers rollouts; approver also approves; admin also reloads and drains."""
+    """`viewer` reads; `operator` also steers rollouts; `approver` also approves; `admin` may do everything."""
 
 
 class Admin(Model):
@@ -65,14 +73,14 @@ class Admin(Model):
 
     bind: BindAddress = Bind(host="127.0.0.1", port=9901)
     """host:port of the admin server; anything but loopback needs tokens."""
-    tokens: Annotated[tuple[Token, ...], BeforeValidator(as_tuple)] = ()
+    tokens: Annotated[tuple[Token, ...], BeforeValidator(as_tuple), Field(max_length=1000)] = ()
     """Bearer tokens that are accepted; none means that everyone on this machine may do everything."""
 
 
 class State(Model):
     """Where Headgate keeps what must outlive it."""
 
-    directory: Annotated[str, Field(min_length=1, max_length=4096)] = ".headgate"
+    directory: Annotated[Text, Field(min_length=1)] = ".headgate"
     """Directory for the database, counter pages and the last table; relative to the configuration file."""
 
 
@@ -100,7 +108,7 @@ class Timeouts(Model):
 
 
 class UpstreamTimeouts(Model):
-    """Timeouts of one upstream; what is left out comes from the level above."""
+    """Timeouts of one upstream; what is left out comes from the top level."""
 
     connect: PositiveDuration | None = None
     """Opening a connection to an endpoint."""
@@ -156,7 +164,20 @@ class Headers(Model):
     variant: OptionalHeaderName = "x-headgate-variant"
     """Tells the client which variant answered; empty = not sent."""
     forwarded: Literal["append", "replace"] = "append"
-    """What happens to x-forwarded-for that came in: append to it, or replace it when clients lie."""
+    """Whether x-forwarded-for that came in is added to, or replaced because clients are not trusted."""
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        faults = [
+            Fault(path=(key,), problem=f"{name} has a meaning of its own", remedy="choose another name")
+            for key, name in (("request_id", self.request_id), ("variant", self.variant))
+            if name in _RESERVED_HEADERS
+        ]
+        if self.request_id == self.variant:
+            problem = f"{self.variant} already carries the request id"
+            faults.append(Fault(path=("variant",), problem=problem, remedy="choose another name"))
+        refuse("headers", faults)
+        return self
 
 
 class Startup(Model):
@@ -165,4 +186,13 @@ class Startup(Model):
     upstream_wait: Duration = 10.0
     """How long to wait for every upstream to accept a connection."""
     require_upstreams: bool = True
-    """Whether to give up when one does not; false only warns."""
+    """Whether to give up when one does not; `false` only warns."""
+
+
+def read_workers(value: Any) -> int | Literal["auto"]:
+    """A number of processes, or ``auto``."""
+    if value == "auto":
+        return "auto"
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 256:
+        raise InvalidValueError.about(value, "is not a number of workers", "write 1 to 256, or auto")
+    return value

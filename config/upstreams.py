@@ -1,0 +1,68 @@
+"""The part of the schema that names the servers behind Headgate."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from config.addresses import parse_endpoint_url
+from config.base import Fault, Model, as_tuple, refuse
+from config.fields import EndpointUrl, Text
+from config.serving import UpstreamTimeouts
+
+
+class Endpoint(Model):
+    """One address of an upstream."""
+
+    url: EndpointUrl
+    """`http://host:port`; the port is 80 when left out."""
+    weight: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Share of the upstream's requests, relative to its other endpoints."""
+
+    @property
+    def host(self) -> str:
+        """Host name or address, without brackets."""
+        return parse_endpoint_url(self.url).host
+
+    @property
+    def port(self) -> int:
+        """TCP port."""
+        return parse_endpoint_url(self.url).port
+
+
+def _one_endpoint(value: object) -> object:
+    return value if isinstance(value, (dict, Endpoint)) else {"url": value}
+
+
+EndpointEntry = Annotated[
+    Endpoint, BeforeValidator(_one_endpoint, json_schema_input_type=EndpointUrl | Endpoint)
+]
+
+
+class Upstream(Model):
+    """A named set of endpoints that serve the same thing."""
+
+    endpoints: Annotated[
+        tuple[EndpointEntry, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=1000)
+    ]
+    """Addresses, each a URL or `{url, weight}`."""
+    release: Annotated[Text, Field(max_length=256)] = ""
+    """What runs there, for example `fraud:v1.0.0`; shown in status, metrics and decisions."""
+    balance: Literal["round_robin", "least_in_flight"] = "round_robin"
+    """How one endpoint is picked: in turn, or the less busy one of two."""
+    timeouts: UpstreamTimeouts = UpstreamTimeouts()
+    """Timeouts of this upstream."""
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        first: dict[str, int] = {}
+        faults: list[Fault] = []
+        for i, endpoint in enumerate(self.endpoints):
+            if endpoint.url in first:
+                problem = f"the same address as endpoints[{first[endpoint.url]}]"
+                remedy = "list it once and give it a weight"
+                faults.append(Fault(path=("endpoints", i), problem=problem, remedy=remedy))
+            first.setdefault(endpoint.url, i)
+        refuse("upstream", faults)
+        return self
