@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from control.cli.catalogue import CATALOGUE
-from control.cli.failure import ExitCode, report
+from control.cli.failure import CommandError, ExitCode, report
 
 
 class Program(click.Group):
@@ -53,7 +55,21 @@ class Program(click.Group):
         except click.Abort:
             click.echo("headgate: interrupted", err=True)
             sys.exit(130)
+        except Exception as error:
+            # Python would exit with 1, which means "the answer is no" to a script.
+            if os.environ.get("HEADGATE_TRACEBACK"):
+                traceback.print_exc()
+            report(_unexpected(error))
+            sys.exit(ExitCode.ERROR)
         sys.exit(outcome if isinstance(outcome, int) else ExitCode.OK)
+
+
+def _unexpected(error: Exception) -> CommandError:
+    what = " ".join(str(error).split()) or "no message"
+    return CommandError(
+        f"a mistake of Headgate itself: {type(error).__name__}: {what}",
+        "set HEADGATE_TRACEBACK=1 to see where, and please report it",
+    )
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:

@@ -1,0 +1,85 @@
+"""Loads configuration files for commands and collects everything that can be wrong with them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from config.load import Loaded, load_file
+from config.problems import ConfigError, Problem
+from control.cli.failure import ProblemsError
+
+# A probe is a question to a person's network: enough at once to be quick, few enough to be no flood.
+_PROBES_AT_ONCE = 16
+
+
+def load(path: str) -> Loaded:
+    """The configuration at `path`, checked as far as it can be without running it.
+
+    Raises:
+        ProblemsError: It cannot be used; has one line for each problem.
+    """
+    loaded, problems = examine(path)
+    if loaded is None or problems:
+        raise ProblemsError([str(problem) for problem in problems])
+    return loaded
+
+
+def examine(path: str) -> tuple[Loaded | None, list[Problem]]:
+    """The configuration, when it can be read at all, and its problems in the order of the file."""
+    try:
+        loaded = load_file(path, os.environ)
+    except ConfigError as error:
+        return None, error.problems
+    from proxy.compile import check_config
+
+    return loaded, sorted([*check_config(loaded), *_plan_problems(loaded)])
+
+
+def unreachable(loaded: Loaded) -> list[Problem]:
+    """Endpoints that do not accept a TCP connection now, each at its place in the file."""
+    endpoints = [
+        (name, number, endpoint, upstream.timeouts.connect or loaded.config.timeouts.connect)
+        for name, upstream in loaded.config.upstreams.items()
+        for number, endpoint in enumerate(upstream.endpoints)
+    ]
+    with ThreadPoolExecutor(_PROBES_AT_ONCE) as pool:
+        faults = pool.map(lambda entry: _connect(entry[2].host, entry[2].port, entry[3]), endpoints)
+    return [
+        loaded.problem(
+            ("upstreams", name, "endpoints", number),
+            f"{endpoint.url} {fault}",
+            "start the model server, or correct the address",
+        )
+        for (name, number, endpoint, _), fault in zip(endpoints, faults, strict=True)
+        if fault
+    ]
+
+
+def _connect(host: str, port: int, timeout_s: float) -> str:
+    try:
+        socket.create_connection((host, port), timeout_s).close()
+    except TimeoutError:
+        return f"did not accept a connection within {timeout_s:g} s"
+    except socket.gaierror as error:
+        return f"has a host that cannot be resolved ({error.strerror})"
+    except OSError as error:
+        return f"does not accept connections ({(error.strerror or str(error)).lower()})"
+    return ""
+
+
+def _plan_problems(loaded: Loaded) -> Iterator[Problem]:
+    """What is wrong with rollouts; nothing is said where the control extra is not installed."""
+    try:
+        from control.plan import RolloutPlan
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("config", "proxy", "control"):
+            raise
+        return
+    for number, route in enumerate(loaded.config.routes):
+        if route.rollout is None:
+            continue
+        for path, problem, remedy in RolloutPlan.problems(route):
+            yield loaded.problem(("routes", number, "rollout", *path), problem, remedy)

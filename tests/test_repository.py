@@ -1,0 +1,245 @@
+"""Rules about the repository itself: what a module may import and how long it is, what is documented."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("config", "proxy", "control")
+
+# Past this a module has a second idea in it.
+MODULE_LINES_MAX = 400
+
+# What a worker must never load: each costs start-up time and memory in every process that carries bytes.
+HEAVY = ("numpy", "scipy", "sqlalchemy", "alembic", "yaml", "pydantic", "aiohttp", "click", "rich", "jinja2")
+# What judges and stores stays in the control process.
+CONTROL_ONLY = ("numpy", "scipy", "sqlalchemy", "alembic", "jinja2", "control")
+
+# Third-party packages that are loaded once before the modules are tried, which makes this test quick.
+_SHARED = (
+    "numpy",
+    "scipy.special",
+    "sqlalchemy.ext.asyncio",
+    "alembic.command",
+    "aiohttp.web",
+    "pydantic",
+    "rich",
+)
+
+
+@cache
+def _modules() -> list[str]:
+    return [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if not {"migrations", "__main__.py"} & set(path.parts)
+    ]
+
+
+@cache
+def _tracked() -> list[Path]:
+    """Files that git knows or would take; without git (an unpacked archive) there is nothing to check."""
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        check=False,
+    )
+    return [path for name in listed.stdout.decode().split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def _loaded_by(statement: str) -> set[str]:
+    """Top-level names of all modules that a new interpreter has loaded after `statement`."""
+    program = (
+        f"{statement}\nimport json, sys\nprint(json.dumps([name.split('.')[0] for name in sys.modules]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_every_module_can_be_imported_first() -> None:
+    """No module needs another one to have been imported before it: no import circles."""
+    program = f"""
+import importlib, os, sys
+for name in {_SHARED!r}:
+    importlib.import_module(name)
+failed = 0
+for name in {_modules()!r}:
+    child = os.fork()
+    if child == 0:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            print(f"{{name}}: {{type(error).__name__}}: {{error}}", file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    failed |= os.waitpid(child, 0)[1]
+sys.exit(failed != 0)
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "refused"),
+    [
+        ("proxy.worker", HEAVY),
+        ("proxy.agent", CONTROL_ONLY),
+        ("proxy.supervisor", CONTROL_ONLY),
+        ("config.load", ("numpy", "scipy", "sqlalchemy", "aiohttp", "proxy", "control")),
+    ],
+)
+def test_a_process_loads_only_what_it_needs(module: str, refused: tuple[str, ...]) -> None:
+    """Bytes are carried by processes that hold no numerics, SQL or web framework."""
+    loaded = _loaded_by(f"import {module}")
+
+    assert module.split(".")[0] in loaded
+    assert not loaded & set(refused)
+
+
+def test_the_import_names_are_ours() -> None:
+    """Other distributions install `config`, `proxy` and `control`, too; here they must not win."""
+    for package in PACKAGES:
+        spec = find_spec(package)
+
+        assert spec is not None
+        assert spec.origin is not None
+        assert Path(spec.origin).resolve().is_relative_to(ROOT.resolve())
+
+
+@pytest.mark.parametrize("module", _modules())
+def test_a_module_opens_with_a_sentence_and_ends_in_time(module: str) -> None:
+    """Each module says in its docstring what it is, and is short enough to be one idea."""
+    path = _path(module)
+    text = path.read_text("utf-8")
+
+    docstring = ast.get_docstring(ast.parse(text))
+
+    assert docstring, f"{path}: no docstring"
+    assert docstring.split("\n\n")[0].rstrip().endswith((".", ":")), f"{path}: the docstring is no sentence"
+    assert text.count("\n") <= MODULE_LINES_MAX, f"{path}: {text.count(chr(10))} lines"
+
+
+def test_packages_export_nothing() -> None:
+    """A name is imported from where it is defined."""
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("__init__.py"):
+            body = ast.parse(path.read_text("utf-8")).body
+
+            assert len(body) <= 1, f"{path}: more than a docstring"
+
+
+def test_every_test_folder_is_a_package() -> None:
+    """Without `__init__.py` a folder such as tests/proxy would hide the package of that name."""
+    folders = {path.parent for path in (ROOT / "tests").rglob("*.py")}
+
+    assert folders
+    assert [folder for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def _documentation() -> str:
+    return "\n".join(
+        path.read_text("utf-8") for path in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    )
+
+
+@pytest.mark.parametrize(
+    ("package", "base"), [("proxy.splits", "Split"), ("control.guardrails", "Guardrail")]
+)
+def test_every_kind_is_documented(package: str, base: str) -> None:
+    """What can be written as `kind` in a configuration stands in the documentation, as `code`."""
+    kinds = _kinds(package)
+    documentation = _documentation()
+
+    assert kinds, f"{package} has no kinds"
+    assert [kind for kind in kinds if f"`{kind}`" not in documentation] == []
+
+
+def test_every_command_is_documented() -> None:
+    """Each command has its section in docs/cli.md, and no section describes one that is gone."""
+    from control.cli.catalogue import CATALOGUE
+
+    sections = re.findall(r"^## `headgate ([a-z]+)", (ROOT / "docs/cli.md").read_text("utf-8"), re.MULTILINE)
+
+    assert sorted(sections) == sorted(CATALOGUE)
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    """A relative link in the documentation names a file that is there."""
+    broken = []
+    for document in [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)", document.read_text("utf-8")):
+            if "://" not in target and not (document.parent / target).exists():
+                broken.append(f"{document.relative_to(ROOT)}: {target}")
+
+    assert broken == []
+
+
+# Written in two halves, so that this file does not find itself.
+FOREIGN = tuple(
+    left + right
+    for left, right in [
+        ("/work/", "main"),
+        ("/work/", "shared"),
+        ("/opt/", "pypi"),
+        ("/root/", "."),
+        ("pypi", ".org"),
+        ("python", "hosted.org"),
+        ("registry.", "npmjs"),
+        ("--index", "-url"),
+        ("--trusted", "-host"),
+    ]
+)
+
+
+def test_the_repository_names_no_machine_and_no_package_host() -> None:
+    """What is checked in works anywhere: no path of somebody's machine, no host to fetch packages from."""
+    allowed = {ROOT / "Makefile"}  # tells the resolver to leave such lines out
+    found = []
+    for path in _tracked():
+        if path in allowed:
+            continue
+        text = path.read_bytes().decode("utf-8", "replace")
+        found += [f"{path.relative_to(ROOT)}: {word}" for word in FOREIGN if word in text]
+
+    assert _tracked() or not (ROOT / ".git").exists()
+    assert found == []
+
+
+def _path(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _kinds(package: str) -> list[str]:
+    """The `kind` of every class in a package, read from the source: no module has to be imported for it."""
+    found = []
+    for path in sorted(_path(package).parent.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            if [target.id for target in targets if isinstance(target, ast.Name)] == ["kind"]:
+                value = node.value if isinstance(node, ast.Assign) else None
+                if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                    found.append(value.value)
+    return found
