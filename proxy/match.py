@@ -126,7 +126,9 @@ def read_matcher(value: object, place: str) -> Matcher:
     entry = plain.mapping(value, place)
     for name in entry:
         if name not in CONDITIONS:
-            raise plain.PlainError(f"{place}.{name}: is not a condition; use one of {', '.join(CONDITIONS)}")
+            raise plain.PlainError(
+                f"{place}.{name}", f"is not a condition; use one of {', '.join(CONDITIONS)}"
+            )
     host, suffix = _read_host(entry.get("host"), f"{place}.host")
     methods = plain.texts(entry.get("methods") or [], f"{place}.methods")
     return Matcher(
@@ -147,11 +149,11 @@ def _read_host(value: object, place: str) -> tuple[bytes | None, bytes | None]:
     try:
         host = text.encode("ascii")
     except UnicodeEncodeError:
-        raise plain.PlainError(f"{place}: {text!r} is not ASCII; write its xn-- form") from None
+        raise plain.PlainError(place, f"{text!r} is not ASCII; write its xn-- form") from None
     if host.startswith(b"*."):
         return None, bare_host(host[1:])
     if b"*" in host:
-        raise plain.PlainError(f"{place}: {text!r} has a * elsewhere than in front; write *.example.com")
+        raise plain.PlainError(place, f"{text!r} has a * elsewhere than in front; write *.example.com")
     return bare_host(host), None
 
 
@@ -160,12 +162,12 @@ def _read_path(value: object, place: str) -> bytes | None:
         return None
     text = plain.text(value, place)
     if not text.startswith("/"):
-        raise plain.PlainError(f"{place}: {text!r} does not start with /")
+        raise plain.PlainError(place, f"{text!r} does not start with /")
     if "?" in text or "#" in text:
-        raise plain.PlainError(f"{place}: {text!r} has a query or fragment; routes look at the path only")
+        raise plain.PlainError(place, f"{text!r} has a query or fragment; routes look at the path only")
     path = normal_path(text.encode("utf-8"))
     if path is None:
-        raise plain.PlainError(f"{place}: {text!r} has no single meaning; write it without dot segments")
+        raise plain.PlainError(place, f"{text!r} has no single meaning; write it without dot segments")
     return path
 
 
@@ -176,7 +178,7 @@ def _read_regex(value: object, place: str) -> re.Pattern[bytes] | None:
     try:
         return re.compile(text.encode("utf-8"))
     except re.error as error:
-        raise plain.PlainError(f"{place}: {text!r} does not compile: {error}") from error
+        raise plain.PlainError(place, f"{text!r} does not compile: {error}") from error
 
 
 def _read_headers(value: object, place: str) -> list[HeaderCondition]:
@@ -195,5 +197,5 @@ def _read_headers(value: object, place: str) -> list[HeaderCondition]:
 
 def _as_expression(value: object, place: str) -> Mapping[str, object]:
     if not isinstance(value, Mapping):
-        raise plain.PlainError(f"{place}: must be a string, true or an object with regex")
+        raise plain.PlainError(place, "must be a string, true or an object with regex")
     return plain.mapping(value, place)

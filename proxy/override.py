@@ -48,7 +48,7 @@ def read_override(value: object, arms: list[Arm], place: str) -> Override | None
     for name, number in values.items():
         index = plain.integer(number, f"{place}.values.{name}")
         if index >= len(arms):
-            raise plain.PlainError(f"{place}.values.{name}: there is no arm {index}")
+            raise plain.PlainError(f"{place}.values.{name}", f"there is no arm {index}")
         allowed[name.encode("utf-8")] = arms[index]
     if not allowed:
         return None

@@ -6,30 +6,35 @@ from collections.abc import Mapping
 
 
 class PlainError(ValueError):
-    """A plain value does not have the shape its reader needs; the text starts with the place."""
+    """A plain value does not have the shape its reader needs: where, and what is wrong."""
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
+        self.place = place
+        self.problem = problem
 
 
 def mapping(value: object, place: str) -> Mapping[str, object]:
     """Return `value` as a JSON object with string keys."""
     if not isinstance(value, dict):
-        raise PlainError(f"{place}: must be an object, not {_name(value)}")
+        raise PlainError(place, f"must be an object, not {_name(value)}")
     for key in value:
         if not isinstance(key, str):
-            raise PlainError(f"{place}: has a key that is not a string: {key!r}")
+            raise PlainError(place, f"has a key that is not a string: {key!r}")
     return value
 
 
 def items(value: object, place: str) -> list[object]:
     """Return `value` as a JSON array."""
     if not isinstance(value, list | tuple):
-        raise PlainError(f"{place}: must be an array, not {_name(value)}")
+        raise PlainError(place, f"must be an array, not {_name(value)}")
     return list(value)
 
 
 def text(value: object, place: str) -> str:
     """Return `value` as a string."""
     if not isinstance(value, str):
-        raise PlainError(f"{place}: must be a string, not {_name(value)}")
+        raise PlainError(place, f"must be a string, not {_name(value)}")
     return value
 
 
@@ -41,32 +46,32 @@ def texts(value: object, place: str) -> list[str]:
 def integer(value: object, place: str, least: int = 0) -> int:
     """Return `value` as an integer of at least `least`; true and false are not numbers."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise PlainError(f"{place}: must be an integer, not {_name(value)}")
+        raise PlainError(place, f"must be an integer, not {_name(value)}")
     if value < least:
-        raise PlainError(f"{place}: must be at least {least}, not {value}")
+        raise PlainError(place, f"must be at least {least}, not {value}")
     return value
 
 
 def number(value: object, place: str, least: float = 0.0, most: float = float("inf")) -> float:
     """Return `value` as a float between `least` and `most`, both allowed; NaN is refused."""
     if not isinstance(value, int | float) or isinstance(value, bool):
-        raise PlainError(f"{place}: must be a number, not {_name(value)}")
+        raise PlainError(place, f"must be a number, not {_name(value)}")
     if not least <= value <= most:
-        raise PlainError(f"{place}: must be from {least:g} to {most:g}, not {value}")
+        raise PlainError(place, f"must be from {least:g} to {most:g}, not {value}")
     return float(value)
 
 
 def flag(value: object, place: str) -> bool:
     """Return `value` as a boolean."""
     if not isinstance(value, bool):
-        raise PlainError(f"{place}: must be true or false, not {_name(value)}")
+        raise PlainError(place, f"must be true or false, not {_name(value)}")
     return value
 
 
 def required(values: Mapping[str, object], key: str, place: str) -> object:
     """Return `values[key]`, or say that it is missing."""
     if key not in values:
-        raise PlainError(f"{place}.{key}: is missing")
+        raise PlainError(f"{place}.{key}", "is missing")
     return values[key]
 
 

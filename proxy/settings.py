@@ -95,7 +95,7 @@ def read_timeouts(value: object, place: str) -> dict[str, float]:
     values: dict[str, float] = {}
     for name, seconds in plain.mapping(value, place).items():
         if name not in TIMEOUTS:
-            raise plain.PlainError(f"{place}.{name}: is not a time-out; use one of {', '.join(TIMEOUTS)}")
+            raise plain.PlainError(f"{place}.{name}", f"is not a time-out; use one of {', '.join(TIMEOUTS)}")
         values[name] = plain.number(seconds, f"{place}.{name}")
     return values
 
@@ -105,7 +105,7 @@ def read_limits(value: object, place: str) -> Limits:
     values = dict(LIMITS)
     for name, amount in plain.mapping(value, place).items():
         if name not in LIMITS:
-            raise plain.PlainError(f"{place}.{name}: is not a limit; use one of {', '.join(LIMITS)}")
+            raise plain.PlainError(f"{place}.{name}", f"is not a limit; use one of {', '.join(LIMITS)}")
         values[name] = plain.integer(amount, f"{place}.{name}")
     return Limits(values)
 
@@ -115,7 +115,7 @@ def read_header_names(value: object, place: str) -> HeaderNames:
     values = plain.mapping(value, place)
     forwarded = plain.text(values.get("forwarded", "append"), f"{place}.forwarded")
     if forwarded not in ("append", "replace"):
-        raise plain.PlainError(f"{place}.forwarded: must be append or replace, not {forwarded!r}")
+        raise plain.PlainError(f"{place}.forwarded", f"must be append or replace, not {forwarded!r}")
     return HeaderNames(
         plain.text(values.get("request_id", "x-request-id"), f"{place}.request_id").lower().encode("ascii"),
         plain.text(values.get("variant", "x-headgate-variant"), f"{place}.variant").lower().encode("ascii"),

@@ -218,16 +218,18 @@ class _TableReader:
         entry = plain.mapping(value, place)
         name = plain.text(plain.required(entry, "name", place), f"{place}.name")
         if any(upstream.name == name for upstream in self._upstreams):
-            raise plain.PlainError(f"{place}.name: {name!r} is defined twice")
+            raise plain.PlainError(f"{place}.name", f"{name!r} is defined twice")
         balance = plain.text(entry.get("balance", "round_robin"), f"{place}.balance")
         if balance not in BALANCERS:
-            raise plain.PlainError(f"{place}.balance: there is no {balance!r}; use {' or '.join(BALANCERS)}")
+            raise plain.PlainError(
+                f"{place}.balance", f"there is no {balance!r}; use {' or '.join(BALANCERS)}"
+            )
         values = plain.items(plain.required(entry, "endpoints", place), f"{place}.endpoints")
         endpoints = [_read_endpoint(item, f"{place}.endpoints[{i}]") for i, item in enumerate(values)]
         if not endpoints:
-            raise plain.PlainError(f"{place}.endpoints: must name at least one")
+            raise plain.PlainError(f"{place}.endpoints", "must name at least one")
         if len({endpoint.key for endpoint in endpoints}) != len(endpoints):
-            raise plain.PlainError(f"{place}.endpoints: names an address twice")
+            raise plain.PlainError(f"{place}.endpoints", "names an address twice")
         return UpstreamSpec(
             index,
             name,
@@ -245,7 +247,7 @@ class _TableReader:
             entry = plain.mapping(value, place)
             name = plain.text(plain.required(entry, "name", place), f"{place}.name")
             if name in found:
-                raise plain.PlainError(f"{place}.name: {name!r} is defined twice")
+                raise plain.PlainError(f"{place}.name", f"{name!r} is defined twice")
             found[name] = read_timeouts(entry.get("timeouts", {}), f"{place}.timeouts")
         return found
 
@@ -255,10 +257,10 @@ class _TableReader:
         entry = plain.mapping(value, place)
         number = plain.integer(plain.required(entry, "upstream", place), f"{place}.upstream")
         if number >= len(self._upstreams):
-            raise plain.PlainError(f"{place}.upstream: there is no upstream {number}")
+            raise plain.PlainError(f"{place}.upstream", f"there is no upstream {number}")
         route = plain.text(plain.required(entry, "route", place), f"{place}.route")
         if route not in route_timeouts:
-            raise plain.PlainError(f"{place}.route: there is no route {route!r}")
+            raise plain.PlainError(f"{place}.route", f"there is no route {route!r}")
         upstream = self._upstreams[number]
         return Arm(
             index,
@@ -301,7 +303,7 @@ class _TableReader:
     def _arm(self, value: object, place: str) -> Arm:
         index = plain.integer(value, place)
         if index >= len(self._arms):
-            raise plain.PlainError(f"{place}: there is no arm {index}")
+            raise plain.PlainError(place, f"there is no arm {index}")
         return self._arms[index]
 
 
@@ -311,7 +313,7 @@ def _read_endpoint(value: object, place: str) -> EndpointSpec:
     authority = url.removeprefix("http://").rstrip("/")
     host, colon, port = authority.rpartition(":")
     if authority == url or not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        raise plain.PlainError(f"{place}.url: {url!r} is not http://host:port")
+        raise plain.PlainError(f"{place}.url", f"{url!r} is not http://host:port")
     weight = plain.integer(entry.get("weight", 1), f"{place}.weight", least=1)
     return EndpointSpec(host.removeprefix("[").removesuffix("]"), int(port), weight)
 
@@ -323,8 +325,8 @@ def _read_failure(value: object, place: str) -> tuple[bool, ...]:
         try:
             outcome = parse_outcome(name)
         except ValueError as error:
-            raise plain.PlainError(f"{place}[{index}]: {error}") from error
+            raise plain.PlainError(f"{place}[{index}]", f"{error}") from error
         if outcome in NEUTRAL:
-            raise plain.PlainError(f"{place}[{index}]: {name} is neither success nor failure")
+            raise plain.PlainError(f"{place}[{index}]", f"{name} is neither success nor failure")
         failures.add(outcome)
     return tuple(outcome in failures for outcome in Outcome)

@@ -12,6 +12,16 @@ from proxy.request import RequestView
 from proxy.splits.spec import SplitSpec
 
 
+class Before:
+    """The entry of a split in an earlier table, and the names of its variants in the order of its arms."""
+
+    __slots__ = ("entry", "variants")
+
+    def __init__(self, entry: Mapping[str, object], variants: Sequence[str]) -> None:
+        self.entry = entry
+        self.variants = variants
+
+
 class Split(ABC):
     """Chooses an arm for each request. Called on the hot path: no I/O, no waiting, nothing worked out twice.
 
@@ -55,6 +65,34 @@ class Split(ABC):
         raise TypeError(f"a {spec.kind} split has no canary whose weight could be {canary_weight:g}")
 
     @classmethod
+    def compile(
+        cls, spec: SplitSpec, arms: Sequence[int], salt: str, epoch: int, before: Before | None
+    ) -> dict[str, object]:
+        """The table entry of a checked split.
+
+        Args:
+            spec: the split, its weights being those to use now.
+            arms: number in the table of each of the spec's variants.
+            salt, epoch: what seeds the hash of keys.
+            before: the entry that this one replaces, if the route had a split of this kind.
+        """
+        del before
+        entry: dict[str, object] = {
+            "kind": spec.kind,
+            "arms": list(arms),
+            "weights": [variant.weight for variant in spec.variants],
+            **spec.extra,
+        }
+        if spec.key:
+            entry |= {
+                "salt": salt,
+                "epoch": epoch,
+                "key": list(spec.key),
+                "default_key": spec.default_key,
+            }
+        return entry
+
+    @classmethod
     @abstractmethod
     def from_table(cls, entry: Mapping[str, object], arms: list[Arm], place: str) -> Split:
         """The split that a table entry describes; `arms` are its arms in the order of the entry.
@@ -81,15 +119,15 @@ def read_split(value: object, arms: list[Arm], place: str) -> Split:
     kind = plain.text(plain.required(entry, "kind", place), f"{place}.kind")
     found = Split.kinds.get(kind)
     if found is None:
-        raise plain.PlainError(f"{place}.kind: there is no {kind!r}; known are {', '.join(Split.kinds)}")
+        raise plain.PlainError(f"{place}.kind", f"there is no {kind!r}; known are {', '.join(Split.kinds)}")
     own: list[Arm] = []
     for index, number in enumerate(plain.items(plain.required(entry, "arms", place), f"{place}.arms")):
         at = plain.integer(number, f"{place}.arms[{index}]")
         if at >= len(arms):
-            raise plain.PlainError(f"{place}.arms[{index}]: there is no arm {at}")
+            raise plain.PlainError(f"{place}.arms[{index}]", f"there is no arm {at}")
         own.append(arms[at])
     if not own:
-        raise plain.PlainError(f"{place}.arms: must name at least one arm")
+        raise plain.PlainError(f"{place}.arms", "must name at least one arm")
     return found.from_table(entry, own, place)
 
 
@@ -97,8 +135,8 @@ def read_weights(entry: Mapping[str, object], arms: list[Arm], place: str) -> li
     """The shares of a table entry, one for each arm, which add up to 1."""
     given = plain.items(plain.required(entry, "weights", place), f"{place}.weights")
     if len(given) != len(arms):
-        raise plain.PlainError(f"{place}.weights: there are {len(given)} for {len(arms)} arms")
+        raise plain.PlainError(f"{place}.weights", f"there are {len(given)} for {len(arms)} arms")
     weights = [plain.number(item, f"{place}.weights[{i}]", most=1.0) for i, item in enumerate(given)]
     if abs(sum(weights) - 1.0) > 1e-9:
-        raise plain.PlainError(f"{place}.weights: must add up to 1, not {sum(weights):g}")
+        raise plain.PlainError(f"{place}.weights", f"must add up to 1, not {sum(weights):g}")
     return weights

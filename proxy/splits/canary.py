@@ -11,9 +11,10 @@ from proxy import plain
 from proxy.arms import Arm
 from proxy.keys import KeyReader
 from proxy.request import RequestView
-from proxy.splits import parameters
+from proxy.splits import schemas
 from proxy.splits.base import Split, read_weights
-from proxy.splits.spec import SplitConfigError, SplitSpec, VariantSpec
+from proxy.splits.parameters import ParameterReader
+from proxy.splits.spec import SplitSpec, VariantSpec
 from proxy.splits.sticky import SCALE, read_keys, read_seed
 
 ROLES = ("canary", "stable", "control")
@@ -27,15 +28,15 @@ class CanarySplit(Split):
     """
 
     kind = "canary"
-    schema = parameters.schema(
+    schema = schemas.parameters(
         ["stable", "canary"],
-        stable=parameters.NAME_SCHEMA,
-        canary=parameters.NAME_SCHEMA,
-        key=parameters.KEY_SCHEMA,
-        weight=parameters.WEIGHT_SCHEMA,
-        control={"type": "boolean", "default": True},
-        default_key=parameters.SALT_SCHEMA,
-        salt=parameters.SALT_SCHEMA,
+        stable=schemas.NAME,
+        canary=schemas.NAME,
+        key=schemas.KEY,
+        weight=schemas.WEIGHT,
+        control=schemas.CONTROL,
+        default_key=schemas.TEXT,
+        salt=schemas.TEXT,
     )
 
     def __init__(self, arms: list[Arm], weights: list[float], keys: KeyReader, seed: int) -> None:
@@ -54,27 +55,26 @@ class CanarySplit(Split):
 
     @classmethod
     def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
-        parameters.only(params, cls.schema, cls.kind)
-        stable = parameters.upstream(params, "stable", upstreams)
-        canary = parameters.upstream(params, "canary", upstreams)
-        if stable == canary:
-            raise SplitConfigError(
-                ("canary",), f"{canary!r} is also the stable upstream", "name the upstream of the new release"
+        reader = ParameterReader(params, upstreams)
+        reader.only(cls.schema, cls.kind)
+        stable = reader.upstream("stable")
+        canary = reader.upstream("canary")
+        if stable and stable == canary:
+            reader.fault(
+                ("canary",), f"{canary!r} is the stable upstream too", "name the upstream of the new release"
             )
-        keys = parameters.keys(params) if "key" in params else ("client_address",)
-        shares = _shares(
-            parameters.weight(params, "weight", 0.0), control=parameters.flag(params, "control", default=True)
-        )
-        names = (canary, stable, stable)
-        return SplitSpec(
-            kind=cls.kind,
-            variants=[
-                VariantSpec(upstream=name, role=role, weight=share)
-                for name, role, share in zip(names, ROLES, shares, strict=False)
-            ],
-            key=keys,
-            default_key=parameters.text(params, "default_key"),
-            salt=parameters.text(params, "salt"),
+        shares = _shares(reader.weight("weight"), control=reader.flag("control", default=True))
+        return reader.finish(
+            SplitSpec(
+                kind=cls.kind,
+                variants=[
+                    VariantSpec(upstream=name, role=role, weight=share)
+                    for name, role, share in zip((canary, stable, stable), ROLES, shares, strict=False)
+                ],
+                key=reader.keys(default=("client_address",)),
+                default_key=reader.text("default_key"),
+                salt=reader.text("salt"),
+            )
         )
 
     @classmethod
@@ -96,7 +96,7 @@ class CanarySplit(Split):
         roles = tuple(arm.role for arm in arms)
         if roles not in (ROLES, ROLES[:2]):
             raise plain.PlainError(
-                f"{place}.arms: must be canary, stable and control, not {', '.join(roles)}"
+                f"{place}.arms", f"must be canary, stable and control, not {', '.join(roles)}"
             )
         return cls(arms, read_weights(entry, arms, place), read_keys(entry, place), read_seed(entry, place))
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from proxy import plain
 from proxy.arms import Arm
 from proxy.request import RequestView
-from proxy.splits import parameters
+from proxy.splits import schemas
 from proxy.splits.base import Split
+from proxy.splits.parameters import ParameterReader
 from proxy.splits.spec import SplitSpec, VariantSpec
 
 
@@ -16,7 +17,7 @@ class DirectSplit(Split):
     """`direct`: one upstream takes every request of the route."""
 
     kind = "direct"
-    schema = parameters.schema(["upstream"], upstream=parameters.NAME_SCHEMA)
+    schema = schemas.parameters(["upstream"], upstream=schemas.NAME)
 
     def __init__(self, arms: list[Arm]) -> None:
         super().__init__(arms)
@@ -24,14 +25,16 @@ class DirectSplit(Split):
 
     @classmethod
     def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
-        parameters.only(params, cls.schema, cls.kind)
-        name = parameters.upstream(params, "upstream", upstreams)
-        return SplitSpec(kind=cls.kind, variants=[VariantSpec(upstream=name, role="stable", weight=1.0)])
+        reader = ParameterReader(params, upstreams)
+        reader.only(cls.schema, cls.kind)
+        name = reader.upstream("upstream")
+        variants = [VariantSpec(upstream=name, role="stable", weight=1.0)]
+        return reader.finish(SplitSpec(kind=cls.kind, variants=variants))
 
     @classmethod
     def from_table(cls, entry: Mapping[str, object], arms: list[Arm], place: str) -> Split:
         if len(arms) != 1 or entry.get("kind") != cls.kind:
-            raise plain.PlainError(f"{place}.arms: a direct split has one arm, not {len(arms)}")
+            raise plain.PlainError(f"{place}.arms", f"a direct split has one arm, not {len(arms)}")
         return cls(arms)
 
     def choose(self, request: RequestView) -> Arm:  # noqa: ARG002 - the same for every request

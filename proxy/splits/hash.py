@@ -11,9 +11,10 @@ from xxhash import xxh3_64_intdigest
 from proxy.arms import Arm
 from proxy.keys import KeyReader
 from proxy.request import RequestView
-from proxy.splits import parameters
-from proxy.splits.base import Split, read_weights
-from proxy.splits.ranges import Ranges, centred, read_ranges
+from proxy.splits import schemas
+from proxy.splits.base import Before, Split, read_weights
+from proxy.splits.parameters import ParameterReader
+from proxy.splits.ranges import Ranges, centred, read_ranges, succeed
 from proxy.splits.spec import SplitSpec, VariantSpec
 from proxy.splits.sticky import SCALE, read_keys, read_seed
 
@@ -25,12 +26,12 @@ class HashSplit(Split):
     """
 
     kind = "hash"
-    schema = parameters.schema(
+    schema = schemas.parameters(
         ["variants", "key"],
-        variants=parameters.VARIANTS_SCHEMA,
-        key=parameters.KEY_SCHEMA,
-        default_key=parameters.SALT_SCHEMA,
-        salt=parameters.SALT_SCHEMA,
+        variants=schemas.VARIANTS,
+        key=schemas.KEY,
+        default_key=schemas.TEXT,
+        salt=schemas.TEXT,
     )
 
     def __init__(self, arms: list[Arm], ranges: Ranges, keys: KeyReader, seed: int) -> None:
@@ -42,23 +43,38 @@ class HashSplit(Split):
 
     @classmethod
     def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
-        parameters.only(params, cls.schema, cls.kind)
-        shares = parameters.variants(params, upstreams)
-        return SplitSpec(
-            kind=cls.kind,
-            variants=[VariantSpec(upstream=name, role="variant", weight=w) for name, w in shares.items()],
-            key=parameters.keys(params),
-            default_key=parameters.text(params, "default_key"),
-            salt=parameters.text(params, "salt"),
+        reader = ParameterReader(params, upstreams)
+        reader.only(cls.schema, cls.kind)
+        shares = reader.variants()
+        return reader.finish(
+            SplitSpec(
+                kind=cls.kind,
+                variants=[VariantSpec(upstream=name, role="variant", weight=w) for name, w in shares.items()],
+                key=reader.keys(),
+                default_key=reader.text("default_key"),
+                salt=reader.text("salt"),
+            )
         )
 
     @classmethod
+    def compile(
+        cls, spec: SplitSpec, arms: Sequence[int], salt: str, epoch: int, before: Before | None
+    ) -> dict[str, object]:
+        entry = super().compile(spec, arms, salt, epoch, before)
+        names = [variant.upstream for variant in spec.variants]
+        weights = [variant.weight for variant in spec.variants]
+        ranges = centred(weights)
+        # Another salt or epoch shuffles all keys, so that there is nothing to keep.
+        if before is not None and all(before.entry.get(name) == entry[name] for name in ("salt", "epoch")):
+            ranges = succeed(before.variants, before.entry.get("ranges"), names, weights) or ranges
+        entry["ranges"] = ranges.to_json()
+        return entry
+
+    @classmethod
     def from_table(cls, entry: Mapping[str, object], arms: list[Arm], place: str) -> Split:
-        weights = read_weights(entry, arms, place)
+        ranges = centred(read_weights(entry, arms, place))
         if "ranges" in entry:
             ranges = read_ranges(entry["ranges"], len(arms), f"{place}.ranges")
-        else:
-            ranges = centred(weights)
         return cls(arms, ranges, read_keys(entry, place), read_seed(entry, place))
 
     def choose(self, request: RequestView) -> Arm:

@@ -10,8 +10,9 @@ from typing import Final
 from proxy import plain
 from proxy.arms import Arm
 from proxy.request import RequestView
-from proxy.splits import parameters
+from proxy.splits import schemas
 from proxy.splits.base import Split, read_weights
+from proxy.splits.parameters import ParameterReader
 from proxy.splits.spec import SplitSpec, VariantSpec
 
 # Short blocks keep the shares exact over short stretches and over several workers: half a block dealt of 20
@@ -29,9 +30,9 @@ class PercentageSplit(Split):
     """
 
     kind = "percentage"
-    schema = parameters.schema(
+    schema = schemas.parameters(
         ["variants"],
-        variants=parameters.VARIANTS_SCHEMA,
+        variants=schemas.VARIANTS,
         block={"type": "integer", "minimum": 2, "maximum": BLOCK_MAX, "default": BLOCK},
     )
 
@@ -53,13 +54,12 @@ class PercentageSplit(Split):
 
     @classmethod
     def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
-        parameters.only(params, cls.schema, cls.kind)
-        shares = parameters.variants(params, upstreams)
-        return SplitSpec(
-            kind=cls.kind,
-            variants=[VariantSpec(upstream=name, role="variant", weight=w) for name, w in shares.items()],
-            extra={"block": parameters.whole(params, "block", BLOCK, 2, BLOCK_MAX)},
-        )
+        reader = ParameterReader(params, upstreams)
+        reader.only(cls.schema, cls.kind)
+        shares = reader.variants()
+        variants = [VariantSpec(upstream=name, role="variant", weight=w) for name, w in shares.items()]
+        block = reader.whole("block", BLOCK, 2, BLOCK_MAX)
+        return reader.finish(SplitSpec(kind=cls.kind, variants=variants, extra={"block": block}))
 
     @classmethod
     def from_table(cls, entry: Mapping[str, object], arms: list[Arm], place: str) -> Split:

@@ -8,8 +8,9 @@ from random import random
 
 from proxy.arms import Arm
 from proxy.request import RequestView
-from proxy.splits import parameters
+from proxy.splits import schemas
 from proxy.splits.base import Split, read_weights
+from proxy.splits.parameters import ParameterReader
 from proxy.splits.ranges import Ranges, ranges_of
 from proxy.splits.spec import SplitSpec, VariantSpec
 
@@ -18,7 +19,7 @@ class RandomSplit(Split):
     """`random`: each request is drawn by the shares, whatever came before and whoever sends it."""
 
     kind = "random"
-    schema = parameters.schema(["variants"], variants=parameters.VARIANTS_SCHEMA)
+    schema = schemas.parameters(["variants"], variants=schemas.VARIANTS)
 
     def __init__(self, arms: list[Arm], ranges: Ranges) -> None:
         super().__init__(arms)
@@ -27,12 +28,11 @@ class RandomSplit(Split):
 
     @classmethod
     def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
-        parameters.only(params, cls.schema, cls.kind)
-        shares = parameters.variants(params, upstreams)
-        return SplitSpec(
-            kind=cls.kind,
-            variants=[VariantSpec(upstream=name, role="variant", weight=w) for name, w in shares.items()],
-        )
+        reader = ParameterReader(params, upstreams)
+        reader.only(cls.schema, cls.kind)
+        shares = reader.variants()
+        variants = [VariantSpec(upstream=name, role="variant", weight=w) for name, w in shares.items()]
+        return reader.finish(SplitSpec(kind=cls.kind, variants=variants))
 
     @classmethod
     def from_table(cls, entry: Mapping[str, object], arms: list[Arm], place: str) -> Split:

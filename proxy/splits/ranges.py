@@ -110,6 +110,30 @@ def moved(before: Ranges, weights: Sequence[float]) -> Ranges:
     return _join(sorted(kept))
 
 
+def succeed(
+    before: Sequence[str], pieces: object, names: Sequence[str], weights: Sequence[float]
+) -> Ranges | None:
+    """`moved`, by name: the ranges that follow those of an earlier table.
+
+    Args:
+        before: names of the earlier variants; some may be gone, others new.
+        pieces: the earlier ranges in their plain form.
+        names, weights: the variants now.
+
+    Returns:
+        None when the earlier ranges cannot be read or are in too many pieces to go on with.
+    """
+    gone = [name for name in before if name not in names]
+    numbers = {name: index for index, name in enumerate([*names, *gone])}
+    try:
+        ranges = read_ranges(pieces, len(before), "ranges")
+    except plain.PlainError:
+        return None
+    ranges = Ranges(ranges.uppers, [numbers[before[index]] for index in ranges.indexes])
+    following = moved(ranges, [*weights, *[0.0] * len(gone)])
+    return following if len(following.uppers) <= PIECES_MAX else None
+
+
 def read_ranges(value: object, count: int, place: str) -> Ranges:
     """Ranges from pairs of upper end and owner.
 
@@ -125,14 +149,14 @@ def read_ranges(value: object, count: int, place: str) -> Ranges:
         end = plain.number(upper, f"{where}[0]", least=last, most=1.0)
         owner = plain.integer(index, f"{where}[1]")
         if owner >= count:
-            raise plain.PlainError(f"{where}[1]: there is no arm {owner}")
+            raise plain.PlainError(f"{where}[1]", f"there is no arm {owner}")
         if end == last:
-            raise plain.PlainError(f"{where}[0]: must be more than {last:g}")
+            raise plain.PlainError(f"{where}[0]", f"must be more than {last:g}")
         uppers.append(end)
         indexes.append(owner)
         last = end
     if last != 1.0:
-        raise plain.PlainError(f"{place}: must end at 1, not at {last:g}")
+        raise plain.PlainError(place, f"must end at 1, not at {last:g}")
     uppers[-1] = TOP
     return Ranges(uppers, indexes)
 

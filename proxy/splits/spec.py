@@ -9,14 +9,23 @@ from typing import TypeAlias
 Path: TypeAlias = tuple[str | int, ...]
 
 
-class SplitConfigError(Exception):
-    """A split that cannot be used: the place below `split`, what is wrong, and what would do."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitFault:
+    """One thing wrong with a split: the place below `split`, what is wrong, and what would do."""
 
-    def __init__(self, path: Path, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem}; {remedy}")
-        self.path = path
-        self.problem = problem
-        self.remedy = remedy
+    path: Path
+    problem: str
+    remedy: str
+    at_key: bool = False
+    """Whether the key at that place is wrong, rather than its value."""
+
+
+class SplitConfigError(Exception):
+    """A split that cannot be used, with everything that is wrong with it."""
+
+    def __init__(self, faults: Sequence[SplitFault]) -> None:
+        super().__init__("; ".join(f"{fault.problem}: {fault.remedy}" for fault in faults))
+        self.faults = tuple(faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,9 +40,9 @@ def read_keys(entry: Mapping[str, object], place: str) -> KeyReader:
         try:
             sources.append(parse_key(spec))
         except KeySpecError as error:
-            raise plain.PlainError(f"{place}.key[{index}]: {error}") from error
+            raise plain.PlainError(f"{place}.key[{index}]", f"{error}") from error
     if not sources:
-        raise plain.PlainError(f"{place}.key: must name at least one place")
+        raise plain.PlainError(f"{place}.key", "must name at least one place")
     default = entry.get("default_key")
     if default is None:
         return KeyReader(sources)
