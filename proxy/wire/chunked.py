@@ -6,7 +6,7 @@ from typing import Final
 from mypy_extensions import i64
 
 from proxy.wire import scan_bytes, scan_regex
-from proxy.wire.grammar import COMPILED, FIELD_LINES_RE, TOKEN_RE
+from proxy.wire.grammar import COMPILED, FIELD_LINES_RE, TOKEN_RE, VALUE_RE
 
 # Fifteen digits keep a size below 2**60, so that no sum of offsets overflows. The other bounds are several
 # times what is seen in practice (signatures as extensions, checksums as trailers), and small beside a
@@ -37,9 +37,7 @@ _EXTENSIONS: Final = re.compile(
 ).fullmatch
 _PARTIAL: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,15}+(?:[ \t;][\t\x20-\x7e\x80-\xff]*+)?+)?+\r?+").fullmatch
 _TRAILERS: Final = re.compile(FIELD_LINES_RE).fullmatch
-_PARTIAL_TRAILERS: Final = re.compile(
-    rb"(?:[\t\x20-\x7e\x80-\xff]++\r\n)*+[\t\x20-\x7e\x80-\xff]*+\r?+\n?+\r?+"
-).fullmatch
+_PARTIAL_TRAILERS: Final = re.compile(FIELD_LINES_RE + VALUE_RE + rb"\r?+").fullmatch
 
 # Fields that a recipient needs before the body: framing, routing, authentication, control, content
 # (RFC 9110, 6.5.1).
@@ -151,7 +149,7 @@ class ChunkTracker:
     def _hold_size(self, data: bytes, start: i64) -> None:
         """Keep an unfinished size line, unless it cannot become a valid one."""
         if _PARTIAL(data, start) is None:
-            raise ChunkError("invalid chunk size")
+            raise ChunkError("malformed chunk line")
         if len(data) - start > _LINE_MAX + 1:
             raise ChunkError("chunk extensions too long")
         self.tail = data[start:]
@@ -220,11 +218,11 @@ def _extended_size(line: bytes) -> int:
     digits = len(line) - len(line.lstrip(b"0123456789abcdefABCDEF"))
     size = scan_regex.chunk_size(line, 0, digits)
     if size < 0:
-        raise ChunkError("invalid chunk size")
+        raise ChunkError("malformed chunk line")
     if len(line) - digits > EXTENSIONS_BYTES_MAX:
         raise ChunkError("chunk extensions too long")
     if _EXTENSIONS(line, digits) is None:
-        raise ChunkError("invalid chunk extension")
+        raise ChunkError("malformed chunk line")
     return size
 
 

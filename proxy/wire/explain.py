@@ -16,7 +16,7 @@ Fault = tuple[int, str]
 def request(data: bytes, end: int, headers_max: int) -> Fault | None:
     """The status and the reason to refuse `data[:end]` with, or None when its grammar is good."""
     lines = data[:end].split(b"\r\n")[:-1]
-    return _request_line(lines[0]) or _lines(lines[1:], headers_max, 431)
+    return _request_line(lines[0]) or _lines(lines[1:], headers_max)
 
 
 def request_beginning(data: bytes) -> Fault | None:
@@ -27,11 +27,11 @@ def request_beginning(data: bytes) -> Fault | None:
     return _request_line(line) if complete else None
 
 
-def response(data: bytes, end: int, headers_max: int) -> Fault | None:
-    """The status and the reason to refuse `data[:end]` with, or None when its grammar is good."""
+def response(data: bytes, end: int, headers_max: int) -> str | None:
+    """The reason to refuse `data[:end]`, or None when its grammar is good."""
     lines = data[:end].split(b"\r\n")[:-1]
-    fault = _status_line(lines[0]) or _lines(lines[1:], headers_max, 502)
-    return (502, fault[1]) if fault else None
+    fault = _status_line(lines[0]) or _lines(lines[1:], headers_max)
+    return fault[1] if fault else None
 
 
 def _request_line(line: bytes) -> Fault | None:
@@ -57,18 +57,18 @@ def _request_line(line: bytes) -> Fault | None:
 def _status_line(line: bytes) -> Fault | None:
     version, _, rest = line.partition(b" ")
     if version not in (b"HTTP/1.1", b"HTTP/1.0"):
-        return 502, "unknown version"
+        return 400, "unknown version"
     status, _, phrase = rest.partition(b" ")
     if not _STATUS(status):
-        return 502, "invalid status"
+        return 400, "invalid status"
     if not all(VALUE[code] for code in phrase):
-        return 502, "invalid reason phrase"
+        return 400, "invalid reason phrase"
     return None
 
 
-def _lines(lines: list[bytes], headers_max: int, too_many: int) -> Fault | None:
+def _lines(lines: list[bytes], headers_max: int) -> Fault | None:
     if len(lines) > headers_max:
-        return too_many, f"more than {headers_max} header lines"
+        return 431, f"more than {headers_max} header lines"
     for line in lines:
         name, colon, value = line.partition(b":")
         if line[:1] in (b" ", b"\t"):

@@ -64,7 +64,7 @@ class Fields:
         self.kinds: dict[bytes, int] = {**dict.fromkeys(drop, DROP), **SHARED_KINDS, **kinds}
         self.name_filter = name_filter(self.kinds)
         self.find_known = name_expression(self.kinds).findall
-        self._host_line = b""
+        self._host_line = b"\n"  # no value: an empty one must not look as if it had been seen
         self._host_value = b""
         self.cuts: list[int] = []
         self.nominated: list[bytes] = []  # lower-case names of other fields to leave out

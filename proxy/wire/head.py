@@ -133,10 +133,7 @@ def scan_request(head: RequestHead, data: bytes, end: i64, headers_max: i64) -> 
         good = scan_regex.request(head, data, end, headers_max)
     if good and head.complete(data, end):
         return True
-    # Grammar goes first, so that both scanners give the same reason wherever they stopped.
-    fault = explain.request(data, end, headers_max)
-    if fault is not None:
-        head.error, head.reason = fault
+    refuse_request(head, data, end, headers_max)
     return False
 
 
@@ -149,17 +146,33 @@ def scan_response(head: ResponseHead, data: bytes, end: i64, headers_max: i64) -
         good = scan_regex.response(head, data, end, headers_max)
     if good and head.complete(data, end):
         return True
-    fault = explain.response(data, end, headers_max)
-    if fault is not None:
-        head.reason = fault[1]
-    head.error = 502
+    refuse_response(head, data, end, headers_max)
     return False
 
 
-def scan_beginning(head: RequestHead, data: bytes) -> bool:
-    """Whether `data`, the beginning of a request head, may still become a valid one; if not, as `scan_request`.
+def refuse_request(head: RequestHead, data: bytes, end: int, headers_max: int) -> None:
+    """Fill in `error` and `reason` of a head that a scanner refused.
 
-    For heads that come in pieces, so that line feeds alone, HTTP/0.9 or a TLS handshake get their answer at once.
+    Faults of grammar go before what the fields mean, so that both scanners give the same reason wherever they
+    stopped.
+    """
+    fault = explain.request(data, end, headers_max)
+    if fault is not None:
+        head.error, head.reason = fault
+
+
+def refuse_response(head: ResponseHead, data: bytes, end: int, headers_max: int) -> None:
+    """As `refuse_request`; the answer to an invalid response is always 502."""
+    fault = explain.response(data, end, headers_max)
+    if fault is not None:
+        head.reason = fault
+    head.error = 502
+
+
+def scan_beginning(head: RequestHead, data: bytes) -> bool:
+    """Whether `data`, the beginning of a request head, may still become valid; if not, as `scan_request`.
+
+    For heads that come in pieces, so that bare line feeds, HTTP/0.9 or a TLS handshake are answered at once.
     """
     head.reset()
     fault = explain.request_beginning(data)

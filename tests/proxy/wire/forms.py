@@ -1,0 +1,94 @@
+"""Both scanners behind one face, and the outcome of a scan as a value to compare."""
+
+from collections.abc import Callable
+
+from proxy.wire import head as head_module
+from proxy.wire import scan_bytes, scan_regex
+from proxy.wire.fields import Fields
+from proxy.wire.head import RequestHead, ResponseHead, refuse_request, refuse_response
+
+HEADERS_MAX = 100
+
+RequestScan = Callable[[RequestHead, bytes, int, int], bool]
+ResponseScan = Callable[[ResponseHead, bytes, int, int], bool]
+
+
+def _request_by_bytes(head: RequestHead, data: bytes, end: int, headers_max: int) -> bool:
+    head.reset()
+    if scan_bytes.request(head, data, end, headers_max) and head.complete(data, end):
+        return True
+    refuse_request(head, data, end, headers_max)
+    return False
+
+
+def _request_by_regex(head: RequestHead, data: bytes, end: int, headers_max: int) -> bool:
+    head.reset()
+    if scan_regex.request(head, data, end, headers_max) and head.complete(data, end):
+        return True
+    refuse_request(head, data, end, headers_max)
+    return False
+
+
+def _response_by_bytes(head: ResponseHead, data: bytes, end: int, headers_max: int) -> bool:
+    head.reset()
+    if scan_bytes.response(head, data, end, headers_max) and head.complete(data, end):
+        return True
+    refuse_response(head, data, end, headers_max)
+    return False
+
+
+def _response_by_regex(head: ResponseHead, data: bytes, end: int, headers_max: int) -> bool:
+    head.reset()
+    if scan_regex.response(head, data, end, headers_max) and head.complete(data, end):
+        return True
+    refuse_response(head, data, end, headers_max)
+    return False
+
+
+REQUEST_SCANS: dict[str, RequestScan] = {
+    "bytes": _request_by_bytes,
+    "regex": _request_by_regex,
+    "chosen": head_module.scan_request,
+}
+RESPONSE_SCANS: dict[str, ResponseScan] = {
+    "bytes": _response_by_bytes,
+    "regex": _response_by_regex,
+    "chosen": head_module.scan_response,
+}
+
+_COMMON = (
+    *("error", "reason", "minor", "line_end", "content_length", "chunked", "keep_alive", "upgrade"),
+    *("upgrade_protocol", "cuts"),
+)
+_REQUEST = (
+    *("method", "target", "target_start", "target_end", "host", "expect", "is_head", "request_id_start"),
+    "request_id_end",
+)
+
+
+def outcome(head: Fields) -> dict[str, object]:
+    """What a scan found, comparable; of a refused head only what the caller may read then."""
+    if head.error:
+        return {"error": head.error, "reason": head.reason}
+    names = _COMMON + (_REQUEST if isinstance(head, RequestHead) else ("status",))
+    return {name: getattr(head, name) for name in names}
+
+
+def request_outcomes(data: bytes, end: int, headers_max: int = HEADERS_MAX) -> list[dict[str, object]]:
+    """The outcome of each form for one request head."""
+    outcomes = []
+    for scan in REQUEST_SCANS.values():
+        head = RequestHead()
+        assert scan(head, data, end, headers_max) is (head.error == 0)
+        outcomes.append(outcome(head))
+    return outcomes
+
+
+def response_outcomes(data: bytes, end: int, headers_max: int = HEADERS_MAX) -> list[dict[str, object]]:
+    """The outcome of each form for one response head."""
+    outcomes = []
+    for scan in RESPONSE_SCANS.values():
+        head = ResponseHead()
+        assert scan(head, data, end, headers_max) is (head.error == 0)
+        outcomes.append(outcome(head))
+    return outcomes
