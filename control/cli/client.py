@@ -168,7 +168,7 @@ def _token(token: str | None) -> str | None:
 
 def _normal_address(address: str) -> str:
     """`host:port` or a URL as a URL; anything else is an error that names what was given."""
-    given = address if "://" in address else f"http://{address}"
+    given = address if "://" in address or address.startswith("unix:") else f"http://{address}"
     try:
         parts = urlsplit(given)
         _ = parts.port

@@ -81,5 +81,5 @@ def _plan_problems(loaded: Loaded) -> Iterator[Problem]:
     for number, route in enumerate(loaded.config.routes):
         if route.rollout is None:
             continue
-        for path, problem, remedy in RolloutPlan.problems(route):
-            yield loaded.problem(("routes", number, "rollout", *path), problem, remedy)
+        for fault in RolloutPlan.problems(route.rollout):
+            yield loaded.problem(("routes", number, "rollout", *fault.path), fault.problem, fault.remedy)

@@ -93,13 +93,13 @@ def rich_group(blocks: Sequence[Block]) -> Group:
 
 
 _STYLES = {
-    "PASS": "green",
+    "pass": "green",
     "promoted": "green",
-    "FAIL": "bold red",
+    "fail": "bold red",
     "rolled_back": "bold red",
     "diverted": "bold red",
-    "NO_DATA": "yellow",
-    "INCONCLUSIVE": "yellow",
+    "no_data": "yellow",
+    "inconclusive": "yellow",
     "paused": "yellow",
     "progressing": "cyan",
 }

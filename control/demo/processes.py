@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import socket
-import sys
 from collections import deque
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+
+from proxy.launch import child_environment, python_command
 
 _START_S = 30.0
 _STOP_S = 15.0
@@ -85,16 +85,13 @@ class Child:
 async def start(stack: AsyncExitStack, name: str, module: str, *arguments: str) -> Child:
     """Run `python -m module`; it is stopped when `stack` closes."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        *arguments,
+        *python_command(module, *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         # Ctrl-C reaches this process alone, which then ends the others in order.
         start_new_session=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env=child_environment({"PYTHONUNBUFFERED": "1"}),
     )
     child = Child(name, process)
     stack.push_async_callback(child.stop)

@@ -34,7 +34,7 @@ class Change:
 @click.argument("after", metavar="B")
 @format_option
 def diff_command(before: str, after: str, output: Format) -> int:
-    """Show what changes from configuration A to configuration B.
+    """Show what changes from one configuration to another.
 
     Both are compared as they will be used: defaults filled in, units resolved, routes found by name. Order of
     routes counts, as the first match is taken. Exit code 0 when they mean the same, 1 when not.
