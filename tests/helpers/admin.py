@@ -28,7 +28,14 @@ class AdminStandIn:
 
     async def handle(self, request: web.Request) -> web.Response:
         body = await request.json() if request.can_read_body else None
-        self.seen.append((request.method, request.path_qs, dict(request.headers), body))
+        self.seen.append(
+            (
+                request.method,
+                request.path_qs,
+                {name.lower(): value for name, value in request.headers.items()},
+                body,
+            )
+        )
         replies = self.replies.get((request.method, request.path))
         if not replies:
             return web.json_response(
