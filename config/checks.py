@@ -40,7 +40,7 @@ def _addresses(config: dict[str, Any]) -> Iterator[Fault]:
         yield Fault(
             path=("admin", "bind"),
             problem=f"{bind} can be reached from outside, and no token guards it",
-            remedy="bind to 127.0.0.1, or add admin.tokens",
+            remedy="bind to 127.0.0.1, or write admin.tokens in a configuration file",
         )
 
 

@@ -19,31 +19,27 @@ from config.values import (
 )
 
 _NUMBER: Final = r"\d{1,18}(\.\d{1,18})?"
-_DURATION: Final[dict[str, Any]] = {
+DURATION_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [
         {"type": "number", "minimum": 0},
         {"type": "string", "pattern": rf"^({_NUMBER}|({_NUMBER}(us|ms|s|m|h|d))+)$"},
-        # A reference is filled in after the editor has looked.
-        {"type": "string", "pattern": r"\$\{"},
     ],
 }
-_FRACTION: Final[dict[str, Any]] = {
+FRACTION_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [
         {"type": "number", "minimum": 0, "maximum": 1},
         {"type": "string", "pattern": rf"^{_NUMBER} ?%$"},
-        {"type": "string", "pattern": r"\$\{"},
     ],
 }
-_SIZE: Final[dict[str, Any]] = {
+SIZE_SCHEMA: Final[dict[str, Any]] = {
     "anyOf": [
         {"type": "integer", "minimum": 0},
         {"type": "string", "pattern": rf"^{_NUMBER} ?([bB]|[kKmMgGtT][iI]?[bB])?$"},
-        {"type": "string", "pattern": r"\$\{"},
     ],
 }
 _HEADER_NAME: Final[dict[str, Any]] = {
     "type": "string",
-    "pattern": r"^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}|.*\$\{.*)$",
+    "pattern": r"^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,128})$",
 }
 
 
@@ -65,28 +61,28 @@ def _at_most_half(value: float) -> float:
     return value
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(_DURATION)]
+Duration = Annotated[float, BeforeValidator(parse_duration), WithJsonSchema(DURATION_SCHEMA)]
 """Seconds."""
 
 PositiveDuration = Annotated[
-    float, BeforeValidator(parse_duration), AfterValidator(_above_zero), WithJsonSchema(_DURATION)
+    float, BeforeValidator(parse_duration), AfterValidator(_above_zero), WithJsonSchema(DURATION_SCHEMA)
 ]
 """Seconds, more than none."""
 
-Fraction = Annotated[float, BeforeValidator(parse_fraction), WithJsonSchema(_FRACTION)]
+Fraction = Annotated[float, BeforeValidator(parse_fraction), WithJsonSchema(FRACTION_SCHEMA)]
 """A share from 0 to 1."""
 
 Weight = Annotated[
-    float, BeforeValidator(parse_fraction), AfterValidator(_share_above_zero), WithJsonSchema(_FRACTION)
+    float, BeforeValidator(parse_fraction), AfterValidator(_share_above_zero), WithJsonSchema(FRACTION_SCHEMA)
 ]
 """A share above 0, up to 1."""
 
 ErrorChance = Annotated[
-    float, BeforeValidator(parse_fraction), AfterValidator(_at_most_half), WithJsonSchema(_FRACTION)
+    float, BeforeValidator(parse_fraction), AfterValidator(_at_most_half), WithJsonSchema(FRACTION_SCHEMA)
 ]
 """A probability above 0, up to one half."""
 
-Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(_SIZE)]
+Size = Annotated[int, BeforeValidator(parse_size), WithJsonSchema(SIZE_SCHEMA)]
 """Bytes."""
 
 BindAddress = Annotated[
@@ -94,7 +90,7 @@ BindAddress = Annotated[
     BeforeValidator(parse_bind),
     PlainSerializer(str, return_type=str),
     WithJsonSchema(
-        {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):\d{1,5}$|\$\{"},
+        {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]*):\d{1,5}$"},
         mode="validation",
     ),
 ]
@@ -103,23 +99,21 @@ BindAddress = Annotated[
 EndpointUrl = Annotated[
     str,
     BeforeValidator(lambda value: str(parse_endpoint_url(value))),
-    WithJsonSchema({"type": "string", "pattern": r"^[hH][tT][tT][pP]://[^/?#@\s]+/?$|\$\{"}),
+    WithJsonSchema({"type": "string", "pattern": r"^[hH][tT][tT][pP]://[^/?#@\s]+/?$"}),
 ]
 """http://host:port, with the port written out."""
 
 Name = Annotated[
     str,
     BeforeValidator(parse_name),
-    WithJsonSchema(
-        {"type": "string", "pattern": r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?|.*\$\{.*)$"}
-    ),
+    WithJsonSchema({"type": "string", "pattern": r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?)$"}),
 ]
 """A name that can stand in a header, a cookie, a URL and a metric's label as it is."""
 
 HostPattern = Annotated[
     str,
     BeforeValidator(parse_host_pattern),
-    WithJsonSchema({"type": "string", "pattern": r"^(\*\.)?[A-Za-z0-9_.-]+$|^\[[0-9A-Fa-f:.]+\]$|\$\{"}),
+    WithJsonSchema({"type": "string", "pattern": r"^(\*\.)?[A-Za-z0-9_.-]+$|^\[[0-9A-Fa-f:.]+\]$"}),
 ]
 """A host in lower case, or *. and a domain."""
 
@@ -149,11 +143,14 @@ def _parse_path(value: object) -> str:
     if len(value) > 2048 or re.search(r"[\x00-\x20\x7f?#]", value):
         what = "holds a space, a control character, ? or #, or is longer than 2048 characters"
         raise InvalidValueError.about(value, what, "write the path alone, percent-encoded as in a request")
+    # Clients and servers resolve these segments, so a route could be walked around.
+    if any(segment in (".", "..") for segment in re.sub("%2[eE]", ".", value).split("/")):
+        raise InvalidValueError.about(value, "has a segment . or ..", "write the path without it")
     return value
 
 
 UrlPath = Annotated[
-    str, BeforeValidator(_parse_path), WithJsonSchema({"type": "string", "pattern": r"^/[^?#\s]*$|\$\{"})
+    str, BeforeValidator(_parse_path), WithJsonSchema({"type": "string", "pattern": r"^/[^?#\s]*$"})
 ]
 """The path of a URL."""
 
@@ -215,7 +212,7 @@ def _parse_sha256(value: object) -> str:
 Sha256 = Annotated[
     str,
     BeforeValidator(_parse_sha256),
-    WithJsonSchema({"type": "string", "pattern": r"^[0-9a-fA-F]{64}$|\$\{"}),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9a-fA-F]{64}$"}),
 ]
 """A SHA-256 digest in hexadecimal."""
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
 from config.base import Fault, Model, as_tuple, refuse
-from config.fields import Duration, ErrorChance, Fraction, PositiveDuration, Text, Weight
+from config.fields import Duration, ErrorChance, Fraction, Name, PositiveDuration, Text, Weight
 from config.values import InvalidValueError, format_fraction
 
 Preset = Literal["conservative", "balanced", "aggressive"]
@@ -23,6 +23,10 @@ class Guardrail(Model):
 
     kind: Annotated[Text, Field(min_length=1, max_length=64)]
     """Which condition, for example `error_rate`."""
+    name: Name | None = None
+    """What it is called in decisions; left out = its kind. Two of one kind need names."""
+    mode: Literal["enforce", "warn", "dry_run"] = "enforce"
+    """`enforce` decides; `warn` only reports; `dry_run` only records."""
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -197,6 +201,8 @@ class Rollout(Model):
     """How long a step may stay undecided; 0 = for ever; left out = the preset's."""
     on_expiry: Literal["hold", "rollback"] = "hold"
     """What happens then: `hold` waits for a person, `rollback` returns to stable."""
+    burst: Duration | None = None
+    """Failures within a time as short as this do not condemn a release; 0 = off; left out = the preset's."""
     auto_start: bool = True
     """Whether the rollout starts with the process; `false` waits for `headgate promote`."""
     error_rate_threshold: Fraction | None = None

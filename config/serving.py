@@ -65,7 +65,7 @@ class Token(Model):
     sha256: Sha256
     """SHA-256 of the token in hexadecimal."""
     role: Role = "viewer"
-    """`viewer` reads; `operator` also steers rollouts; `approver` also approves; `admin` may do everything."""
+    """`viewer` reads; `operator` also steers rollouts; `approver` also approves; `admin` does everything."""
 
 
 class Admin(Model):

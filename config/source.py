@@ -35,6 +35,8 @@ class Source:
 
     file: str
     places: Mapping[Path, Place] = field(repr=False)
+    labels: Mapping[Path, str] = field(default_factory=dict, repr=False)
+    """Other names of paths, for a configuration that was not written as one; the longest prefix counts."""
 
     def locate(self, path: Path, *, key: bool = False) -> tuple[int, int]:
         """Line and column of the value at a path, or of what is nearest above it; (0, 0) without text.
@@ -61,8 +63,15 @@ class Source:
         """A problem at a path."""
         line, column = self.locate(path, key=key)
         return Problem(
-            file=self.file, line=line, column=column, path=dotted(path), problem=problem, remedy=remedy
+            file=self.file, line=line, column=column, path=self.label(path), problem=problem, remedy=remedy
         )
+
+    def label(self, path: Path) -> str:
+        """How a path is called in messages."""
+        for length in range(len(path), 0, -1):
+            if path[:length] in self.labels:
+                return self.labels[path[:length]]
+        return dotted(path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,10 +77,11 @@ class CoreComposer(Reader, Scanner, Parser, Composer, _Resolver):
 class CoreDumper(Emitter, Serializer, SafeRepresenter, _Resolver):
     """Plain values to text that ``CoreComposer`` reads back as the same values."""
 
-    def __init__(self, stream: Any, width: int) -> None:
+    def __init__(self, stream: Any, *, width: int, flow: bool | None) -> None:
         Emitter.__init__(self, stream, width=width, allow_unicode=True)
         Serializer.__init__(self)
-        SafeRepresenter.__init__(self, default_flow_style=False, sort_keys=False)
+        # None writes only the innermost collections in one line, which the stubs do not know.
+        SafeRepresenter.__init__(self, default_flow_style=flow, sort_keys=False)  # type: ignore[arg-type]
         _Resolver.__init__(self)
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the signature is the library's
