@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy import plain
+
 if TYPE_CHECKING:
     from proxy.balance import Balancer
     from proxy.endpoint import Endpoint
@@ -93,3 +95,15 @@ class Arm:
         self.upstream = upstream
         self.stage = stage
         self.timeouts = timeouts
+
+
+def arm_at(value: object, arms: list[Arm], place: str) -> Arm:
+    """The arm that a plain table names by its number.
+
+    Raises:
+        PlainError: there is none.
+    """
+    index = plain.integer(value, place)
+    if index >= len(arms):
+        raise plain.PlainError(place, f"there is no arm {index}")
+    return arms[index]

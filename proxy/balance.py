@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
+from itertools import accumulate
 from random import random, randrange
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from proxy.endpoint import Endpoint
+
+
+# Draws before a list of those that fit is made; with half of them unfit, four fail one time in sixteen.
+TRIES: Final = 4
 
 
 class Balancer(ABC):
@@ -57,7 +63,7 @@ class RoundRobin(Balancer):
         best: Endpoint | None = None
         earned = 0
         for endpoint in endpoints:
-            if endpoint.available and endpoint is not avoid and endpoint.weight > 0:
+            if endpoint.available and endpoint is not avoid:
                 endpoint.credit += endpoint.weight
                 earned += endpoint.weight
                 if best is None or endpoint.credit > best.credit:
@@ -75,12 +81,15 @@ class LeastInFlight(Balancer):
     upstream is used in the proportions of its weights.
     """
 
-    __slots__ = ()
+    __slots__ = ("_prepared", "_sums")
+
+    def __init__(self) -> None:
+        self._prepared: list[Endpoint] = []
+        self._sums: list[int] = []
 
     def prepare(self, endpoints: list[Endpoint]) -> None:
-        for endpoint in endpoints:
-            # Credit belongs to the other way of balancing.
-            endpoint.credit = 0
+        self._prepared = endpoints
+        self._sums = list(accumulate(endpoint.weight for endpoint in endpoints))
 
     def pick(self, endpoints: list[Endpoint], avoid: Endpoint | None = None) -> Endpoint:
         if len(endpoints) == 1:
@@ -96,22 +105,15 @@ class LeastInFlight(Balancer):
     def _draw(
         self, endpoints: list[Endpoint], avoid: Endpoint | None, taken: Endpoint | None
     ) -> Endpoint | None:
-        """One endpoint by weight among those neither avoided, taken nor ejected."""
-        total = 0
-        for endpoint in endpoints:
-            if endpoint.available and endpoint is not avoid and endpoint is not taken:
-                total += endpoint.weight
-        if total == 0:
-            return None
-        at = random() * total
-        last: Endpoint | None = None
-        for endpoint in endpoints:
-            if endpoint.available and endpoint is not avoid and endpoint is not taken and endpoint.weight > 0:
-                last = endpoint
-                at -= endpoint.weight
-                if at < 0:
-                    break
-        return last
+        """One endpoint by weight among those that are available and neither `avoid` nor `taken`."""
+        # A request of an earlier table may still ask with that table's endpoints.
+        if endpoints is self._prepared:
+            sums = self._sums
+            for _ in range(TRIES):
+                endpoint = endpoints[bisect_right(sums, int(random() * sums[-1]))]
+                if endpoint.available and endpoint is not avoid and endpoint is not taken:
+                    return endpoint
+        return _search(endpoints, avoid, taken)
 
 
 BALANCERS: Final[dict[str, type[Balancer]]] = {"round_robin": RoundRobin, "least_in_flight": LeastInFlight}
@@ -122,9 +124,18 @@ def make_balancer(name: str) -> Balancer:
     return BALANCERS[name]()
 
 
+def _search(endpoints: list[Endpoint], avoid: Endpoint | None, taken: Endpoint | None) -> Endpoint | None:
+    """The draw when luck did not find one: builds the list of those that fit."""
+    fit = [e for e in endpoints if e.available and e is not avoid and e is not taken]
+    if not fit:
+        return None
+    sums = list(accumulate(endpoint.weight for endpoint in fit))
+    return fit[bisect_right(sums, int(random() * sums[-1]))]
+
+
 def _any(endpoints: list[Endpoint], avoid: Endpoint | None) -> Endpoint:
     """Nothing is both available and wanted: an available one, then anyone but `avoid`, then anyone."""
     others = [endpoint for endpoint in endpoints if endpoint is not avoid] or endpoints
-    usable = [endpoint for endpoint in endpoints if endpoint.available and endpoint.weight > 0]
+    usable = [endpoint for endpoint in endpoints if endpoint.available]
     choice = usable or others
     return choice[randrange(len(choice))]

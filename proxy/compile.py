@@ -1,4 +1,4 @@
-"""Makes routing tables from a configuration, and finds what only the kinds of split can find wrong with it."""
+"""Makes routing tables from a configuration, and finds what is wrong with its routes and splits."""
 
 from __future__ import annotations
 

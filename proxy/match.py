@@ -46,6 +46,7 @@ class Matcher:
         "_prefix",
         "_prefix_slash",
         "anything",
+        "needs_headers",
         "needs_host",
         "needs_path",
     )
@@ -72,15 +73,16 @@ class Matcher:
         self._headers = headers or []
         self.needs_host = host is not None or host_suffix is not None
         self.needs_path = path is not None or prefix is not None or path_regex is not None
+        self.needs_headers = bool(self._headers)
         self.anything = not (self.needs_host or self.needs_path or methods or self._headers)
 
-    def matches(self, request: RequestView, host: bytes, path: bytes | None) -> bool:
-        """Whether the route takes the request.
+    def matches(self, method: bytes, host: bytes, path: bytes | None) -> bool:
+        """Whether the route takes a request, its headers aside.
 
         `host` is the name in lower case without its port; `path` is `routing_path`, where None fits no route
         that looks at the path. Either may be anything when `needs_host` or `needs_path` is False.
         """
-        if self._methods is not None and request.method not in self._methods:
+        if self._methods is not None and method not in self._methods:
             return False
         if self.needs_path:
             if path is None:
@@ -93,13 +95,11 @@ class Matcher:
                 return False
         if self._host is not None and host != self._host:
             return False
-        if self._host_suffix is not None and not (
-            host.endswith(self._host_suffix) and len(host) > len(self._host_suffix)
-        ):
-            return False
-        return not self._headers or self._headers_hold(request)
+        suffix = self._host_suffix
+        return suffix is None or (host.endswith(suffix) and len(host) > len(suffix))
 
-    def _headers_hold(self, request: RequestView) -> bool:
+    def headers_match(self, request: RequestView) -> bool:
+        """Whether the headers are as the route wants them."""
         for condition in self._headers:  # noqa: SIM110 - a generator costs three times the loop
             if not condition.holds(request):
                 return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy import plain
-from proxy.arms import Arm
+from proxy.arms import Arm, arm_at
 from proxy.request import RequestView, needle
 
 
@@ -46,10 +46,7 @@ def read_override(value: object, arms: list[Arm], place: str) -> Override | None
     values = plain.mapping(plain.required(entry, "values", place), f"{place}.values")
     allowed: dict[bytes, Arm] = {}
     for name, number in values.items():
-        index = plain.integer(number, f"{place}.values.{name}")
-        if index >= len(arms):
-            raise plain.PlainError(f"{place}.values.{name}", f"there is no arm {index}")
-        allowed[name.encode("utf-8")] = arms[index]
+        allowed[name.encode("utf-8")] = arm_at(number, arms, f"{place}.values.{name}")
     if not allowed:
         return None
     return Override(

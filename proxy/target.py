@@ -76,6 +76,9 @@ def routing_path(target: bytes) -> bytes | None:
 def normal_path(path: bytes) -> bytes | None:
     """`routing_path` of a path that needs work; also how the paths of routes are spelled."""
     path = _decode_unreserved(path)
+    if path[:1] != b"/":
+        # `*` and the authority of a CONNECT are no paths.
+        return path
     slashed = path.replace(b"%2F", b"/").replace(b"%5C", b"/").replace(b"\\", b"/")
     dots = False
     parameters = False

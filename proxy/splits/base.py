@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from proxy import plain
-from proxy.arms import Arm
+from proxy.arms import Arm, arm_at
 from proxy.request import RequestView
 from proxy.splits.spec import SplitSpec
 
@@ -120,12 +120,8 @@ def read_split(value: object, arms: list[Arm], place: str) -> Split:
     found = Split.kinds.get(kind)
     if found is None:
         raise plain.PlainError(f"{place}.kind", f"there is no {kind!r}; known are {', '.join(Split.kinds)}")
-    own: list[Arm] = []
-    for index, number in enumerate(plain.items(plain.required(entry, "arms", place), f"{place}.arms")):
-        at = plain.integer(number, f"{place}.arms[{index}]")
-        if at >= len(arms):
-            raise plain.PlainError(f"{place}.arms[{index}]", f"there is no arm {at}")
-        own.append(arms[at])
+    numbers = plain.items(plain.required(entry, "arms", place), f"{place}.arms")
+    own = [arm_at(number, arms, f"{place}.arms[{index}]") for index, number in enumerate(numbers)]
     if not own:
         raise plain.PlainError(f"{place}.arms", "must name at least one arm")
     return found.from_table(entry, own, place)

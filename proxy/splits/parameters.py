@@ -75,7 +75,10 @@ class ParameterReader:
             for name, given in value.items()
         }
         # A sum says nothing when a part of it could not be read.
-        return amounts if len(self._faults) > before else self._shares(amounts, path)
+        if len(self._faults) > before:
+            return amounts
+        percent = any(isinstance(given, str) and given.rstrip().endswith("%") for given in value.values())
+        return self._shares(amounts, (100.0,) if percent else (100.0, 1.0), path)
 
     def weight(self, name: str) -> float:
         """A share from 0 to 1, written as 5% or 0.05; 0 when it is not given."""
@@ -147,10 +150,10 @@ class ParameterReader:
             self.fault(path, f"{value:g} is outside 0 to 100", SHARE_REMEDY)
         return float(value)
 
-    def _shares(self, amounts: dict[str, float], path: Path) -> dict[str, float]:
-        """Amounts as fractions of their sum, which has to be 100 or 1."""
+    def _shares(self, amounts: dict[str, float], wholes: Sequence[float], path: Path) -> dict[str, float]:
+        """Amounts as fractions of their sum, which has to be one of `wholes`."""
         total = math.fsum(amounts.values())
-        if all(abs(total - whole) > ROUNDING * whole for whole in (100.0, 1.0)):
+        if all(abs(total - whole) > ROUNDING * whole for whole in wholes):
             self.fault(path, f"the shares add up to {total:g}, not to 100", "make them add up to 100")
             return amounts
         shares = {name: amount / total for name, amount in amounts.items()}

@@ -19,14 +19,14 @@ from proxy.splits.spec import SplitSpec, VariantSpec
 # is off by half a request on average, one of 1000 by several.
 BLOCK: Final = 20
 BLOCK_MAX: Final = 10_000
+GOLDEN: Final = 0.6180339887498949
 
 
 class PercentageSplit(Split):
     """`percentage`: every block of requests holds exactly each arm's share, in random order.
 
-    Where a share of a block is no whole number, the blocks take turns: after any number of blocks each arm is
-    within one request of its share. The turn starts at a random phase in each worker, so that several workers
-    do not give their odd request to the same arm.
+    Where a share of a block is no whole number, blocks take turns in rounding it up or down. The turns start
+    at a random phase in each worker, so that several workers do not give their odd requests to the same arm.
     """
 
     kind = "percentage"
@@ -40,15 +40,14 @@ class PercentageSplit(Split):
         super().__init__(arms)
         self._weights = weights
         self._block = block
-        # What arms 0..i together are owed for one block; whole part and fraction are dealt apart.
+        # What arms 0..i together are owed for one block.
         self._owed: list[float] = []
         total = 0.0
         for weight in weights:
             total += weight
             self._owed.append(round(total * block, 9))
         self._owed[-1] = float(block)
-        phase = random()
-        self._carry = [phase] * len(weights)
+        self._phase = random()
         self._left = [0] * len(weights)
         self._left_total = 0
 
@@ -87,20 +86,21 @@ class PercentageSplit(Split):
             and previous._weights == self._weights
             and previous._block == self._block
         ):
-            self._carry = previous._carry
+            self._phase = previous._phase
             self._left = previous._left
             self._left_total = previous._left_total
 
     def _refill(self) -> None:
-        """Count out the next block: cumulated debts are rounded down with one common carry.
+        """Count out the next block: the sums owed to the first i arms are rounded with one common phase.
 
-        Rounding the sums of the first i arms, rather than each arm, makes the counts add up to the block.
+        Rounding the sums, rather than each arm, makes the counts add up to the block. Steps of the golden
+        ratio spread the phases of any number of blocks as evenly as can be, so that the roundings even out.
         """
+        phase = (self._phase + GOLDEN) % 1.0
+        self._phase = phase
         below = 0
         for index, owed in enumerate(self._owed):
-            debt = self._carry[index] + owed
-            whole = floor(debt)
-            self._carry[index] = debt - whole
-            self._left[index] = whole - below
-            below = whole
+            upto = floor(owed + phase)
+            self._left[index] = upto - below
+            below = upto
         self._left_total = self._block

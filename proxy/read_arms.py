@@ -1,0 +1,116 @@
+"""Reads upstreams, arms and outcomes from a plain routing table."""
+
+from __future__ import annotations
+
+from proxy import plain
+from proxy.arms import Arm, EndpointSpec, UpstreamSpec
+from proxy.balance import BALANCERS
+from proxy.outcomes import NEUTRAL, Outcome, parse_outcome
+from proxy.settings import Timeouts, read_timeouts
+
+
+def read_upstreams(values: list[object]) -> list[UpstreamSpec]:
+    """The upstreams of a table.
+
+    Raises:
+        PlainError: one is malformed, or two have the same name.
+    """
+    upstreams: list[UpstreamSpec] = []
+    for index, value in enumerate(values):
+        upstream = _read_upstream(index, value, f"upstreams[{index}]")
+        if any(other.name == upstream.name for other in upstreams):
+            raise plain.PlainError(f"upstreams[{index}].name", f"{upstream.name!r} is defined twice")
+        upstreams.append(upstream)
+    return upstreams
+
+
+def read_arms(
+    values: list[object],
+    upstreams: list[UpstreamSpec],
+    timeouts: dict[str, float],
+    route_timeouts: dict[str, dict[str, float]],
+) -> list[Arm]:
+    """The arms of a table.
+
+    Args:
+        values: their plain form.
+        upstreams: what they can send to.
+        timeouts, route_timeouts: those of the table, and what each route changes, by its name.
+
+    Raises:
+        PlainError: one is malformed, or names an upstream or route that is not there.
+    """
+    arms: list[Arm] = []
+    for index, value in enumerate(values):
+        place = f"arms[{index}]"
+        entry = plain.mapping(value, place)
+        number = plain.integer(plain.required(entry, "upstream", place), f"{place}.upstream")
+        if number >= len(upstreams):
+            raise plain.PlainError(f"{place}.upstream", f"there is no upstream {number}")
+        route = plain.text(plain.required(entry, "route", place), f"{place}.route")
+        if route not in route_timeouts:
+            raise plain.PlainError(f"{place}.route", f"there is no route {route!r}")
+        arms.append(
+            Arm(
+                index,
+                plain.integer(entry.get("slot", 0), f"{place}.slot"),
+                route,
+                plain.text(plain.required(entry, "variant", place), f"{place}.variant"),
+                plain.text(plain.required(entry, "role", place), f"{place}.role"),
+                upstreams[number],
+                plain.text(entry.get("stage", ""), f"{place}.stage"),
+                Timeouts(timeouts | upstreams[number].timeouts | route_timeouts[route]),
+            )
+        )
+    return arms
+
+
+def read_failure(value: object, place: str) -> tuple[bool, ...]:
+    """Which outcomes count as failures, by number; aborts by the client and overrides never do.
+
+    Raises:
+        PlainError: a name is unknown or can never be a failure.
+    """
+    failures: set[Outcome] = set()
+    for index, name in enumerate(plain.texts(value, place)):
+        try:
+            outcome = parse_outcome(name)
+        except ValueError as error:
+            raise plain.PlainError(f"{place}[{index}]", str(error)) from error
+        if outcome in NEUTRAL:
+            raise plain.PlainError(f"{place}[{index}]", f"{name} is neither success nor failure")
+        failures.add(outcome)
+    return tuple(outcome in failures for outcome in Outcome)
+
+
+def _read_upstream(index: int, value: object, place: str) -> UpstreamSpec:
+    entry = plain.mapping(value, place)
+    balance = plain.text(entry.get("balance", "round_robin"), f"{place}.balance")
+    if balance not in BALANCERS:
+        raise plain.PlainError(f"{place}.balance", f"there is no {balance!r}; use {' or '.join(BALANCERS)}")
+    values = plain.items(plain.required(entry, "endpoints", place), f"{place}.endpoints")
+    endpoints = [_read_endpoint(item, f"{place}.endpoints[{i}]") for i, item in enumerate(values)]
+    if not endpoints:
+        raise plain.PlainError(f"{place}.endpoints", "must name at least one")
+    if len({endpoint.key for endpoint in endpoints}) != len(endpoints):
+        raise plain.PlainError(f"{place}.endpoints", "names an address twice")
+    return UpstreamSpec(
+        index,
+        plain.text(plain.required(entry, "name", place), f"{place}.name"),
+        plain.text(entry.get("release", ""), f"{place}.release"),
+        balance,
+        endpoints,
+        read_timeouts(entry.get("timeouts", {}), f"{place}.timeouts"),
+    )
+
+
+def _read_endpoint(value: object, place: str) -> EndpointSpec:
+    entry = plain.mapping(value, place)
+    url = plain.text(plain.required(entry, "url", place), f"{place}.url")
+    authority = url.removeprefix("http://").removesuffix("/")
+    host, colon, port = authority.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
+    if authority == url or not (colon and host) or not 0 < number < 65536:
+        raise plain.PlainError(f"{place}.url", f"{url!r} is not http://host:port")
+    weight = plain.integer(entry.get("weight", 1), f"{place}.weight", least=1)
+    return EndpointSpec(host.removeprefix("[").removesuffix("]"), number, weight)
