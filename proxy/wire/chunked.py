@@ -17,25 +17,12 @@ TRAILERS_BYTES_MAX: Final = 8192
 TRAILERS_MAX: Final = 64
 
 _LINE_MAX: Final = SIZE_DIGITS_MAX + EXTENSIONS_BYTES_MAX
-_BWS: Final = rb"[ \t]*+"
 _QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
+# The grammar has optional white space around ";" and "=", which parsers take differently and nobody sends.
 _EXTENSIONS: Final = re.compile(
-    rb"(?:"
-    + _BWS
-    + rb";"
-    + _BWS
-    + TOKEN_RE
-    + rb"(?:"
-    + _BWS
-    + rb"="
-    + _BWS
-    + rb"(?:"
-    + TOKEN_RE
-    + rb"|"
-    + _QUOTED
-    + rb"))?+)++"
+    rb"(?:;" + TOKEN_RE + rb"(?:=(?:" + TOKEN_RE + rb"|" + _QUOTED + rb"))?+)++"
 ).fullmatch
-_PARTIAL: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,15}+(?:[ \t;][\t\x20-\x7e\x80-\xff]*+)?+)?+\r?+").fullmatch
+_PARTIAL: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,15}+(?:;[\t\x20-\x7e\x80-\xff]*+)?+)?+\r?+").fullmatch
 _TRAILERS: Final = re.compile(FIELD_LINES_RE).fullmatch
 _PARTIAL_TRAILERS: Final = re.compile(FIELD_LINES_RE + VALUE_RE + rb"\r?+").fullmatch
 
@@ -77,7 +64,7 @@ _TRAILER: Final = 3
 _DONE: Final = 4
 
 
-class ChunkError(Exception):
+class ChunkError(ValueError):
     """The body is not what RFC 9112 calls chunked; the message says in a few words why."""
 
 

@@ -132,7 +132,8 @@ class Fields:
     def special(self, kind: i64, data: bytes, start: i64, value: i64, value_end: i64) -> bool:
         """Any other known field: a line from `start` with the value `data[value:value_end]` and CRLF."""
         if kind == TRANSFER_ENCODING:
-            return self._take_coding(data[value:value_end].strip(OWS).lower())
+            # A tab behind the coding is white space to some parsers and an unknown coding to others.
+            return self._take_coding(data[value:value_end].lstrip(OWS).rstrip(b" ").lower())
         if kind == EXPECT:
             self.expect = data[value:value_end].strip(OWS).lower() == b"100-continue"
             return True
@@ -169,7 +170,7 @@ class Fields:
         if self.chunked:
             return self.fail(400, "several Transfer-Encoding fields")
         if value != b"chunked":
-            codings = [coding.strip(OWS) for coding in value.split(b",")]
+            codings = [coding.lstrip(OWS).rstrip(b" ") for coding in value.split(b",")]
             # Without chunked as the last coding the end of the body is unknown (RFC 9112, 6.3), which is
             # worse than a coding we do not have.
             if codings[-1] != b"chunked" or b"chunked" in codings[:-1] or not all(codings):

@@ -30,8 +30,6 @@ GOOD: list[tuple[bytes, bytes]] = [
     (b"5\r\n0\r\n\r\n\r\n0\r\n\r\n", b"0\r\n\r\n"),
     (b"1;a\r\nx\r\n0;b=c\r\n\r\n", b"x"),
     (b'1;a="q;\\"\t\xe9";b\r\nx\r\n0\r\n\r\n', b"x"),
-    (b"1 ; a = b\r\nx\r\n0\r\n\r\n", b"x"),
-    (b"1\t;a\r\nx\r\n0\r\n\r\n", b"x"),
     (b"1;" + b"a" * (EXTENSIONS_BYTES_MAX - 1) + b"\r\nx\r\n0\r\n\r\n", b"x"),
     (b"1\r\nx\r\n0\r\nX-Sum: 1\r\nX-Two:\r\n\r\n", b"x"),
     (b"0\r\nX: \xe9\t\r\n\r\n", b""),
@@ -47,6 +45,9 @@ BAD: list[tuple[bytes, str]] = [
     (b"1_0\r\n", "malformed chunk line"),
     (b" 1\r\nx\r\n0\r\n\r\n", "malformed chunk line"),
     (b"1 \r\nx\r\n0\r\n\r\n", "malformed chunk line"),
+    (b"1 ;a\r\nx\r\n0\r\n\r\n", "malformed chunk line"),
+    (b"1; a\r\nx\r\n0\r\n\r\n", "malformed chunk line"),
+    (b"1;a =b\r\nx\r\n0\r\n\r\n", "malformed chunk line"),
     (b"1 1\r\nx\r\n0\r\n\r\n", "malformed chunk line"),
     (b"g\r\n", "malformed chunk line"),
     (b"1g\r\n", "malformed chunk line"),
@@ -206,7 +207,7 @@ def test_dechunker_gives_content_and_rest() -> None:
 
 
 chunk_lists = st.lists(
-    st.tuples(st.binary(min_size=1, max_size=40), st.sampled_from([b"", b";a", b';a="b c"', b" ;x=y"])),
+    st.tuples(st.binary(min_size=1, max_size=40), st.sampled_from([b"", b";a", b';a="b c"', b";x=y"])),
     max_size=6,
 )
 trailer_lists = st.lists(st.sampled_from([b"X-Sum: 1\r\n", b"x:\r\n"]), max_size=3)

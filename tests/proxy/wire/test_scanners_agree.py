@@ -6,41 +6,7 @@ from hypothesis import strategies as st
 from proxy.wire.head import find_head_end
 from tests.proxy.wire.cases import REQUESTS, RESPONSES, Case
 from tests.proxy.wire.forms import request_outcomes, response_outcomes
-
-# Names and values that mean something to a proxy, nearly do, or are none.
-NAMES = (
-    b"Host|Content-Length|Transfer-Encoding|Connection|Keep-Alive|Proxy-Connection|TE|Upgrade|Expect|X-Request-Id|"
-    b"X-A|Trailer|HTTP2-Settings|hoST|content-length|X|Content-Length |\xe9|"
-).split(b"|")
-VALUES = (
-    b"a|5|5|chunked|Chunked|gzip, chunked|keep-alive|close|upgrade|x-a, te|close,x-request-id|100-continue|"
-    b"websocket|a:80|-1|a b|\0|\x7f|\xff|999999999999999999|host|\t|"
-).split(b"|")
-STARTS = (
-    b"GET / HTTP/1.1|GET / HTTP/1.1|GET / HTTP/1.0|HEAD http://a/x HTTP/1.1|OPTIONS * HTTP/1.1|"
-    b"GET  / HTTP/1.1|CONNECT a:1 HTTP/1.1|GET /# HTTP/1.1|GET / HTTP/2.0|G\0 / HTTP/1.1|"
-    b"HTTP/1.1 200 OK|HTTP/1.0 204|HTTP/1.1 101 x|HTTP/1.1 99 |"
-).split(b"|")
-ENDS = [b"\r\n"] * 12 + [b"\n", b"\r", b"\r\n ", b"\r\r\n"]
-
-field_lines = st.builds(
-    lambda name, colon, value, end: name + colon + value + end,
-    st.sampled_from(NAMES),
-    st.sampled_from([b":", b": ", b":\t ", b""]),
-    st.sampled_from(VALUES),
-    st.sampled_from(ENDS),
-)
-heads = st.builds(
-    lambda start, end, lines, rest: start + end + b"".join(lines) + b"\r\n" + rest,
-    st.sampled_from(STARTS),
-    st.sampled_from(ENDS),
-    st.lists(field_lines, max_size=8),
-    st.binary(max_size=8),
-)
-# The alphabet is small, so that the structure of a head is hit by chance.
-noise = st.lists(
-    st.sampled_from([b"\r\n", b"\r", b"\n", b":", b" ", b"a", b"GET / HTTP/1.1\r\n", b"\0", b"HTTP/1.1 200"])
-).map(lambda parts: b"".join(parts) + b"\r\n\r\n")
+from tests.proxy.wire.strategies import heads, noise
 
 
 def assert_agreement(data: bytes) -> None:
