@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import click
 
@@ -17,6 +18,17 @@ def schema_command() -> None:
       headgate schema > headgate.schema.json
       # yaml-language-server: $schema=headgate.schema.json
     """
-    from config.schema import Config
+    from config.json_schema import schema
+    from proxy.compile import split_schemas
 
-    click.echo(json.dumps(Config.model_json_schema(), indent=2))
+    whole = schema(split_kinds=split_schemas(), guardrail_kinds=_guardrail_schemas())
+    click.echo(json.dumps(whole, indent=2, ensure_ascii=False))
+
+
+def _guardrail_schemas() -> dict[str, dict[str, Any]] | None:
+    """None where the control extra is missing: the schema then takes any guardrail."""
+    try:
+        from control.guardrails.base import Guardrail
+    except ModuleNotFoundError:
+        return None
+    return {kind: dict(guardrail.schema) for kind, guardrail in sorted(Guardrail.kinds.items())}
