@@ -96,9 +96,15 @@ BindAddress = Annotated[
 ]
 """host:port to listen on."""
 
+
+def parse_url(value: object) -> str:
+    """The URL of an endpoint with its port written out."""
+    return str(parse_endpoint_url(value))
+
+
 EndpointUrl = Annotated[
     str,
-    BeforeValidator(lambda value: str(parse_endpoint_url(value))),
+    BeforeValidator(parse_url),
     WithJsonSchema({"type": "string", "pattern": r"^[hH][tT][tT][pP]://[^/?#@\s]+/?$"}),
 ]
 """http://host:port, with the port written out."""
@@ -121,23 +127,26 @@ HeaderName = Annotated[str, BeforeValidator(parse_header_name), WithJsonSchema(_
 """A header name in lower case."""
 
 
-def _header_name_or_off(value: object) -> str:
+def header_name_or_off(value: object) -> str:
+    """A header name, or empty for none."""
     return "" if value == "" else parse_header_name(value)
 
 
-def _cookie_name_or_off(value: object) -> str:
+def cookie_name_or_off(value: object) -> str:
+    """A cookie name, or empty for none."""
     return "" if value == "" else parse_cookie_name(value)
 
 
 _NAME_OR_OFF: Final = {"anyOf": [_HEADER_NAME, {"const": ""}]}
-OptionalHeaderName = Annotated[str, BeforeValidator(_header_name_or_off), WithJsonSchema(_NAME_OR_OFF)]
+OptionalHeaderName = Annotated[str, BeforeValidator(header_name_or_off), WithJsonSchema(_NAME_OR_OFF)]
 """A header name in lower case, or empty for none."""
 
-OptionalCookieName = Annotated[str, BeforeValidator(_cookie_name_or_off), WithJsonSchema(_NAME_OR_OFF)]
+OptionalCookieName = Annotated[str, BeforeValidator(cookie_name_or_off), WithJsonSchema(_NAME_OR_OFF)]
 """A cookie name, or empty for none."""
 
 
-def _parse_path(value: object) -> str:
+def parse_path(value: object) -> str:
+    """The path of a URL, without a query."""
     if not isinstance(value, str) or not value.startswith("/"):
         raise InvalidValueError.about(value, "is not a path", "write one that starts with /")
     if len(value) > 2048 or re.search(r"[\x00-\x20\x7f?#]", value):
@@ -150,12 +159,13 @@ def _parse_path(value: object) -> str:
 
 
 UrlPath = Annotated[
-    str, BeforeValidator(_parse_path), WithJsonSchema({"type": "string", "pattern": r"^/[^?#\s]*$"})
+    str, BeforeValidator(parse_path), WithJsonSchema({"type": "string", "pattern": r"^/[^?#\s]*$"})
 ]
 """The path of a URL."""
 
 
-def _parse_regex(value: object) -> str:
+def parse_regex(value: object) -> str:
+    """A regular expression that compiles."""
     if not isinstance(value, str) or not value:
         raise InvalidValueError.about(value, "is not a regular expression", "write one in quotes: '^/v[12]/'")
     if len(value) > 1024:
@@ -170,12 +180,13 @@ def _parse_regex(value: object) -> str:
 
 
 Regex = Annotated[
-    str, BeforeValidator(_parse_regex), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 1024})
+    str, BeforeValidator(parse_regex), WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 1024})
 ]
 """A regular expression in Python's syntax."""
 
 
-def _parse_method(value: object) -> str:
+def parse_method(value: object) -> str:
+    """An HTTP method in capitals."""
     if not isinstance(value, str) or not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}", value):
         raise InvalidValueError.about(value, "is not a method", "write one such as POST")
     if value != value.upper():
@@ -186,7 +197,7 @@ def _parse_method(value: object) -> str:
 
 Method = Annotated[
     str,
-    BeforeValidator(_parse_method),
+    BeforeValidator(parse_method),
     WithJsonSchema(
         {
             "anyOf": [
@@ -199,7 +210,8 @@ Method = Annotated[
 """An HTTP method in capitals."""
 
 
-def _parse_sha256(value: object) -> str:
+def parse_sha256(value: object) -> str:
+    """64 hexadecimal digits, in lower case."""
     # The value is never shown: people paste the token itself here.
     if not isinstance(value, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", value):
         raise InvalidValueError(
@@ -211,13 +223,14 @@ def _parse_sha256(value: object) -> str:
 
 Sha256 = Annotated[
     str,
-    BeforeValidator(_parse_sha256),
+    BeforeValidator(parse_sha256),
     WithJsonSchema({"type": "string", "pattern": r"^[0-9a-fA-F]{64}$"}),
 ]
 """A SHA-256 digest in hexadecimal."""
 
 
-def _parse_text(value: object) -> str:
+def parse_text(value: object) -> str:
+    """A string; a number or true without quotes is not one."""
     if isinstance(value, str):
         return value
     if isinstance(value, (bool, int, float)):
@@ -225,7 +238,5 @@ def _parse_text(value: object) -> str:
     raise InvalidValueError.about(value, "is not text", "write a word, or text in quotes")
 
 
-Text = Annotated[
-    str, BeforeValidator(_parse_text), WithJsonSchema({"type": "string"}), Field(max_length=1024)
-]
+Text = Annotated[str, BeforeValidator(parse_text), WithJsonSchema({"type": "string"}), Field(max_length=1024)]
 """A string."""

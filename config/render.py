@@ -49,7 +49,9 @@ def plain(model: BaseModel, *, defaults: bool = False, short: bool = True) -> di
         short: whether an endpoint that is only a URL is written as one, and a step as its weight.
     """
     result: dict[str, Any] = {}
-    for name, info in type(model).model_fields.items():
+    # What must be given comes first: a step starts with its weight.
+    fields = sorted(type(model).model_fields.items(), key=lambda field: not field[1].is_required())
+    for name, info in fields:
         value = getattr(model, name)
         if value is None or (not defaults and not info.is_required() and value == _default(info)):
             continue

@@ -48,6 +48,13 @@ def types_of(info: FieldInfo) -> list[Any]:
     return list(_field_types(info))
 
 
+def resolved(annotation: Any) -> Iterator[Any]:
+    """The types in a union or annotation, those that may be written instead included."""
+    for plain, extras in _annotated(annotation):
+        yield plain
+        yield from _written_as(extras)
+
+
 def _inside(annotation: Any, part: str | int) -> Iterator[Any]:
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -55,26 +62,20 @@ def _inside(annotation: Any, part: str | int) -> Iterator[Any]:
         if info is not None:
             yield from _field_types(info)
     elif origin is tuple and isinstance(part, int):
-        yield from _resolved(arguments[0])
+        yield from resolved(arguments[0])
     elif origin is dict and isinstance(part, str):
-        yield from _resolved(arguments[1])
+        yield from resolved(arguments[1])
 
 
 def _field_types(info: FieldInfo) -> Iterator[Any]:
-    yield from _resolved(info.annotation)
+    yield from resolved(info.annotation)
     yield from _written_as(info.metadata)
-
-
-def _resolved(annotation: Any) -> Iterator[Any]:
-    for plain, extras in _annotated(annotation):
-        yield plain
-        yield from _written_as(extras)
 
 
 def _written_as(extras: Iterable[Any]) -> Iterator[Any]:
     for extra in extras:
         if isinstance(extra, BeforeValidator) and extra.json_schema_input_type is not PydanticUndefined:
-            yield from _resolved(extra.json_schema_input_type)
+            yield from resolved(extra.json_schema_input_type)
 
 
 def _annotated(annotation: Any) -> Iterator[tuple[Any, tuple[Any, ...]]]:
