@@ -18,8 +18,8 @@ from control.cli.output import Format, emit, format_option
 def diff_command(before: str, after: str, output: Format) -> int:
     """Show what changes from one configuration to another.
 
-    Both are compared as they will be used: defaults filled in, units resolved, routes found by name. The order
-    of routes counts, as the first match is taken. Exit code 0 when they mean the same, 1 when not.
+    Both are compared as they will be used: defaults filled in, units resolved, routes found by name. The
+    order of routes counts, as the first match is taken. Exit code 0 when they mean the same, 1 when not.
     """
     first, second = load(before), load(after)
     changes = diff(first.config, second.config)
