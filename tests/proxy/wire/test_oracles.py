@@ -53,8 +53,8 @@ def check_framing(data: bytes) -> None:
     lines = data.count(b"\r\n", 0, end) - 1
 
     answers = [ask_h11(data[: end + 2] + sent + NEXT), ask_httptools(data[: end + 2] + sent)]
-    if head.upgrade:
-        # llhttp stops for good behind a head that asks for an upgrade.
+    if head.upgrade_protocol:
+        # llhttp may stop for good behind a head that asks for an upgrade, in HTTP/1.0 too.
         answers.pop()
 
     for message in answers:
