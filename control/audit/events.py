@@ -58,7 +58,7 @@ class Origin:
     session: str = ""
 
 
-CONTROLLER = Origin(actor="headgate")
+CONTROLLER = Origin(actor="controller")
 """The control loop itself, when it decides by evidence or by the clock."""
 
 
@@ -215,6 +215,19 @@ class RolloutCreated(AuditEvent):
     release: str
     epoch: int
     plan: dict[str, object]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutReinstated(AuditEvent):
+    """A configuration came back to upstreams whose rollout had ended: it is in charge again, as it was."""
+
+    name = "rollout_reinstated"
+    severity = Severity.WARNING
+    resource_type = "rollout"
+    action = "reinstate"
+
+    route: str
+    state: str
 
 
 @dataclass(frozen=True, kw_only=True)

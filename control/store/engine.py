@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import Connection as SyncConnection
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -30,6 +31,10 @@ _SQLITE_PRAGMAS: Final = (
     # Without this, INSERT OR REPLACE would delete an audit row and its trigger would not fire.
     "PRAGMA recursive_triggers=ON",
 )
+
+
+Connection = AsyncConnection
+"""A transaction's connection, as the functions of this package take it."""
 
 
 class StoreError(Exception):
@@ -125,7 +130,7 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: Connection) -> None:
+def _begin_sqlite(connection: SyncConnection) -> None:
     # A transaction that starts reading and then writes can fail in the middle; taking the lock first cannot.
     writes = connection.get_execution_options().get("headgate_writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -13,7 +13,8 @@ class StoredRollout:
     """A rollout's row; `document`, `plan` and `evidence` are JSON written by the modules that own them.
 
     `identity` digests the route and both upstreams, `subject` the canary alone: what a rollback condemns.
-    `current` says that this rollout decides its route's weight. `stages` counts the stages it has had.
+    `current` says that this rollout decides its route's weight. `evidence_from` is the first stage whose
+    counts are part of `evidence`.
     """
 
     id: str
@@ -24,13 +25,14 @@ class StoredRollout:
     state: str
     epoch: int
     stage: str
-    stages: int
+    release: str
     created_at: float
     updated_at: float
     config_digest: str
     document: str
     plan: str
     evidence: str
+    evidence_from: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -63,13 +63,15 @@ rollouts = Table(
     Column("state", String(20), nullable=False),
     Column("epoch", Integer, nullable=False),
     Column("stage", Text, nullable=False),
-    Column("stages", Integer, nullable=False),
+    Column("release", Text, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("updated_at", Double, nullable=False),
     Column("config_digest", String(80), nullable=False),
     Column("document", Text, nullable=False),
     Column("plan", Text, nullable=False),
     Column("evidence", Text, nullable=False),
+    # Counts of earlier stages are no part of the evidence: it was begun anew since.
+    Column("evidence_from", Integer, nullable=False),
     # A route has one rollout in charge; two would publish two weights.
     Index(
         "ix_rollouts_current",

@@ -78,13 +78,14 @@ def _create_tables_of_rollouts() -> None:
         sa.Column("state", sa.String(20), nullable=False),
         sa.Column("epoch", sa.Integer(), nullable=False),
         sa.Column("stage", sa.Text(), nullable=False),
-        sa.Column("stages", sa.Integer(), nullable=False),
+        sa.Column("release", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
         sa.Column("config_digest", sa.String(80), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
         sa.Column("plan", sa.Text(), nullable=False),
         sa.Column("evidence", sa.Text(), nullable=False),
+        sa.Column("evidence_from", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_rollouts"),
     )
     current = sa.text("current")

@@ -1,0 +1,110 @@
+"""Takes in a configuration: the values, the plans of its rollouts, and everything that is wrong with it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from config.schema import Config
+from control.identity import CanaryRoute, canary_routes
+from control.plan import PlanError, RolloutPlan
+from control.reconcile import Wanted
+from proxy.compile import compile_table
+from proxy.splits.spec import SplitConfigError
+
+
+class ConfigurationError(ValueError):
+    """A configuration that cannot come into force; `errors` are plain: path, problem, remedy."""
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        self.errors = errors
+        super().__init__("; ".join(f"{error['path']}: {error['problem']}" for error in errors))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Active:
+    """A configuration in force, with what is read off it once."""
+
+    config: Config
+    digest: str
+    source: str
+    accepted_at: float
+    canaries: dict[str, CanaryRoute]
+    wanted: dict[str, Wanted]
+
+    @property
+    def body(self) -> str:
+        """Its JSON as it is stored: without the part that names who may ask for what."""
+        return orjson.dumps(_without_admin(self.config.to_json())).decode()
+
+
+def read_configuration(value: object, *, digest: str, source: str, at: float) -> Active:
+    """Check the plain JSON of a configuration.
+
+    Raises:
+        ConfigurationError: with everything that is wrong.
+    """
+    try:
+        config = Config.from_json(value)
+    except ValidationError as error:
+        raise ConfigurationError(
+            [
+                _error(".".join(map(str, detail["loc"])), detail["msg"], "send what the agent has checked")
+                for detail in error.errors(include_url=False, include_context=False, include_input=False)
+            ]
+        ) from error
+    try:
+        # A trial: what does not compile must not replace what is served.
+        compile_table(config, revision=0, states={}, digest=digest)
+    except SplitConfigError as error:
+        raise ConfigurationError([_error("routes", str(error), "correct the split")]) from error
+    canaries = canary_routes(config)
+    return Active(
+        config=config,
+        digest=digest,
+        source=source,
+        accepted_at=at,
+        canaries=canaries,
+        wanted=_wanted(config, canaries),
+    )
+
+
+def read_stored(body: str, *, digest: str, source: str, at: float) -> Active:
+    """The same for what `Active.body` gave.
+
+    Raises:
+        ConfigurationError: this version does not accept what another one stored.
+    """
+    return read_configuration(orjson.loads(body), digest=digest, source=source, at=at)
+
+
+def _wanted(config: Config, canaries: dict[str, CanaryRoute]) -> dict[str, Wanted]:
+    wanted: dict[str, Wanted] = {}
+    errors: list[dict[str, str]] = []
+    for index, route in enumerate(config.routes):
+        canary = canaries.get(route.name)
+        if canary is None or not canary.ramped:
+            continue
+        try:
+            # The canary split always assigns by a key, so requests of one key are not independent.
+            plan = RolloutPlan.from_config(route.rollout, sticky=True)
+        except PlanError as error:
+            place = f"routes.{index}.rollout"
+            errors += [
+                _error(".".join([place, *map(str, problem.path)]), problem.problem, problem.remedy)
+                for problem in error.problems
+            ]
+            continue
+        wanted[route.name] = Wanted(canary=canary, plan=plan)
+    if errors:
+        raise ConfigurationError(errors)
+    return wanted
+
+
+def _error(path: str, problem: str, remedy: str) -> dict[str, str]:
+    return {"path": path, "problem": problem, "remedy": remedy}
+
+
+def _without_admin(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: part for key, part in value.items() if key != "admin"}

@@ -1,0 +1,184 @@
+"""What can be asked of the control plane: take a configuration, counts or a command."""
+
+import logging
+from typing import Final
+
+from config.diff import diff
+from control.audit.events import CONTROLLER, ConfigurationChanged, Origin, RevisionSkipped
+from control.change import Change, Lifted, NewConfiguration
+from control.clock import Clock
+from control.collect import Taken
+from control.commands import Refused, Verb, carry_out
+from control.configuration import Active, read_configuration
+from control.ledger import Ledger
+from control.reconcile import Past, reconcile
+from control.records import Record
+from control.reports import Report
+from control.store import rollouts
+from control.store.engine import Connection
+
+log: Final = logging.getLogger("headgate.control")
+
+_CHANGES_SHOWN: Final = 200
+
+
+class UnknownRolloutError(Exception):
+    """No route and no rollout has this name; `known` lists what there is."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"there is no rollout {name!r}")
+        self.name = name
+        self.known = known
+
+
+class Controller:
+    """One operation a method, each one transaction."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self.ledger = ledger
+        self.clock = clock
+
+    async def start(self) -> None:
+        """Read the store, and publish the table that was in force when the former process ended."""
+        ledger = self.ledger
+        async with ledger.lock:
+            await ledger.fresh()
+            await ledger.restore_counts(self.clock.steady())
+            # Another version may compile the same configuration differently.
+            if ledger.outdated():
+                await ledger.commit(self.change(CONTROLLER), ledger.records, recompile=True)
+
+    def change(self, origin: Origin) -> Change:
+        """An empty change, now."""
+        return Change(origin=origin, wall=self.clock.wall(), steady=self.clock.steady())
+
+    async def configure(self, value: object, *, digest: str, source: str, origin: Origin) -> int:
+        """Bring a configuration into force; returns the revision of its table. The same one twice is once.
+
+        Raises:
+            ConfigurationError: it cannot be used; the one before stays in force.
+        """
+        ledger = self.ledger
+        async with ledger.lock:
+            await ledger.fresh()
+            before = ledger.active
+            if before is not None and before.digest == digest:
+                return ledger.revision
+            change = self.change(origin)
+            active = read_configuration(value, digest=digest, source=source, at=change.wall)
+            change.configuration = NewConfiguration(digest=digest, source=source, body=active.body)
+            change.events.append(
+                ConfigurationChanged(
+                    resource_id=source,
+                    digest=digest,
+                    previous="" if before is None else before.digest,
+                    revision=ledger.next_revision,
+                    changes=[] if before is None else _changes(before, active),
+                )
+            )
+            records = reconcile(
+                change,
+                wanted=active.wanted,
+                current=ledger.records,
+                past=await self._past(active),
+                config_digest=digest,
+            )
+            await ledger.commit(change, records, active=active)
+            return ledger.revision
+
+    async def take(self, report: Report) -> Taken:
+        """Merge a report of counts. What its sender will not send again is on disk when this returns."""
+        ledger = self.ledger
+        taken = ledger.collector.take(report, self.clock.steady())
+        parting = taken.accepted > 0 and any(arm.key.stage not in ledger.live_stages for arm in report.arms)
+        if report.final or parting:
+            async with ledger.lock:
+                await ledger.fresh()
+                change = self.change(CONTROLLER)
+                change.counts = ledger.collector.unsaved()
+                await ledger.commit(change, ledger.records)
+        return taken
+
+    async def command(self, name: str, verb: Verb, reason: str, origin: Origin) -> Record | None:
+        """Do what a person asks of the rollout of a route, or with an id; None when it has no rollout.
+
+        Raises:
+            UnknownRolloutError: there is none.
+            Refused: its state does not allow it.
+        """
+        ledger = self.ledger
+        async with ledger.lock:
+            await ledger.fresh()
+            change = self.change(origin)
+            record = self.find(name)
+            if record is None:
+                await self._lift(change, name, verb, reason)
+                return None
+            quarantine = ledger.quarantine.get(record.subject)
+            after = carry_out(change, record, verb, reason, quarantine=quarantine)
+            await ledger.commit(change, ledger.records | {after.rollout.route: after})
+            return after
+
+    async def skip_to(self, seen: int) -> None:
+        """Publish beyond revision *seen*, which a proxy knows and this store does not."""
+        ledger = self.ledger
+        async with ledger.lock:
+            await ledger.fresh()
+            if seen <= ledger.revision or ledger.active is None:
+                return
+            known = ledger.revision
+            ledger.skip(seen)
+            change = self.change(CONTROLLER)
+            change.events.append(
+                RevisionSkipped(resource_id="table", known=known, seen=seen, revision=ledger.next_revision)
+            )
+            await ledger.commit(change, ledger.records, recompile=True)
+
+    def find(self, name: str) -> Record | None:
+        """The rollout in charge of the route *name*, or with the id *name*."""
+        records = self.ledger.records
+        if name in records:
+            return records[name]
+        return next((record for record in records.values() if record.rollout.id == name), None)
+
+    def names(self) -> list[str]:
+        """The routes that take commands."""
+        return sorted({*self.ledger.records, *self.ledger.blocked()})
+
+    async def _past(self, active: Active) -> dict[str, Past]:
+        async with self.ledger.store.read() as connection:
+            return {
+                route: await _past_of(connection, route, want.canary.identity)
+                for route, want in active.wanted.items()
+            }
+
+    async def _lift(self, change: Change, name: str, verb: Verb, reason: str) -> None:
+        """Lift the quarantine of a canary that has a fixed weight, the only command such a route takes."""
+        row = self.ledger.blocked().get(name)
+        if row is None:
+            raise UnknownRolloutError(name, self.names())
+        if verb is not Verb.RESTART or not reason:
+            raise Refused(
+                "quarantined",
+                f"the canary of {name} is quarantined: {row.reason}",
+                "restart it with a reason to lift that",
+            )
+        change.lifted.append(Lifted(quarantine=row, reason=reason))
+        await self.ledger.commit(change, self.ledger.records)
+
+
+async def _past_of(connection: Connection, route: str, identity: str) -> Past:
+    row = await rollouts.newest_with_identity(connection, route=route, identity=identity)
+    return Past(
+        newest=None if row is None else Record.from_stored(row),
+        epoch=await rollouts.highest_epoch(connection, route=route),
+    )
+
+
+def _changes(before: Active, after: Active) -> list[str]:
+    # The stored configuration has no admin part, so it would always seem to differ.
+    unguarded = after.config.model_copy(update={"admin": before.config.admin})
+    changes = [str(change) for change in diff(before.config, unguarded)]
+    if len(changes) > _CHANGES_SHOWN:
+        changes = [*changes[:_CHANGES_SHOWN], f"and {len(changes) - _CHANGES_SHOWN} more"]
+    return changes

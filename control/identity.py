@@ -1,0 +1,68 @@
+"""What a rollout is about: which upstreams of which route, so that a reload can tell one from another."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from config.routes import Route
+from config.schema import Config
+from config.upstreams import Upstream
+from control.audit.canonical import digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanaryRoute:
+    """A route with a canary.
+
+    `identity` changes when either upstream does: another one is another rollout. `subject` stands for the
+    canary's release alone, which is what a rollback condemns: its name where it has one, else where it runs.
+    """
+
+    route: Route
+    stable: str
+    canary: str
+    release: str
+    control: str
+    """The role the canary is compared with."""
+    identity: str
+    subject: str
+
+    @property
+    def ramped(self) -> bool:
+        """Whether a rollout drives the weight."""
+        return self.route.rollout is not None and self.route.rollout.enabled
+
+
+def canary_routes(config: Config) -> dict[str, CanaryRoute]:
+    """By name, the routes of *config* whose split has a canary."""
+    found = {}
+    for route in config.routes:
+        split = route.effective_split
+        if split.kind == "canary":
+            found[route.name] = _canary_route(config, route, split.parameters)
+    return found
+
+
+def _canary_route(config: Config, route: Route, parameters: dict[str, Any]) -> CanaryRoute:
+    stable, canary = str(parameters["stable"]), str(parameters["canary"])
+    old, new = config.upstreams[stable], config.upstreams[canary]
+    condemned = {"release": new.release} if new.release else _described(canary, new)
+    return CanaryRoute(
+        route=route,
+        stable=stable,
+        canary=canary,
+        release=new.release,
+        control="stable" if parameters.get("control") is False else "control",
+        identity=digest(
+            {"route": route.name, "stable": _described(stable, old), "canary": _described(canary, new)}
+        ),
+        subject=digest({"route": route.name, **condemned}),
+    )
+
+
+def _described(name: str, upstream: Upstream) -> dict[str, Any]:
+    # Weights and the order of endpoints say how requests are spread, not what serves them.
+    return {
+        "name": name,
+        "release": upstream.release,
+        "endpoints": sorted(endpoint.url for endpoint in upstream.endpoints),
+    }

@@ -1,0 +1,199 @@
+"""The control plane's memory: a copy of the store, replaced only by what is committed there."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from control.change import Change, write
+from control.collect import Collector
+from control.configuration import Active, ConfigurationError, read_stored
+from control.counts import ArmKey, loads_counts
+from control.publish import Published, Publisher
+from control.records import Record
+from control.store import rollouts, statistics, tables
+from control.store.engine import Store
+from control.store.rollouts import Quarantine
+from control.store.tables import StoredTable
+from proxy.compile import RouteState, compile_table
+
+log: Final = logging.getLogger("headgate.control")
+
+
+class Ledger:
+    """What is in force. Whoever reads in order to change holds the lock, calls `fresh`, then `commit`.
+
+    When a commit fails, nobody can know here whether it took place; `fresh` then reads the store again.
+    """
+
+    def __init__(self, store: Store, collector: Collector, publisher: Publisher) -> None:
+        self.store = store
+        self.collector = collector
+        self.publisher = publisher
+        self.lock = asyncio.Lock()
+        self.active: Active | None = None
+        self.records: dict[str, Record] = {}
+        """By route, the rollout in charge."""
+        self.quarantine: dict[str, Quarantine] = {}
+        """By subject, the releases that are condemned."""
+        self.table: dict[str, Any] | None = None
+        self.revision = 0
+        self.decisions: dict[str, int] = {}
+        """Decisions by kind, since this process began."""
+        self._states: dict[str, RouteState] = {}
+        self._live: frozenset[str] = frozenset()
+        self._stale = True
+        self._floor = 0
+
+    @property
+    def next_revision(self) -> int:
+        """What the next table will be called."""
+        return max(self.revision, self._floor) + 1
+
+    @property
+    def live_stages(self) -> frozenset[str]:
+        """The stages that the table in force counts under."""
+        return self._live
+
+    def skip(self, revision: int) -> None:
+        """Make every later table newer than *revision*."""
+        self._floor = max(self._floor, revision)
+
+    def blocked(self) -> dict[str, Quarantine]:
+        """Routes without a rollout whose canary is quarantined."""
+        if self.active is None:
+            return {}
+        return {
+            route: self.quarantine[canary.subject]
+            for route, canary in self.active.canaries.items()
+            if route not in self.records and canary.subject in self.quarantine
+        }
+
+    def outdated(self) -> bool:
+        """Whether the configuration in force would compile to another table than the one in force."""
+        if self.active is None:
+            return False
+        return self._compile(self.active, self._states, self.revision) != self.table
+
+    async def restore_counts(self, now: float) -> None:
+        """Give the collector what a former process has written down."""
+        async with self.store.write() as connection:
+            rows = await statistics.all_counts(connection)
+            ended = await statistics.all_ended_boots(connection)
+        self.collector.restore(
+            (
+                (
+                    (row.node, row.boot),
+                    ArmKey(row.route, row.variant, row.role, row.stage),
+                    loads_counts(row.body),
+                )
+                for row in rows
+            ),
+            ended,
+            now,
+        )
+
+    async def fresh(self) -> None:
+        """Read the store if memory may differ from it, and publish the table found there."""
+        if not self._stale:
+            return
+        async with self.store.read() as connection:
+            stored = await tables.newest_configuration(connection)
+            table = await tables.newest_table(connection)
+            rows = await rollouts.current_rollouts(connection)
+            condemned = await rollouts.quarantined(connection)
+        self.records = {row.route: Record.from_stored(row) for row in rows}
+        self.quarantine = {row.subject: row for row in condemned}
+        self.active = None
+        if stored is not None:
+            try:
+                self.active = read_stored(
+                    stored.body, digest=stored.digest, source=stored.source, at=stored.accepted_at
+                )
+            except ConfigurationError as error:
+                log.warning("the stored configuration is not usable (%s); waiting for the agent's", error)
+        self._states = _states(self.records, self.active, self.quarantine)
+        if table is not None:
+            self._serve(orjson.loads(table.body), table)
+        self._stale = False
+
+    async def commit(
+        self,
+        change: Change,
+        records: Mapping[str, Record],
+        *,
+        active: Active | None = None,
+        recompile: bool = False,
+    ) -> None:
+        """Write *change*, take *records* (and *active*) as in force, publish if the routing changed."""
+        active = active or self.active
+        quarantine = _quarantine_after(self.quarantine, change)
+        states = _states(records, active, quarantine)
+        table = None
+        if active is not None and (recompile or active is not self.active or states != self._states):
+            table = self._compile(active, states, self.next_revision)
+            change.table = StoredTable(
+                revision=table["revision"],
+                config_digest=active.digest,
+                body=orjson.dumps(table).decode(),
+                published_at=change.wall,
+            )
+        if not change.empty:
+            self._stale = True
+            await write(
+                self.store,
+                change,
+                revision=self.revision if change.table is None else change.table.revision,
+                config_digest="" if active is None else active.digest,
+            )
+            self._stale = False
+        self.active, self.records, self.quarantine = active, dict(records), quarantine
+        self._states = states
+        for decided in change.decided:
+            kind = decided.decision.kind.name.lower()
+            self.decisions[kind] = self.decisions.get(kind, 0) + 1
+        if change.counts is not None:
+            self.collector.saved(change.counts)
+        if change.table is not None and table is not None:
+            self._serve(table, change.table)
+
+    def _serve(self, table: dict[str, Any], stored: StoredTable) -> None:
+        self.table, self.revision = table, stored.revision
+        self._live = frozenset(arm["stage"] for arm in table["arms"])
+        self.publisher.publish(Published(revision=stored.revision, payload=stored.body.encode()))
+
+    def _compile(self, active: Active, states: Mapping[str, RouteState], revision: int) -> dict[str, Any]:
+        table = compile_table(
+            active.config, revision=revision, states=states, digest=active.digest, previous=self.table
+        )
+        # As it will be read back: a table must compare equal to itself after a restart.
+        plain: dict[str, Any] = orjson.loads(orjson.dumps(table))
+        return plain
+
+
+def _quarantine_after(before: Mapping[str, Quarantine], change: Change) -> dict[str, Quarantine]:
+    after = dict(before)
+    for row in change.quarantined:
+        after.setdefault(row.subject, row)
+    for lifted in change.lifted:
+        after.pop(lifted.quarantine.subject, None)
+    return after
+
+
+def _states(
+    records: Mapping[str, Record], active: Active | None, quarantine: Mapping[str, Quarantine]
+) -> dict[str, RouteState]:
+    states = {
+        route: record.route_state(quarantined=record.subject in quarantine)
+        for route, record in records.items()
+    }
+    if active is None:
+        return states
+    for route, canary in active.canaries.items():
+        row = quarantine.get(canary.subject)
+        if route not in states and row is not None:
+            # A fixed weight, but of a release that was condemned here.
+            states[route] = RouteState(canary_weight=0.0, stage=row.id, rolled_back=True)
+    return states

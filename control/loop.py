@@ -1,0 +1,183 @@
+"""The tick: look at the counts, judge every rollout that is due, decide, write, publish."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from control.audit.events import CONTROLLER
+from control.change import Change
+from control.controller import Controller
+from control.counts import ArmKey, Counts
+from control.judge import Judged, StageCounts, judge, stages_of
+from control.recent import Window
+from control.records import Record, parse_stage
+from control.rollout import advance
+
+log: Final = logging.getLogger("headgate.control")
+
+TICK_SECONDS: Final = 1.0
+_SHORTEST_SECONDS: Final = 0.05
+# Counts that no rollout depends on are written down this often; a boot that lives sends them again anyway.
+_SAVE_SECONDS: Final = 30.0
+_FORGET_SECONDS: Final = 60.0
+
+Looked = tuple[Record, list[StageCounts], Judged | None]
+
+
+class Loop:
+    """Ticks until it is stopped. A tick that fails changes nothing, is counted, and the next one goes on."""
+
+    def __init__(self, controller: Controller, *, tick_seconds: float = TICK_SECONDS) -> None:
+        self._controller = controller
+        self._ledger = controller.ledger
+        self._clock = controller.clock
+        self.tick_seconds = tick_seconds
+        self.window = Window()
+        self.ticks = 0
+        self.failures = 0
+        self.seconds_total = 0.0
+        self.last_seconds = 0.0
+        self.problems: dict[str, str] = {}
+        """By route, why its rollout could not be judged at the last look."""
+        self._due: dict[str, float] = {}
+        self._observed: dict[tuple[str, int], tuple[Counts, Counts]] = {}
+        self._save_at = 0.0
+        self._forget_at = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Tick until *stop* is set."""
+        while not stop.is_set():
+            await self.guarded_tick()
+            try:
+                async with asyncio.timeout(self._pause()):
+                    await stop.wait()
+            except TimeoutError:
+                continue
+
+    async def guarded_tick(self) -> None:
+        """One tick, whatever happens in it."""
+        began = time.perf_counter()
+        try:
+            await self.tick()
+        except Exception:
+            self.failures += 1
+            log.exception("a tick failed; nothing of it took effect, the next one goes on")
+        self.last_seconds = time.perf_counter() - began
+        self.seconds_total += self.last_seconds
+        self.ticks += 1
+
+    async def tick(self) -> None:
+        """Judge what is due and put all that follows into one transaction."""
+        ledger = self._ledger
+        async with ledger.lock:
+            await ledger.fresh()
+            due = self._take_due(ledger.records)
+        now = self._clock.steady()
+        totals = ledger.collector.totals()
+        self.window.sample(now, totals)
+        # Off the event loop: watchers and commands do not wait for the arithmetic.
+        looked = await asyncio.to_thread(self._look, due, totals, now)
+        async with ledger.lock:
+            await ledger.fresh()
+            change = self._controller.change(CONTROLLER)
+            records = dict(ledger.records)
+            for record, _, judged in looked:
+                # A command or a configuration may have come first; it wins, and the next tick looks again.
+                if ledger.records.get(record.rollout.route) is record:
+                    records[record.rollout.route] = self._decide(change, record, judged)
+            self._collect_counts(change, now)
+            await ledger.commit(change, records)
+            self._note_observed(looked, records)
+
+    def _take_due(self, records: Mapping[str, Record]) -> list[Record]:
+        now = self._clock.steady()
+        ids = {record.rollout.id for record in records.values()}
+        self._due = {key: at for key, at in self._due.items() if key in ids}
+        self._observed = {key: seen for key, seen in self._observed.items() if key[0] in ids}
+        self.problems = {route: text for route, text in self.problems.items() if route in records}
+        due = []
+        for record in records.values():
+            at = self._due.get(record.rollout.id, now)
+            if record.rollout.finished or at > now + _SHORTEST_SECONDS / 2:
+                continue
+            interval = record.plan.interval_s
+            # From the time it was due, so that lateness does not add up; after a gap, from now.
+            self._due[record.rollout.id] = max(at + interval, now + interval / 2)
+            due.append(record)
+        return due
+
+    def _look(self, due: list[Record], totals: Mapping[ArmKey, Counts], now: float) -> list[Looked]:
+        looked: list[Looked] = []
+        for record in due:
+            route = record.rollout.route
+            if not record.judged:
+                looked.append((record, [], None))
+                continue
+            try:
+                stages = stages_of(record, totals)
+                changed = {stage.stage for stage in stages if self._changed(record, stage)}
+                judged = judge(record, stages, changed=changed, now=now)
+            except Exception as error:
+                self.failures += 1
+                self.problems[route] = f"{type(error).__name__}: {error}"
+                log.exception("the rollout of %s could not be judged; it stays where it is", route)
+                continue
+            self.problems.pop(route, None)
+            looked.append((record, stages, judged))
+        return looked
+
+    def _decide(self, change: Change, record: Record, judged: Judged | None) -> Record:
+        ledger = self._ledger
+        seen = record if judged is None else judged.record
+        if ledger.active is None or (record.subject in ledger.quarantine and not record.judged):
+            # Without a configuration no table can follow; a quarantined release does not start by itself.
+            return seen
+        moved = advance(seen.rollout, seen.plan, seen.analysis, change.steady)
+        after = replace(seen, rollout=moved.rollout) if moved.rollout is not seen.rollout else seen
+        if moved.decision is not None:
+            change.decide(moved.decision, after)
+            state = after.rollout.state.name.lower()
+            log.info("%s: %s, because %s", record.rollout.route, state, moved.decision.reason)
+        elif (judged is not None and judged.fresh) or after.rollout != record.rollout:
+            change.keep(after)
+        return after
+
+    def _collect_counts(self, change: Change, now: float) -> None:
+        collector = self._ledger.collector
+        if now >= self._forget_at:
+            self._forget_at = now + _FORGET_SECONDS
+            collector.forget_idle(now, keep=self._needed())
+        # Evidence and the counts it was made from are written together: a restart must not find them apart.
+        if change.records or now >= self._save_at:
+            self._save_at = now + _SAVE_SECONDS
+            change.counts = collector.unsaved()
+
+    def _needed(self) -> Callable[[ArmKey], bool]:
+        running = {
+            parse_stage(record.stage).rollout
+            for record in self._ledger.records.values()
+            if not record.rollout.finished
+        }
+        live = self._ledger.live_stages
+        return lambda key: key.stage in live or parse_stage(key.stage).rollout in running
+
+    def _changed(self, record: Record, stage: StageCounts) -> bool:
+        seen = self._observed.get((record.rollout.id, stage.stage.number))
+        return seen is None or seen[0] is not stage.canary or seen[1] is not stage.control
+
+    def _note_observed(self, looked: list[Looked], records: Mapping[str, Record]) -> None:
+        for record, stages, judged in looked:
+            after = records.get(record.rollout.route)
+            if judged is None or after is None or after.evidence is not judged.evidence:
+                continue
+            for stage in stages:
+                self._observed[record.rollout.id, stage.stage.number] = (stage.canary, stage.control)
+
+    def _pause(self) -> float:
+        intervals = [
+            record.plan.interval_s for record in self._ledger.records.values() if not record.rollout.finished
+        ]
+        return max(_SHORTEST_SECONDS, min([self.tick_seconds, *intervals]))
