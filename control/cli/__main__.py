@@ -1,0 +1,5 @@
+"""`python -m control.cli`, for where the console script is not installed."""
+
+from control.cli.main import main
+
+main()
