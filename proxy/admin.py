@@ -1,0 +1,212 @@
+"""The admin address: metrics, probes, drain and reload of the proxy itself; everything else is control's."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import orjson
+from aiohttp import web
+
+from proxy.auth import (
+    Authenticator,
+    DeniedError,
+    Principal,
+    Role,
+    TokenConfig,
+    check_host,
+    check_origin,
+    is_loopback,
+    require,
+)
+from proxy.exposition import exposition
+from proxy.forward import forward
+from proxy.listeners import Address, bound_socket, inherited_socket
+
+if TYPE_CHECKING:
+    from proxy.agent import Agent
+
+log = logging.getLogger("headgate.admin")
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# Commands carry a reason, not data.
+BODY_BYTES_MAX: Final = 1024 * 1024
+BACKLOG: Final = 128
+STOP_SECONDS: Final = 2.0
+SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+# Probes send no token, and without one they learn nothing but yes or no.
+PROBES: Final = frozenset({"/livez", "/readyz"})
+METRICS: Final = "/metrics"
+
+_PLAIN: Final = {
+    405: ("method_not_allowed", "this path does not take that method", "see docs/api.md for the methods"),
+    413: ("body_too_large", f"the body is larger than {BODY_BYTES_MAX} bytes", "send less"),
+}
+
+
+class AdminConfig(Protocol):
+    """What the configuration says about the admin address."""
+
+    @property
+    def bind(self) -> Address: ...
+
+    @property
+    def tokens(self) -> Sequence[TokenConfig]: ...
+
+
+class AdminServer:
+    """Serves the admin address of one agent. Refusals are counted by code."""
+
+    def __init__(self, agent: "Agent", config: AdminConfig) -> None:
+        self.refused: Counter[str] = Counter()
+        self.address: tuple[str, int] | None = None
+        self._agent = agent
+        self._bind = config.bind
+        self._open_metrics = is_loopback(config.bind.host)
+        self._authenticator = Authenticator(config.tokens, time.monotonic)
+        self._runner: web.AppRunner | None = None
+
+    async def start(self, descriptor: int | None) -> None:
+        """Listen, on an inherited socket if there is one; BindError when the address cannot be had."""
+        application = web.Application(middlewares=[self._guard], client_max_size=BODY_BYTES_MAX)
+        application.add_routes(
+            [
+                web.get("/livez", self._livez),
+                web.get("/readyz", self._readyz),
+                web.get(METRICS, self._metrics),
+                web.post("/-/drain", self._drain),
+                web.post("/-/reload", self._reload),
+                web.route("*", "/{path:.*}", self._forward),
+            ]
+        )
+        sock = (
+            bound_socket(self._bind.host, self._bind.port, shared=False)
+            if descriptor is None
+            else inherited_socket(descriptor)
+        )
+        self.address = sock.getsockname()[:2]
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        await web.SockSite(self._runner, sock, backlog=BACKLOG, shutdown_timeout=STOP_SECONDS).start()
+
+    async def stop(self) -> None:
+        """Close the listener and what is open."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @web.middleware
+    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let a request through if its sender may send it; turn every error into JSON."""
+        try:
+            request["principal"] = self._admit(request)
+            return await handler(request)
+        except DeniedError as exc:
+            self.refused[exc.code] += 1
+            response = error_response(exc.status, exc.code, exc.message, exc.remedy)
+            if exc.status == 401:
+                response.headers["WWW-Authenticate"] = "Bearer"
+            if exc.status == 429:
+                response.headers["Retry-After"] = "60"
+            return response
+        except web.HTTPException as exc:
+            if exc.status < 400:
+                raise
+            code, message, remedy = _PLAIN.get(exc.status, ("error", exc.reason, "see docs/api.md"))
+            self.refused[code] += 1
+            return error_response(exc.status, code, message, remedy)
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            return error_response(500, "internal", "the agent failed to answer", "look at its log")
+
+    def _admit(self, request: web.Request) -> Principal | None:
+        """Return who sends a request, None where nobody need say; DeniedError when it may not be sent."""
+        headers = request.headers
+        check_host(headers.get("Host"), self._bind.host)
+        safe = request.method in SAFE_METHODS
+        if not safe:
+            check_origin(headers.get("Origin"), headers.get("Sec-Fetch-Site"), headers.get("Host"))
+        public = request.path in PROBES or (request.path == METRICS and self._open_metrics)
+        if public and safe and "Authorization" not in headers and not self._authenticator.open:
+            return None
+        principal = self._authenticator.identify(headers.get("Authorization"), request.remote or "")
+        require(principal, _role_for(request.path, safe=safe))
+        return principal
+
+    async def _livez(self, _: web.Request) -> web.Response:
+        return json_response({"live": True})
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        agent = self._agent
+        body: dict[str, Any] = {"ready": agent.ready}
+        if request["principal"] is not None:
+            body |= {
+                "draining": agent.fleet.draining,
+                "revision": agent.keeper.revision,
+                "config_digest": agent.keeper.config_digest,
+                "workers": {
+                    "configured": agent.fleet.count,
+                    "ready": agent.fleet.ready_count,
+                    "revision": agent.fleet.revision_applied,
+                },
+                "listeners": [f"{entry['host']}:{entry['port']}" for entry in agent.listeners],
+                "control": agent.control,
+                "problems": agent.problems,
+            }
+        return json_response(body, status=200 if agent.ready else 503)
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        body, content_type = await exposition(self._agent, self.refused, request.headers.get("Accept", ""))
+        return web.Response(body=body, headers={"Content-Type": content_type})
+
+    async def _drain(self, request: web.Request) -> web.Response:
+        log.info("drain ordered by %s", request["principal"].actor)
+        self._agent.drain()
+        return json_response({"draining": True, "in_flight": self._agent.in_flight}, status=202)
+
+    async def _reload(self, request: web.Request) -> web.Response:
+        log.info("reload ordered by %s", request["principal"].actor)
+        reloaded = await self._agent.reloader.reload()
+        if reloaded.outcome == "refused":
+            message = "; ".join(reloaded.problems)
+            error = {
+                "code": "config_refused",
+                "message": message,
+                "remedy": "correct the file; the configuration before it stays in force",
+                "problems": reloaded.problems,
+            }
+            return json_response({"error": error}, status=422)
+        return json_response(
+            {
+                "outcome": reloaded.outcome,
+                "revision": reloaded.revision,
+                "digest": reloaded.digest,
+                "restart_needed": reloaded.restart_needed,
+            },
+            status=202 if reloaded.outcome == "deferred" else 200,
+        )
+
+    async def _forward(self, request: web.Request) -> web.StreamResponse:
+        return await forward(request, self._agent.link, request["principal"])
+
+
+def _role_for(path: str, *, safe: bool) -> Role:
+    if safe:
+        return Role.VIEWER
+    return Role.ADMIN if path.startswith("/-/") else Role.OPERATOR
+
+
+def json_response(value: object, *, status: int = 200) -> web.Response:
+    """Return `value` as JSON that nobody keeps."""
+    return web.Response(
+        status=status,
+        body=orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def error_response(status: int, code: str, message: str, remedy: str) -> web.Response:
+    """Return an error as JSON."""
+    return json_response({"error": {"code": code, "message": message, "remedy": remedy}}, status=status)

@@ -1,0 +1,289 @@
+"""The agent: one process that keeps the workers of a machine running and tells them where requests go.
+
+It reads the configuration, follows control (or compiles tables itself where there is none), owns the counter
+pages, and serves the admin address. It never touches a request: when it dies, the workers serve on.
+"""
+
+import argparse
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from config.load import Loaded
+from config.problems import ConfigError
+from proxy.admin import AdminServer
+from proxy.control_link import ControlLink
+from proxy.counters import CounterPage
+from proxy.firsttable import CONTROL_WAIT_SECONDS, START, FirstTable
+from proxy.fleet import Fleet, StartError, worker_count
+from proxy.keeper import TableKeeper
+from proxy.launch import ADMIN_FD_VARIABLE, PARENT_FD_VARIABLE, python_command
+from proxy.leftovers import find_leftovers
+from proxy.listeners import BindError, Reservation
+from proxy.processes import read_records
+from proxy.reload import ConfigFile
+from proxy.reloader import Reloader
+from proxy.slots import SlotBook, Table
+from proxy.state import StateBusyError, StateDirectory, lock_file
+from proxy.tally import Tally
+from proxy.uplink import Uplink
+
+log = logging.getLogger("headgate.agent")
+
+EXIT_REFUSED: Final = 2
+"""The start was refused for a reason that another try does not mend."""
+
+BOOT_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How an agent is started. `control` None means that there is none."""
+
+    config: Path
+    state: Path | None = None
+    control: Path | None = None
+    worker_command: Sequence[str] = ()
+    admin_fd: int | None = None
+    parent_fd: int | None = None
+    control_wait: float = CONTROL_WAIT_SECONDS
+
+
+class Agent:
+    """Everything one agent knows; the admin server and the metrics read it."""
+
+    def __init__(self, options: Options, file: ConfigFile, loaded: Loaded, state: StateDirectory) -> None:
+        self.options = options
+        self.state = state
+        self.boot = secrets.token_hex(BOOT_BYTES)
+        self.tally = Tally(node=socket.gethostname(), boot=self.boot, book=SlotBook())
+        self.keeper = TableKeeper(state, self.tally)
+        self.reloader = Reloader(file, loaded, self.keeper)
+        orphans = [record for record in read_records(state.workers) if record.alive]
+        self.leftovers, self.files_given_up = find_leftovers(state, self.boot, orphans)
+        for leftover in self.leftovers:
+            self.tally.inherit(leftover.tally.inherited_boots)
+        self.link = None if options.control is None else self._make_link(options.control)
+        self.reloader.link = self.link
+        self.uplink = Uplink(tally=self.tally, keeper=self.keeper, leftovers=self.leftovers, link=self.link)
+        config = loaded.config
+        self._admin_config = config.admin
+        self._reservation = Reservation(config.listeners, orphans[0].addresses if orphans else ())
+        self.fleet = Fleet(
+            state=state,
+            tally=self.tally,
+            count=worker_count(config.workers),
+            listeners=self._reservation.listeners,
+            command=options.worker_command or python_command("proxy.worker"),
+            orphans=orphans,
+            save_ledger=self.keeper.save_ledger,
+        )
+
+    @property
+    def control(self) -> str:
+        """How the line to control is: none, unknown, connected or away."""
+        if self.link is None:
+            return "none"
+        return {None: "unknown", True: "connected", False: "away"}[self.link.connected]
+
+    @property
+    def ready(self) -> bool:
+        """Whether all workers accept and route by the table in use, and it is known how control is."""
+        return (
+            not self.fleet.draining
+            and self.fleet.all_ready
+            and self.keeper.revision > 0
+            and self.fleet.revision_applied == self.keeper.revision
+            and self.control != "unknown"
+        )
+
+    @property
+    def problems(self) -> list[str]:
+        """What an operator should know now, in words."""
+        away = [f"control is away: {self.link.trouble}"] if self.link and self.link.connected is False else []
+        return [*self.reloader.problems, *self.keeper.troubles.values(), *self.fleet.problems, *away]
+
+    @property
+    def listeners(self) -> list[dict[str, Any]]:
+        """The addresses where requests are accepted, with the ports as they are."""
+        return self._reservation.listeners
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have begun and not ended."""
+        return sum(counts.in_flight for counts in self.tally.arms().values())
+
+    def drain(self) -> None:
+        """Finish what is in flight and exit."""
+        if not self.fleet.draining:
+            log.info("draining")
+            self.fleet.drain()
+
+    async def run(self) -> None:
+        """Serve until drained. Raises StartError or BindError when that cannot begin."""
+        # The ledger first: pages without one cannot be told apart by the next agent.
+        self.keeper.save_ledger()
+        for index in range(self.fleet.count):
+            path = self.state.page(self.boot, index)
+            CounterPage.create(str(path), boot=self.boot, index=index)
+            self.tally.add_page(path)
+        admin = AdminServer(self, self._admin_config)
+        try:
+            await admin.start(self.options.admin_fd)
+            await self._serve()
+            await self._finish()
+        except (StartError, BindError):
+            if self.keeper.table is None:
+                # No worker was started, so nothing was counted.
+                self._remove_pages()
+            raise
+        finally:
+            await admin.stop()
+            if self.link is not None:
+                await self.link.close()
+            self._reservation.close()
+
+    async def _serve(self) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                helpers = [tasks.create_task(self.reloader.follow())]
+                if self.link is not None:
+                    helpers.append(tasks.create_task(self.link.follow()))
+                self._listen_to_signals(tasks)
+                if await self._first_table(tasks):
+                    assert self.keeper.table is not None
+                    self.keeper.serve_with(self.fleet)
+                    helpers.append(tasks.create_task(self.uplink.run(self.fleet)))
+                    await self.fleet.run(self.keeper.table)
+                for helper in helpers:
+                    helper.cancel()
+        except* StartError as group:
+            raise group.exceptions[0] from None
+
+    async def _first_table(self, tasks: asyncio.TaskGroup) -> bool:
+        """Choose the first table; return False when an order to stop comes first."""
+        first = FirstTable(self.state, self.keeper, self.reloader, self.link, wait=self.options.control_wait)
+        choice = tasks.create_task(first.choose())
+        stop = tasks.create_task(self.fleet.drain_ordered())
+        await asyncio.wait({choice, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if choice.done():
+            await choice
+            return True
+        choice.cancel()
+        return False
+
+    async def _finish(self) -> None:
+        """After the last worker: send the last counts, or leave them to the next agent."""
+        if await self.uplink.finish():
+            self._remove_pages()
+        log.info("drained")
+
+    def _remove_pages(self) -> None:
+        for page in self.tally.pages.values():
+            page.close()
+        self.tally.pages.clear()
+        for file in [*self.state.pages.glob(f"{self.boot}-*.page"), self.state.ledger(self.boot)]:
+            file.unlink(missing_ok=True)
+
+    def _make_link(self, control: Path) -> ControlLink:
+        return ControlLink(
+            control,
+            loaded=lambda: self.reloader.loaded,
+            revision=lambda: self.keeper.revision,
+            on_table=self._on_table,
+            on_refused=self.reloader.refuse,
+        )
+
+    def _on_table(self, table: Table) -> None:
+        if self.keeper.table is None and table["config_digest"] != self.reloader.loaded.digest:
+            # Made before control had read what we start with; the right one follows.
+            return
+        if self.keeper.apply(table):
+            self.keeper.troubles.pop(START, None)
+
+    def _listen_to_signals(self, tasks: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+
+        def reload() -> None:
+            tasks.create_task(self.reloader.reload())
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.drain)
+        loop.add_signal_handler(signal.SIGHUP, reload)
+        parent = self.options.parent_fd
+        if parent is not None:
+
+            def parent_died() -> None:
+                loop.remove_reader(parent)
+                log.warning("the supervisor is gone")
+                self.drain()
+
+            # Nothing is ever written to this pipe: it becomes readable when the other end closes.
+            loop.add_reader(parent, parent_died)
+
+
+async def run_agent(options: Options) -> int:
+    """Run an agent to its end and return the exit code; messages go to standard error."""
+    file = ConfigFile(options.config, os.environ)
+    try:
+        loaded = file.load()
+        state = StateDirectory(options.state or loaded.state_directory)
+        state.make()
+        lock = lock_file(state.agent_lock)
+    except (ConfigError, StateBusyError) as exc:
+        sys.stderr.write(f"{exc}\n")
+        return EXIT_REFUSED
+    except OSError as exc:
+        sys.stderr.write(f"{exc.filename}: cannot keep state here: {exc.strerror}\n")
+        return EXIT_REFUSED
+    try:
+        await Agent(options, file, loaded, state).run()
+    except (StartError, BindError) as exc:
+        sys.stderr.write(f"{exc}\n")
+        return EXIT_REFUSED
+    finally:
+        os.close(lock)
+    return 0
+
+
+def parse_options(arguments: Sequence[str], environ: dict[str, str]) -> Options:
+    """Return the options of a command line; descriptors come by the environment."""
+    parser = argparse.ArgumentParser(prog="proxy.agent", description="Runs the workers of one machine.")
+    parser.add_argument("--config", type=Path, required=True)
+    parser.add_argument("--state", type=Path, help="state directory, instead of the configured one")
+    parser.add_argument("--control", default="none", help="control's Unix socket, or none")
+    parser.add_argument("--control-wait", type=float, default=CONTROL_WAIT_SECONDS)
+    parser.add_argument("--worker", default="proxy.worker", help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    return Options(
+        config=given.config,
+        state=given.state,
+        control=None if given.control == "none" else Path(given.control),
+        worker_command=python_command(given.worker),
+        admin_fd=_descriptor(environ, ADMIN_FD_VARIABLE),
+        parent_fd=_descriptor(environ, PARENT_FD_VARIABLE),
+        control_wait=given.control_wait,
+    )
+
+
+def _descriptor(environ: dict[str, str], name: str) -> int | None:
+    return int(environ[name]) if name in environ else None
+
+
+def main() -> int:
+    """Entry point of `python -m proxy.agent`."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    return asyncio.run(run_agent(parse_options(sys.argv[1:], dict(os.environ))))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,316 @@
+"""Keeps the workers of one boot running, hands them tables and takes over from a boot before."""
+
+import asyncio
+import logging
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from proxy.child import WorkerChild
+from proxy.counters import HEARTBEAT_NS
+from proxy.processes import ProcessRecord, write_records
+from proxy.slots import Table
+from proxy.state import StateDirectory
+from proxy.tally import Tally
+
+log = logging.getLogger("headgate.workers")
+
+RESTART_DELAY_FIRST: Final = 0.05
+RESTART_DELAY_MAX: Final = 10.0
+# A worker that served this long is no part of a crash loop.
+STEADY_SECONDS: Final = 10.0
+START_TRIES: Final = 3
+# Beats come every few hundred milliseconds; a loop that stands still this long is not coming back.
+HUNG_SECONDS: Final = 30
+KILL_GRACE_SECONDS: Final = 5.0
+
+
+class StartError(Exception):
+    """The workers did not start; says why in the words of the one that failed."""
+
+
+class Fleet:
+    """The workers of this boot, by index."""
+
+    def __init__(
+        self,
+        *,
+        state: StateDirectory,
+        tally: Tally,
+        count: int,
+        listeners: list[dict[str, Any]],
+        command: Sequence[str],
+        orphans: list[ProcessRecord],
+        save_ledger: Callable[[], None],
+    ) -> None:
+        self.count = count
+        self.orphans = orphans
+        self.children: dict[int, WorkerChild] = {}
+        self.restarts = [0] * count
+        self.hung_kills = 0
+        self.requests_lost = 0
+        self.last_exit: dict[int, str] = {}
+        self.table: Table | None = None
+        self._state = state
+        self._tally = tally
+        self._listeners = listeners
+        self._command = command
+        self._save_ledger = save_ledger
+        self._draining = asyncio.Event()
+        self._started = asyncio.Event()
+        self._failed = False
+        self._beats: dict[int, tuple[int, int]] = {}
+
+    @property
+    def all_ready(self) -> bool:
+        """Whether every worker accepts connections."""
+        return len(self.children) == self.count and all(child.ready for child in self.children.values())
+
+    @property
+    def ready_count(self) -> int:
+        """How many workers accept connections."""
+        return sum(child.ready for child in self.children.values())
+
+    @property
+    def revision_applied(self) -> int:
+        """The revision that every worker routes by at least; 0 while one has none."""
+        acked = [child.revision_acked for child in self.children.values()]
+        return min(acked) if len(acked) == self.count else 0
+
+    @property
+    def revision_oldest(self) -> int:
+        """The oldest revision that any worker of this boot may still begin a request by."""
+        assert self.table is not None
+        return min(
+            (child.revision_oldest for child in self.children.values()), default=self.table["revision"]
+        )
+
+    @property
+    def draining(self) -> bool:
+        """Whether the workers were told to finish and exit."""
+        return self._draining.is_set()
+
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with workers now, in words."""
+        problems = []
+        for index in range(self.count):
+            child = self.children.get(index)
+            if child is None or not child.ready:
+                problems.append(f"worker {index} is not ready: {self.last_exit.get(index, 'it is starting')}")
+            elif child.message:
+                problems.append(f"worker {index}: {child.message}")
+        return problems
+
+    async def run(self, table: Table) -> None:
+        """Keep all workers running until they have drained. Cancelled, it leaves them serving.
+
+        Raises StartError when one of them cannot start, before all of them were ready for the first time;
+        none of them runs on then.
+        """
+        self.table = table
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                watch = tasks.create_task(self._watch_beats())
+                take_over = tasks.create_task(self._take_over())
+                keepers = [tasks.create_task(self._keep(index)) for index in range(self.count)]
+                await asyncio.wait([*keepers, take_over])
+                watch.cancel()
+        except* StartError as group:
+            raise group.exceptions[0] from None
+
+    def publish(self, table: Table) -> None:
+        """Hand a table with slots to every worker; those that are busy with an earlier one get it next."""
+        self.table = table
+        for child in self.children.values():
+            child.offer(table)
+
+    def drain(self) -> None:
+        """Let every worker, orphans too, finish what is in flight and exit."""
+        self._draining.set()
+        for child in self.children.values():
+            child.drain()
+        for orphan in self.orphans:
+            orphan.send(signal.SIGTERM)
+
+    async def drain_ordered(self) -> None:
+        """Wait until the workers are told to finish."""
+        await self._draining.wait()
+
+    async def _keep(self, index: int) -> None:
+        failures = 0
+        while not self.draining:
+            began = time.monotonic()
+            was_ready = await self._live(index)
+            if self.draining:
+                return
+            steady = was_ready and time.monotonic() - began >= STEADY_SECONDS
+            failures = 0 if steady else failures + 1
+            if failures >= START_TRIES and not self._started.is_set():
+                self._failed = True
+                raise StartError(f"worker {index} does not start: {self.last_exit[index]}")
+            self.restarts[index] += 1
+            delay = min(RESTART_DELAY_MAX, RESTART_DELAY_FIRST * 2 ** max(0, failures - 1))
+            # Workers that die together shall not come back in step.
+            await _happens(self._draining, delay * random.uniform(0.75, 1.25))
+
+    async def _live(self, index: int) -> bool:
+        """Run one worker from its start to its end; return whether it ever was ready."""
+        try:
+            child = await WorkerChild.spawn(self._command, index, self._on_change)
+        except OSError as exc:
+            self.last_exit[index] = f"cannot run {self._command[0]}: {exc.strerror}"
+            log.error("worker %d: %s", index, self.last_exit[index])
+            return False
+        self.children[index] = child
+        # Written down before it is told to serve: whoever finds it later can end it.
+        self._save_records()
+        child.start(self._start_message(index))
+        if self.draining:
+            child.drain()
+        try:
+            await self._wait(child)
+        except asyncio.CancelledError:
+            if self._failed:
+                child.signal(signal.SIGKILL)
+            raise
+        self._ended(child)
+        return child.ready
+
+    async def _wait(self, child: WorkerChild) -> None:
+        """Wait for a worker's end; one that was asked to drain is killed when it takes too long."""
+        while not self.draining:
+            await _either(child.exited, self._draining)
+            if child.exited.is_set():
+                return
+        limit = self._drain_seconds()
+        if not await _happens(child.exited, limit):
+            log.error("worker %d (process %d) did not drain in %s s", child.index, child.pid, limit)
+            child.signal(signal.SIGKILL)
+            await child.exited.wait()
+
+    def _ended(self, child: WorkerChild) -> None:
+        child.close()
+        del self.children[child.index]
+        self._beats.pop(child.index, None)
+        lost = self._tally.writer_died(child.index)
+        self.requests_lost += lost
+        self._save_ledger()
+        self._save_records()
+        self.last_exit[child.index] = child.message or _exit_text(child.process.returncode)
+        if not self.draining:
+            log.error(
+                "worker %d (process %d) ended: %s; %d requests in flight lost; starting another",
+                child.index,
+                child.pid,
+                self.last_exit[child.index],
+                lost,
+            )
+
+    def _on_change(self) -> None:
+        assert self.table is not None
+        for child in self.children.values():
+            child.offer(self.table)
+        if self.all_ready and not self._started.is_set():
+            self._started.set()
+            # Now with the addresses, which the next agent asks for again when the port was left to chance.
+            self._save_records()
+
+    def _start_message(self, index: int) -> dict[str, Any]:
+        boot = self._tally.boot
+        pages = {number: str(self._state.page(boot, number)) for number in range(self.count)}
+        return {
+            "type": "start",
+            "index": index,
+            "boot": boot,
+            "page": pages.pop(index),
+            "siblings": list(pages.values()),
+            "listeners": self._listeners,
+            "table": self.table,
+        }
+
+    async def _take_over(self) -> None:
+        """End the workers of earlier boots, but only once ours accept connections."""
+        if not self.orphans:
+            return
+        log.info("%d workers of an earlier agent serve on until ours are ready", len(self.orphans))
+        await _either(self._started, self._draining)
+        for orphan in self.orphans:
+            orphan.send(signal.SIGTERM)
+        limit = self._drain_seconds()
+        deadline = None if limit is None else time.monotonic() + limit
+        while self.orphans:
+            await asyncio.sleep(0.05)
+            if deadline is not None and time.monotonic() > deadline:
+                for orphan in self.orphans:
+                    log.error("process %d of an earlier agent did not drain; killing it", orphan.pid)
+                    orphan.send(signal.SIGKILL)
+                deadline = None
+            gone = [orphan for orphan in self.orphans if not orphan.alive]
+            if gone:
+                self.orphans = [orphan for orphan in self.orphans if orphan not in gone]
+                self._save_records()
+
+    async def _watch_beats(self) -> None:
+        """Kill workers whose loop stands still. Counts our own beats, as the whole machine may have stood."""
+        while True:
+            await asyncio.sleep(1.0)
+            for index, child in list(self.children.items()):
+                beat = self._tally.pages[index].cells[HEARTBEAT_NS]
+                last, still = self._beats.get(index, (0, 0))
+                still = still + 1 if beat == last and child.ready else 0
+                self._beats[index] = (beat, still)
+                if still >= HUNG_SECONDS:
+                    log.error("worker %d (process %d) is hung; killing it", index, child.pid)
+                    self.hung_kills += 1
+                    self._beats[index] = (beat, 0)
+                    child.signal(signal.SIGKILL)
+
+    def _drain_seconds(self) -> float | None:
+        assert self.table is not None
+        seconds = float(self.table["timeouts"]["drain"])
+        return seconds + KILL_GRACE_SECONDS if seconds > 0 else None
+
+    def _save_records(self) -> None:
+        boot = self._tally.boot
+        records = [
+            child.record(boot, str(self._state.page(boot, child.index))) for child in self.children.values()
+        ]
+        try:
+            write_records(self._state.workers, [*records, *self.orphans])
+        except OSError as exc:
+            log.error("%s: cannot be written: %s", self._state.workers, exc.strerror)
+
+
+async def _happens(event: asyncio.Event, seconds: float | None) -> bool:
+    """Wait for an event for at most `seconds`, or without a limit; return whether it came."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
+async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
+    """Wait until one of two events has come."""
+    async with asyncio.TaskGroup() as tasks:
+        waits = [tasks.create_task(one.wait()), tasks.create_task(other.wait())]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+
+def _exit_text(code: int) -> str:
+    if code < 0:
+        return (
+            f"killed by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"signal {-code}"
+        )
+    return f"exit code {code}"
+
+
+def worker_count(configured: int | str) -> int:
+    """Return how many workers `workers:` asks for; `auto` is one for each processor we may use."""
+    return len(os.sched_getaffinity(0)) if configured == "auto" else int(configured)
