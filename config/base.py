@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
 from config.problems import Path
-from config.values import InvalidValueError
+from config.values import InvalidValueError, shown
 
 
 class Model(BaseModel):
@@ -57,6 +57,15 @@ def refuse(title: str, faults: Iterable[Fault]) -> None:
     ]
     if details:
         raise ValidationError.from_exception_data(title, details, hide_input=True)
+
+
+def repeated(key: str, values: Sequence[str]) -> list[Fault]:
+    """A fault for each entry of a list that stands there a second time."""
+    return [
+        Fault(path=(key, i), problem=f"{shown(value)} is listed twice", remedy="keep one of them")
+        for i, value in enumerate(values)
+        if value in values[:i]
+    ]
 
 
 def as_tuple(value: object) -> object:

@@ -98,7 +98,8 @@ def _destinations(config: dict[str, Any]) -> Iterator[Fault]:
 def _never_reached(config: dict[str, Any]) -> Iterator[Fault]:
     catch_all: str | None = None
     for i, entry in enumerate(_list(config.get("routes"))):
-        route = _mapping(entry)
+        if not isinstance(entry, dict):
+            continue
         if catch_all is not None:
             yield Fault(
                 path=("routes", i),
@@ -106,7 +107,7 @@ def _never_reached(config: dict[str, Any]) -> Iterator[Fault]:
                 remedy="put the route without conditions last",
             )
             return
-        conditions = route.get("match", {})
+        conditions = entry.get("match", {})
         if isinstance(conditions, dict) and not any(conditions.values()):
             catch_all = f"routes[{i}]"
 

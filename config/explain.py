@@ -72,7 +72,11 @@ def _empty_below(value: object, path: Path) -> Iterator[Fault]:
 
 def _all(error: ValidationError, value: object, source: Source) -> Iterator[tuple[Path, str, str, bool]]:
     for detail in error.errors(include_url=False):
-        path = _path_in(value, detail["loc"], keep_last=detail["type"] == "missing")
+        # Faults of ours name a path of the file; pydantic's may hold names of its own.
+        ours = detail["type"] == "headgate"
+        path = (
+            detail["loc"] if ours else _path_in(value, detail["loc"], keep_last=detail["type"] == "missing")
+        )
         problem, remedy = _words(detail, path, source)
         yield path, problem, remedy, detail["type"] == "extra_forbidden" or detail["loc"][-1:] == ("[key]",)
     # The schema stops before these when a part is broken; people want to hear of both.
@@ -119,18 +123,18 @@ def _words(detail: ErrorDetails, path: Path, source: Source) -> tuple[str, str]:
             expected = keys(models_at(Config, path)) or ["key"]
             return f"{subject} is not a mapping", f"write it with keys: {', '.join(expected)}"
         case "greater_than_equal":
-            return f"{subject} is too little", f"use {context['ge']:g} or more"
+            return f"{subject} is too little", f"use {context['ge']} or more"
         case "less_than_equal":
-            return f"{subject} is too much", f"use {context['le']:g} or less"
-        case "too_short":
-            return "is empty", "give it at least one entry"
-        case "too_long":
-            return f"has {context['actual_length']} entries", f"use at most {context['max_length']}"
-        case "string_too_short":
-            return "is empty", "write something"
-        case "string_too_long":
-            return "is too long", f"use at most {context['max_length']} characters"
+            return f"{subject} is too much", f"use {context['le']} or less"
+        case "too_short" | "string_too_short":
+            text = isinstance(detail["input"], str)
+            return "is empty", "write something" if text else "give it at least one entry"
+        case "too_long" | "string_too_long":
+            unit = "characters" if isinstance(detail["input"], str) else "entries"
+            return "is too long", f"use at most {context['max_length']} {unit}"
     if kind in _OF_THE_WRONG_TYPE:
         what, remedy = _OF_THE_WRONG_TYPE[kind]
+        if variables and "without quotes" in remedy:
+            remedy = "write it without quotes, on a line of its own"
         return f"{subject} {what}", remedy
     return detail["msg"][:1].lower() + detail["msg"][1:], "correct it"

@@ -213,6 +213,8 @@ Method = Annotated[
 def parse_sha256(value: object) -> str:
     """64 hexadecimal digits, in lower case."""
     # The value is never shown: people paste the token itself here.
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        raise InvalidValueError("not text, because it looks like a number", "put it in quotes")
     if not isinstance(value, str) or not re.fullmatch(r"[0-9a-fA-F]{64}", value):
         raise InvalidValueError(
             "not a SHA-256 in hexadecimal",

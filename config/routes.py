@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
 
-from config.base import Fault, Model, as_tuple, refuse
+from config.base import Fault, Model, as_tuple, refuse, repeated
 from config.fields import (
     HeaderName,
     HostPattern,
@@ -125,7 +125,9 @@ class Match(Model):
         given = [key for key in ("path_prefix", "path", "path_regex") if getattr(self, key) is not None]
         problem = f"{' and '.join(given)} are given together"
         refuse(
-            "match", [Fault(path=(key,), problem=problem, remedy="keep one of them") for key in given[1:2]]
+            "match",
+            [Fault(path=(key,), problem=problem, remedy="keep one of them") for key in given[1:2]]
+            + repeated("methods", self.methods),
         )
         return self
 
@@ -157,7 +159,8 @@ class Override(Model):
     @model_validator(mode="after")
     def _reachable(self) -> Self:
         fault = Fault(path=(), problem="neither header nor cookie can name a variant", remedy="name one")
-        refuse("override", [] if self.header or self.cookie else [fault])
+        named = [] if self.header or self.cookie else [fault]
+        refuse("override", named + repeated("allow", self.allow))
         return self
 
 
@@ -222,7 +225,7 @@ class Route(Model):
 
     @model_validator(mode="after")
     def _one_destination(self) -> Self:
-        faults: list[Fault] = []
+        faults = repeated("failure", self.failure)
         if self.upstream is None and self.split is None:
             faults.append(Fault(path=(), problem="has no destination", remedy="add upstream or split"))
         if self.upstream is not None and self.split is not None:

@@ -121,6 +121,8 @@ def _syntax(file: str, mark: Mark | None, what: str) -> Problem:
         remedy = "indent with spaces, not tabs"
     elif "another document" in what:
         what, remedy = "a second document starts here", "keep one document in the file"
+    elif what.endswith("got '{'"):
+        remedy = "inside braces or brackets put ${...} in quotes, or write it on a line of its own"
     elif "undefined alias" in what:
         remedy = "define it with & before it is used, or put the text in quotes"
     return _at(
