@@ -79,7 +79,7 @@ def normal_path(path: bytes) -> bytes | None:
     if path[:1] != b"/":
         # `*` and the authority of a CONNECT are no paths.
         return path
-    slashed = path.replace(b"%2F", b"/").replace(b"%5C", b"/").replace(b"\\", b"/")
+    slashed = path.replace(b"%2F", b"/").replace(b"%5C", b"/").replace(b"\\", b"/").replace(b"%3B", b";")
     dots = False
     parameters = False
     for segment in slashed.split(b"/"):

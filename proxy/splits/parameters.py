@@ -11,8 +11,8 @@ from proxy.keys import KeySpecError, parse_key
 from proxy.splits.schemas import KEYS_MAX, TEXT_MAX, VARIANTS_MAX
 from proxy.splits.spec import Path, SplitConfigError, SplitFault, SplitSpec
 
-# Shares such as 33.33 are written by hand: a thousandth of a percent is rounding, more is a slip.
-ROUNDING: Final = 1e-5
+# Three shares of 33.33 are meant to be everything; what is off by more is a slip.
+ROUNDING: Final = 1.01e-4
 SHARE_REMEDY: Final = "write a number such as 90, or a percentage such as 90%"
 
 
