@@ -1,4 +1,4 @@
-"""Answers that Headgate gives in its own name: small JSON bodies, marked so that nobody takes them for a model's."""
+"""Answers in Headgate's own name: small JSON bodies, marked so that nobody takes them for a model's."""
 
 from functools import lru_cache
 from http import HTTPStatus
@@ -20,9 +20,9 @@ def reason_phrase(status: int) -> str:
 # Statuses times reasons of the head scan, all of them constants of this program.
 @lru_cache(maxsize=512)
 def answer(status: int, code: str, message: str, *, close: bool, head_only: bool) -> bytes:
-    """Return a complete response: ``{"error": {"code": ..., "message": ...}}`` and what the client may do.
+    """Return a complete response with the body ``{"error": {"code": ..., "message": ...}}``.
 
-    ``close`` announces the end of the connection, ``head_only`` leaves the body out (RFC 9110, section 9.3.2).
+    ``close`` announces the end of the connection, ``head_only`` leaves the body out (RFC 9110, 9.3.2).
     """
     body = f'{{"error":{{"code":"{code}","message":"{escape(message)}"}}}}\n'.encode()
     lines = [
@@ -42,9 +42,7 @@ def answer(status: int, code: str, message: str, *, close: bool, head_only: bool
 
 def escape(text: str) -> str:
     """Return text fit to stand in a JSON string."""
-    return "".join(
-        f"\\u{ord(c):04x}" if c in '"\\' or not 0x20 <= ord(c) < 0x7F else c for c in text
-    )
+    return "".join(f"\\u{ord(c):04x}" if c in '"\\' or not 0x20 <= ord(c) < 0x7F else c for c in text)
 
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"

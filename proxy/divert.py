@@ -52,7 +52,7 @@ class DivertGuard:
         cell = base + counters.DIVERT_SCORE
         score = cells[cell]
         if failed:
-            # Capped, so that an arm that failed for an hour recovers as quickly as one that failed for a minute.
+            # Capped, so that an hour of failures is recovered from as quickly as a minute of them.
             cells[cell] = min(score + UNIT, self.limit)
         elif score:
             cells[cell] = max(score - self.gain, 0)

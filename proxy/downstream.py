@@ -57,8 +57,8 @@ class Downstream(Timed):
         "eof",
         "forward_lines",
         "held",
-        "remain",
         "relay",
+        "remain",
         "state",
         "tracker",
         "transport",
@@ -161,7 +161,9 @@ class Downstream(Timed):
         elif self.state == HEAD:
             if self.buffer:
                 self.worker.cells[counters.REQUESTS_TIMED_OUT_HEAD] += 1
-                self._refuse(408, "request_head_timeout", "the request head did not come in time", head_only=False)
+                self._refuse(
+                    408, "request_head_timeout", "the request head did not come in time", head_only=False
+                )
             else:
                 self.worker.cells[counters.KEEPALIVE_EXPIRED] += 1
                 self.state = CLOSED
@@ -189,10 +191,10 @@ class Downstream(Timed):
                 self._malformed(431, "request head too large")
                 return
             self.buffer = data
-            if worker.live.request_head:
-                # The first byte starts the clock; a client that drips bytes does not restart it.
-                if not self.deadline or self.deadline > worker.wheel.now + worker.live.request_head + 1:
-                    worker.wheel.set(self, worker.live.request_head)
+            limit = worker.live.request_head
+            # The first byte starts the clock; a client that drips bytes does not restart it.
+            if limit and (not self.deadline or self.deadline > worker.wheel.now + limit + 1):
+                worker.wheel.set(self, limit)
             return
         started_ns = perf_counter_ns()
         worker.cells[counters.REQUESTS] += 1
@@ -205,7 +207,12 @@ class Downstream(Timed):
             return
         if limits.body_bytes and head.content_length > limits.body_bytes:
             worker.cells[counters.REQUESTS_REFUSED] += 1
-            self._refuse(413, "body_too_large", f"the body is larger than {limits.body_bytes} bytes", head_only=head.is_head)
+            self._refuse(
+                413,
+                "body_too_large",
+                f"the body is larger than {limits.body_bytes} bytes",
+                head_only=head.is_head,
+            )
             return
         live = worker.live
         route = live.table.match(head.method, head.target, head.host, data, head.line_end, end)
@@ -344,6 +351,8 @@ class Downstream(Timed):
                 self.buffer = data[end:]
             self.tracker = None
         if self.held is not None:
+            self.held.values += tracker.payload
+            tracker.payload = []
             self._keep_held(passed, complete=end >= 0)
             return
         relay = self.relay
@@ -397,7 +406,7 @@ class Downstream(Timed):
     def _keep_held(self, data: bytes, *, complete: bool) -> None:
         held = self.held
         assert held is not None
-        held.add(data, self.tracker)
+        held.add(data)
         worker = self.worker
         if not complete and held.size <= worker.live.table.limits.inspect_bytes:
             worker.wheel.set(self, worker.live.request_body_idle)
@@ -484,6 +493,15 @@ class Downstream(Timed):
                 raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.transport.abort()
 
+    def cut_off(self) -> None:
+        """Our time is up: end whatever is in progress, charged to nobody, and close."""
+        relay = self.relay
+        if relay is not None:
+            self.relay = None
+            relay.client_gone()
+            self.relay = relay
+        self.abort()
+
     def drain(self) -> None:
         """Close as soon as nothing is owed to the client."""
         if self.relay is None and self.state == HEAD and not self.buffer:
@@ -559,17 +577,15 @@ class Held:
         self.started_ns = started_ns
         self.chunked = chunked
         self.pieces: list[bytes] = []
+        # The content, where it came in chunks.
         self.values: list[bytes] = []
         self.size = 0
 
-    def add(self, data: bytes, tracker: ChunkTracker | None) -> None:
-        """Keep a piece of the body as it came, and its content if it came in chunks."""
+    def add(self, data: bytes) -> None:
+        """Keep a piece of the body as it came."""
         if data:
             self.pieces.append(data)
             self.size += len(data)
-        if tracker is not None and tracker.payload:
-            self.values += tracker.payload
-            tracker.payload = []
 
     def content(self) -> bytes:
         """Return the body without its framing."""

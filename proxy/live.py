@@ -83,7 +83,7 @@ class LiveTable:
     )
 
     def __init__(self, worker: Worker, table: RoutingTable) -> None:
-        """Adopt the endpoints of earlier tables, pools and all; close the idle connections of those left out."""
+        """Adopt the endpoints of earlier tables with their pools; close idle connections of the others."""
         self.table = table
         for gone in worker.endpoints.adopt(table):
             if gone.pool is not None:

@@ -1,4 +1,4 @@
-"""Keep-alive connections to one endpoint: idle ones are reused last in first out, waiters served first come first.
+"""Keep-alive connections to one endpoint: idle ones last in first out, waiters first come first served.
 
 A connection that says anything, or closes, while it is idle leaves the pool at once; it is never handed out
 after that. An idle connection has no deadline of its own set per request: the timer wheel holds it.
@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
-from proxy import counters
 from proxy.faults import CONNECT_FAILED, TIMEOUT_CONNECT, Fault
 from proxy.flow import PEER_FULL
 from proxy.upstream import CLOSED, IDLE, UpstreamConnection
@@ -114,9 +113,10 @@ class Pool:
         connection: UpstreamConnection | None = None
         try:
             async with asyncio.timeout(seconds if seconds > 0 else None):
-                _, connection = await worker.loop.create_connection(
+                _, protocol = await worker.loop.create_connection(
                     self._make_connection, endpoint.host, endpoint.port
                 )
+            connection = cast(UpstreamConnection, protocol)
         except TimeoutError:
             fault = TIMEOUT_CONNECT
         except OSError:
@@ -142,7 +142,7 @@ class Pool:
         else:
             self.give_back(connection)
 
-    def _make_connection(self) -> UpstreamConnection:
-        connection = UpstreamConnection(self.worker, self)
+    def _make_connection(self) -> asyncio.BaseProtocol:
         self.open += 1
-        return connection
+        # A protocol by its methods: compiled classes do not inherit from interpreted ones.
+        return cast(asyncio.BaseProtocol, UpstreamConnection(self.worker, self))

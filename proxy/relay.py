@@ -25,6 +25,7 @@ from proxy.faults import (
 from proxy.flow import CONNECTING, PEER_FULL
 from proxy.histogram import bucket_index
 from proxy.outcomes import Outcome, outcome_of_status
+from proxy.timers import NEVER
 
 if TYPE_CHECKING:
     from proxy.downstream import Downstream
@@ -109,7 +110,7 @@ class Relay:
         if not self.overridden:
             worker.cells[arm.base + counters.STARTED] += 1
         if arm.total:
-            self.total_at = worker.wheel.now + arm.total
+            self.total_at = worker.wheel.now + arm.total + 1
         if complete:
             self.replay = message
         self.pending.append(message)
@@ -178,7 +179,10 @@ class Relay:
         self.waiting = False
         failed = self.endpoint
         self._leave_endpoint()
-        if self.attempts < self.arm.attempts_max and self.state in (State.CONNECTING, State.CONNECTING_COMPLETE):
+        if self.attempts < self.arm.attempts_max and self.state in (
+            State.CONNECTING,
+            State.CONNECTING_COMPLETE,
+        ):
             self.state = step(self.state, Event.RETRY)
             self._count_retry()
             self._attempt(failed)
@@ -327,13 +331,11 @@ class Relay:
     def wait(self, duration: int) -> None:
         """Give the current phase ``duration`` ticks (0: no limit), never past the end of the total time."""
         wheel = self.worker.wheel
-        if self.total_at:
-            left = self.total_at - wheel.now
-            if left < 1:
-                left = 1
-            if not duration or left < duration:
-                duration = left
-        wheel.set(self.downstream, duration)
+        deadline = wheel.now + duration + 1 if duration else NEVER
+        total_at = self.total_at
+        if total_at and (not deadline or total_at < deadline):
+            deadline = total_at
+        wheel.set_at(self.downstream, deadline)
 
     def _leave_endpoint(self) -> None:
         endpoint = self.endpoint

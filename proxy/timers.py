@@ -45,12 +45,14 @@ class TimerWheel:
 
     def set(self, item: Timed, duration: int) -> None:
         """Let ``item`` expire ``duration`` ticks from now; zero clears its deadline."""
-        if not duration:
-            item.deadline = NEVER
-            return
         # One more tick, because part of the current one has passed already.
-        deadline = self.now + duration + 1
+        self.set_at(item, self.now + duration + 1 if duration else NEVER)
+
+    def set_at(self, item: Timed, deadline: int) -> None:
+        """Let ``item`` expire at tick ``deadline``; NEVER clears its deadline."""
         item.deadline = deadline
+        if deadline == NEVER:
+            return
         placed = item.placed
         if placed == NEVER:
             self._place(item, deadline)

@@ -28,7 +28,7 @@ UNTIL_CLOSE: Final = 4
 TUNNEL: Final = 5
 CLOSED: Final = 6
 
-# Bodies from this size on are written as a view of what was read; copying less is cheaper than a second write.
+# Bodies from this size on are written as a view of what was read: a second write costs less than a copy.
 VIEW_BYTES_MIN: Final = 8192
 # Informational responses before the final one; a server that sends more talks to itself.
 INFORMATIONAL_MAX: Final = 16
@@ -95,7 +95,7 @@ class UpstreamConnection(Timed):
             self._on_fixed(relay, data)
         elif state == CHUNKED:
             self._on_chunked(relay, data)
-        elif state == UNTIL_CLOSE or state == TUNNEL:
+        elif state in (UNTIL_CLOSE, TUNNEL):
             relay.response_data(data)
 
     def _on_head(self, relay: Relay, data: bytes) -> None:
@@ -170,7 +170,7 @@ class UpstreamConnection(Timed):
             relay.response_follows()
             return
         if available > remain:
-            # More than was announced: the rest is dropped, and the connection with it (RFC 9112, section 6.3).
+            # More than was announced: the rest is dropped, and the connection with it (RFC 9112, 6.3).
             self.reusable = False
             data = data[: start + remain]
             available = remain
@@ -330,9 +330,7 @@ class UpstreamConnection(Timed):
 
 
 def without_transfer_encoding(head: bytes) -> bytes:
-    """Return a head without its Transfer-Encoding and Trailer lines, for a client that gets the plain body."""
+    """Return a head without Transfer-Encoding and Trailer, for a client that gets the plain body."""
     lines = head.split(b"\r\n")
-    kept = [
-        line for line in lines if not line.lower().startswith((b"transfer-encoding:", b"trailer:"))
-    ]
+    kept = [line for line in lines if not line.lower().startswith((b"transfer-encoding:", b"trailer:"))]
     return b"\r\n".join(kept)

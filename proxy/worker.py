@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import uvloop
 
@@ -54,14 +54,15 @@ class Worker:
         self.stopped = asyncio.Event()
         self.request_head = RequestHead()
         self.response_head = ResponseHead()
-        self.live: LiveTable
+        self.live: LiveTable = None  # type: ignore[assignment]  # set by publish, before anything reads it
         self.publish(start.table)
 
     # The table.
 
     def publish(self, message: Message) -> None:
         """Route every request from now on by this table; ValueError leaves the one in use untouched."""
-        table = RoutingTable.from_json(message)
+        previous = self.live.table if self.live is not None else None
+        table = RoutingTable.from_json(message, previous)
         live = LiveTable(self, table)
         names = table.headers
         self.request_head = RequestHead(names.request_id, live.forwarding.drop)
@@ -84,8 +85,9 @@ class Worker:
             addresses.append((name[0], name[1]))
         return addresses
 
-    def _make_downstream(self) -> Downstream:
-        return Downstream(self)
+    def _make_downstream(self) -> asyncio.BaseProtocol:
+        # A protocol by its methods: compiled classes do not inherit from interpreted ones.
+        return cast(asyncio.BaseProtocol, Downstream(self))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work`` as a task that this worker owns until it ends."""
@@ -224,7 +226,7 @@ async def serve(fd: int) -> int:
     for task in list(worker.tasks):
         task.cancel()
     for downstream in list(worker.downstreams):
-        downstream.abort()
+        downstream.cut_off()
     # One more turn of the loop, so that every connection_lost has counted what it ends.
     await asyncio.sleep(0.05)
     link.drained()

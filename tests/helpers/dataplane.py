@@ -1,0 +1,199 @@
+"""A real worker process under test, with a table written by hand and its counter page open for reading."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import mmap
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from proxy import counters
+from proxy.counters import CounterPage, slot_base
+from proxy.outcomes import Outcome
+
+REVISIONS = itertools.count(1)
+
+
+def table(
+    upstreams: dict[str, list[int]] | dict[str, int],
+    routes: list[dict[str, Any]],
+    *,
+    arms: list[tuple[str, str, str, str]],
+    timeouts: dict[str, float] | None = None,
+    limits: dict[str, int] | None = None,
+    headers: dict[str, str] | None = None,
+    balance: str = "round_robin",
+) -> dict[str, Any]:
+    """Return a routing table; ``arms`` are (route, variant, role, upstream), in slots from 1 on."""
+    names = list(upstreams)
+    return {
+        "revision": next(REVISIONS),
+        "config_digest": "sha256:test",
+        "timeouts": timeouts or {},
+        "limits": limits or {},
+        "headers": headers or {},
+        "upstreams": [
+            {
+                "name": name,
+                "release": name,
+                "balance": balance,
+                "endpoints": [
+                    {"url": f"http://127.0.0.1:{port}", "weight": 1}
+                    for port in (ports if isinstance(ports, list) else [ports])
+                ],
+                "timeouts": {},
+            }
+            for name, ports in upstreams.items()
+        ],
+        "arms": [
+            {
+                "route": route,
+                "variant": variant,
+                "role": role,
+                "upstream": names.index(upstream),
+                "stage": "s",
+                "slot": slot,
+            }
+            for slot, (route, variant, role, upstream) in enumerate(arms, start=1)
+        ],
+        "routes": routes,
+    }
+
+
+def route(name: str, split: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Return a route of a table; failures and retries are the defaults."""
+    return {
+        "name": name,
+        "match": {},
+        "failure": [
+            "upstream_5xx",
+            "connect_failed",
+            "timeout_connect",
+            "timeout_first_byte",
+            "timeout_idle",
+            "timeout_total",
+            "reset",
+            "stream_truncated",
+            "stream_error",
+            "invalid_response",
+        ],
+        "timeouts": {},
+        "retries": 1,
+        "split": split,
+        "override": None,
+        "divert": None,
+    } | more
+
+
+def direct_table(port: int | list[int], **more: Any) -> dict[str, Any]:
+    """Return a table that sends everything to one upstream, counted in slot 1."""
+    ports = port if isinstance(port, list) else [port]
+    routes = [route("all", {"kind": "direct", "arms": [0]})]
+    return table({"v1": ports}, routes, arms=[("all", "v1", "stable", "v1")], **more)
+
+
+class WorkerProcess:
+    """Talks to a worker the way the agent does."""
+
+    def __init__(self, process: asyncio.subprocess.Process, link: socket.socket, page: Path) -> None:
+        self.process = process
+        self.port = 0
+        self._link = link
+        self._buffer = b""
+        with page.open("rb") as file:
+            self._mapping = mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ)
+        self.cells = memoryview(self._mapping).cast("Q")
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        return self.process.pid
+
+    def cell(self, slot: int, offset: int) -> int:
+        """Return one count of one slot."""
+        return int(self.cells[slot_base(slot) + offset])
+
+    def outcome(self, slot: int, outcome: Outcome) -> int:
+        """Return how often an arm ended this way."""
+        return self.cell(slot, counters.OUTCOME_0 + outcome)
+
+    def in_flight(self, slot: int) -> int:
+        """Return the requests of an arm that have not ended."""
+        return self.cell(slot, counters.STARTED) - self.cell(slot, counters.FINISHED)
+
+    def rss(self) -> int:
+        """Return the resident memory in bytes."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    async def receive(self) -> dict[str, Any]:
+        """Return the worker's next message."""
+        loop = asyncio.get_running_loop()
+        while b"\n" not in self._buffer:
+            data = await asyncio.wait_for(loop.sock_recv(self._link, 65536), 15)
+            assert data, "the worker closed its link"
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        message: dict[str, Any] = json.loads(line)
+        return message
+
+    async def send(self, message: dict[str, Any]) -> None:
+        """Send a message as the agent would."""
+        await asyncio.get_running_loop().sock_sendall(self._link, json.dumps(message).encode() + b"\n")
+
+    async def publish(self, new_table: dict[str, Any]) -> dict[str, Any]:
+        """Publish a table and return the worker's answer to it."""
+        await self.send({"type": "table", "table": new_table})
+        return await self.receive()
+
+
+@contextlib.asynccontextmanager
+async def worker(tmp_path: Path, first_table: dict[str, Any]) -> AsyncIterator[WorkerProcess]:
+    """Run ``python -m proxy.worker`` on a free port; ended by SIGTERM and, if need be, SIGKILL."""
+    page = tmp_path / f"worker-{first_table['revision']}.page"
+    CounterPage.create(str(page), boot="00000000000000aa", index=0)
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    environment = {**os.environ, "HEADGATE_LINK_FD": str(theirs.fileno()), "PYTHONWARNINGS": "error"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "proxy.worker", pass_fds=[theirs.fileno()], env=environment
+    )
+    theirs.close()
+    running = WorkerProcess(process, ours, page)
+    try:
+        await running.send(
+            {
+                "type": "start",
+                "index": 0,
+                "boot": "00000000000000aa",
+                "page": str(page),
+                "siblings": [],
+                "listeners": [{"host": "127.0.0.1", "port": 0, "backlog": 512}],
+                "table": first_table,
+            }
+        )
+        while (message := await running.receive())["type"] != "ready":
+            assert message["type"] == "ack", message
+        running.port = message["addresses"][0][1]
+        yield running
+        # A worker that met an exception of its own fails the test that provoked it.
+        assert running.cells[counters.INTERNAL_ERRORS] == 0
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                await asyncio.wait_for(process.wait(), 5)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+        ours.close()
+        running.cells.release()
+        running._mapping.close()
