@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from control.audit.canonical import canonical
 from control.audit.events import DECIDED, AuditEvent, Origin, QuarantineLifted, ReleaseQuarantined
 from control.collect import Unsaved
+from control.describe import describe_plan, describe_steps
 from control.ids import new_id
 from control.records import Record
 from control.rollout import Decision, DecisionKind
@@ -142,7 +143,7 @@ def decision_body(
     decision, record = decided.decision, decided.record
     return decision.to_json() | {
         "id": decided.id,
-        "at": audit.utc(at),
+        "at": at,
         "actor": actor,
         "stable": record.rollout.stable,
         "canary": record.rollout.canary,
@@ -152,7 +153,8 @@ def decision_body(
         "epoch": record.rollout.epoch,
         "revision": revision,
         "config_digest": config_digest,
-        "plan": dict(record.plan.source),
+        "plan": describe_plan(record.plan) | {"steps": describe_steps(record.plan)},
+        "plan_source": dict(record.plan.source),
         # What the analysis was computed from, so that it can be computed again.
         "evidence": None if decision.analysis is None else record.evidence.to_json(),
     }

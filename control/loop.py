@@ -92,12 +92,21 @@ class Loop:
             await ledger.commit(change, records)
             self._note_observed(looked, records)
 
+    async def save(self) -> None:
+        """Write down every count that is not; for the end of the process."""
+        async with self._ledger.lock:
+            await self._ledger.fresh()
+            change = self._controller.change(CONTROLLER)
+            change.counts = self._ledger.collector.unsaved()
+            await self._ledger.commit(change, self._ledger.records)
+
     def _take_due(self, records: Mapping[str, Record]) -> list[Record]:
         now = self._clock.steady()
         ids = {record.rollout.id for record in records.values()}
         self._due = {key: at for key, at in self._due.items() if key in ids}
         self._observed = {key: seen for key, seen in self._observed.items() if key[0] in ids}
-        self.problems = {route: text for route, text in self.problems.items() if route in records}
+        judged = {route for route, record in records.items() if record.judged}
+        self.problems = {route: text for route, text in self.problems.items() if route in judged}
         due = []
         for record in records.values():
             at = self._due.get(record.rollout.id, now)

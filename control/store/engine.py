@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine import Connection as SyncConnection
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -73,7 +73,7 @@ async def open_store(url: str) -> Store:
         StoreError: wrong URL, unwritable or corrupt file, a schema newer than this version knows.
     """
     engine = _engine(url)
-    place = engine.url.render_as_string(hide_password=True)
+    place = _place(engine.url)
     try:
         async with engine.connect() as connection:
             await connection.execution_options(headgate_writes=True)
@@ -119,6 +119,13 @@ def _engine(text: str) -> AsyncEngine:
         event.listen(engine.sync_engine, "connect", _configure_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
     return engine
+
+
+def _place(url: URL) -> str:
+    """The database as people know it: a file by its path, a server by its URL without the password."""
+    if url.get_backend_name() == "sqlite":
+        return url.database or "memory"
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:

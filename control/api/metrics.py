@@ -1,0 +1,145 @@
+"""Control's own families of metrics; the agent shows them after its own, so no name may be in both."""
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from control.api.keys import PLANE
+from control.api.requests import only
+from control.guardrails.finding import Verdict
+from control.plane import Plane
+from control.records import Record
+from control.rollout import DecisionKind, State
+from control.store import audit
+
+# exp(709) is the largest a float holds; nobody needs to tell larger evidence apart.
+_LOG_MAX: Final = 700.0
+
+
+def routes() -> list[web.RouteDef]:
+    """The path of the metrics."""
+    return [web.get("/metrics", get_metrics)]
+
+
+async def get_metrics(request: web.Request) -> web.Response:
+    """Prometheus text or OpenMetrics, as the Accept header asks."""
+    only(request, set())
+    plane = request.app[PLANE]
+    async with plane.ledger.store.read() as connection:
+        events = await audit.size(connection)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(ControlCollector(plane, events))
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return web.Response(body=encode(registry), headers={"Content-Type": content_type})
+
+
+class ControlCollector(Collector):
+    """All families of one control plane; *events* is the size of the audit log."""
+
+    def __init__(self, plane: Plane, events: int) -> None:
+        self._plane = plane
+        self._events = events
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family once."""
+        yield from self._process()
+        yield from self._decisions()
+        yield from self._rollouts()
+        yield from self._guardrails()
+
+    def _process(self) -> Iterator[Metric]:
+        plane, loop, ledger = self._plane, self._plane.loop, self._plane.ledger
+        yield SummaryMetricFamily(
+            "headgate_tick_seconds",
+            "Time that ticks of the control loop took.",
+            count_value=loop.ticks,
+            sum_value=loop.seconds_total,
+        )
+        yield _gauge("last_tick_seconds", "Time that the last tick took.", loop.last_seconds)
+        yield _counter("tick_failures", "Ticks, or looks at one rollout, that failed.", loop.failures)
+        yield _gauge("control_start_time_seconds", "When control started, in Unix seconds.", plane.started_at)
+        yield _gauge("published_revision", "Revision of the table last published.", ledger.revision)
+        yield _gauge("watchers", "Proxies that watch the table.", ledger.publisher.watchers)
+        collector = ledger.collector
+        yield _counter("statistics_received", "Reports of counts received.", collector.reports)
+        yield _counter("statistics_stale", "Counts in reports that said nothing new.", collector.stale)
+        yield _counter("statistics_dropped", "Counts in reports that found no room.", collector.dropped)
+        yield _counter("audit_events", "Events in the audit log.", self._events)
+
+    def _decisions(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "headgate_decisions", "Decisions of this control process.", labels=("kind",)
+        )
+        for kind in DecisionKind:
+            name = kind.name.lower()
+            family.add_metric((name,), self._plane.ledger.decisions.get(name, 0))
+        yield family
+        yield _gauge(
+            "quarantined_releases", "Releases that may not be served.", len(self._plane.ledger.quarantine)
+        )
+
+    def _rollouts(self) -> Iterator[Metric]:
+        state = GaugeMetricFamily(
+            "headgate_rollout_state", "1 for the state a rollout is in.", labels=("route", "state")
+        )
+        weight = GaugeMetricFamily(
+            "headgate_rollout_weight", "Share of requests the canary should have.", labels=("route",)
+        )
+        step = GaugeMetricFamily("headgate_rollout_step", "Step of the plan, from 0.", labels=("route",))
+        quarantine = self._plane.ledger.quarantine
+        for route, record in self._plane.ledger.records.items():
+            for one in State:
+                state.add_metric((route, one.name.lower()), int(record.rollout.state is one))
+            weight.add_metric((route,), 0.0 if record.subject in quarantine else record.weight)
+            step.add_metric((route,), record.rollout.step)
+        yield from (state, weight, step)
+
+    def _guardrails(self) -> Iterator[Metric]:
+        together = GaugeMetricFamily(
+            "headgate_rollout_e_value", "Evidence of harm, all guardrails together.", labels=("route",)
+        )
+        needed = GaugeMetricFamily(
+            "headgate_rollout_e_value_threshold",
+            "Evidence at which a canary is rolled back.",
+            labels=("route",),
+        )
+        evidence = GaugeMetricFamily(
+            "headgate_guardrail_e_value", "Evidence of harm.", labels=("route", "guardrail")
+        )
+        verdict = GaugeMetricFamily(
+            "headgate_guardrail_verdict",
+            "1 for the verdict in force.",
+            labels=("route", "guardrail", "verdict"),
+        )
+        for route, record in self._judged():
+            analysis = record.analysis
+            if analysis is None:
+                continue
+            together.add_metric((route,), _exp(analysis.log_e))
+            needed.add_metric((route,), analysis.threshold)
+            for finding in analysis.findings:
+                evidence.add_metric((route, finding.name), _exp(finding.log_e))
+                for one in Verdict:
+                    verdict.add_metric((route, finding.name, one.name.lower()), int(finding.verdict is one))
+        yield from (together, needed, evidence, verdict)
+
+    def _judged(self) -> Iterator[tuple[str, Record]]:
+        return ((route, record) for route, record in self._plane.ledger.records.items() if record.judged)
+
+
+def _exp(log_e: float) -> float:
+    return math.exp(min(log_e, _LOG_MAX))
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"headgate_{name}", text, value=value)
+
+
+def _counter(name: str, text: str, value: float) -> Metric:
+    return CounterMetricFamily(f"headgate_{name}", text, value=value)

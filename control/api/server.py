@@ -1,0 +1,23 @@
+"""The web application on control's socket: all paths, one shape for errors, limits on what comes in."""
+
+from typing import Final
+
+from aiohttp import web
+
+from control.api import history, link, metrics, rollouts, status
+from control.api.errors import errors_as_json
+from control.api.keys import PLANE
+from control.dashboard import page
+from control.plane import Plane
+
+# A thousand routes are a configuration of 1 MiB; a report of 4 096 full arms is 40 MiB and comes in parts.
+_BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+
+
+def build_application(plane: Plane) -> web.Application:
+    """An application that serves *plane*."""
+    application = web.Application(middlewares=[errors_as_json], client_max_size=_BODY_BYTES_MAX)
+    application[PLANE] = plane
+    for module in (link, status, rollouts, history, metrics, page):
+        application.add_routes(module.routes())
+    return application

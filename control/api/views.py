@@ -1,0 +1,111 @@
+"""What the API shows of rollouts: plain JSON, with a word where there is no number."""
+
+from typing import Any
+
+import orjson
+
+from control.analysis import Analysis
+from control.audit.canonical import canonical
+from control.commands import allowed
+from control.describe import describe_plan, describe_steps
+from control.plane import Plane
+from control.records import Record
+from control.rollout import State, gates
+from control.store.rollouts import Quarantine, StoredRollout
+
+
+def rollout_view(plane: Plane, record: Record) -> dict[str, Any]:
+    """A rollout in charge of its route: where it stands, what it waits for, what the evidence says."""
+    ledger, now = plane.ledger, plane.controller.clock.steady()
+    rollout, plan = record.rollout, record.plan
+    quarantine = ledger.quarantine.get(record.subject)
+    step = plan.steps[min(rollout.step, len(plan.steps) - 1)]
+    # The time spent under judgement: a pause does not count.
+    elapsed = None
+    if record.judged and rollout.step_started_at is not None:
+        elapsed = max(0.0, (rollout.paused_at or now) - rollout.step_started_at)
+    return {
+        "id": rollout.id,
+        "route": rollout.route,
+        "stable": rollout.stable,
+        "canary": rollout.canary,
+        "release": record.release,
+        "current": record.current,
+        "state": rollout.state.name.lower(),
+        "reason": rollout.reason,
+        "paused_by": rollout.paused_by,
+        "held": rollout.held,
+        "weight": 0.0 if quarantine is not None else record.weight,
+        "step": rollout.step,
+        "steps": describe_steps(plan),
+        "step_seconds": elapsed,
+        "seconds_left": None if elapsed is None else max(0.0, step.duration_s - elapsed),
+        "expires_in_seconds": None
+        if elapsed is None or plan.expiry_s <= 0
+        else max(0.0, plan.expiry_s - elapsed),
+        "gates": [
+            {"name": gate.name, "met": gate.met, "text": gate.text}
+            for gate in (gates(rollout, plan, record.analysis, now) if record.judged else ())
+        ],
+        "verdict": verdict_of(record),
+        "analysis": None if record.analysis is None else plain_analysis(record.analysis),
+        "problem": plane.loop.problems.get(rollout.route, ""),
+        "quarantine": None if quarantine is None else quarantine_view(quarantine),
+        "commands": [str(verb) for verb in allowed(record, quarantined=quarantine is not None)],
+        "stage": record.stage,
+        "epoch": rollout.epoch,
+        "identity": record.identity,
+        "config_digest": record.config_digest,
+        "plan": describe_plan(plan),
+        "created_at": rollout.created_at,
+        "started_at": rollout.started_at,
+        "step_started_at": rollout.step_started_at,
+        "finished_at": rollout.finished_at,
+    }
+
+
+def past_rollout_view(row: StoredRollout) -> dict[str, Any]:
+    """A rollout that no longer decides anything."""
+    document: dict[str, Any] = orjson.loads(row.document)
+    return document | {
+        "release": row.release,
+        "current": row.current,
+        "weight": 0.0,
+        "stage": row.stage,
+        "identity": row.identity,
+        "config_digest": row.config_digest,
+        "plan": orjson.loads(row.plan)["source"],
+        "verdict": "not_judged",
+        "analysis": None,
+        "gates": [],
+        "commands": [],
+    }
+
+
+def plain_analysis(analysis: Analysis) -> dict[str, Any]:
+    """An analysis as JSON reads it back: an infinite figure has become null."""
+    plain: dict[str, Any] = orjson.loads(canonical(analysis.to_json()))
+    return plain
+
+
+def verdict_of(record: Record) -> str:
+    """The verdict on a canary; what is not judged now says so."""
+    if record.rollout.state is State.ROLLED_BACK:
+        return "fail"
+    if not record.judged:
+        return "not_judged"
+    return "no_data" if record.analysis is None else record.analysis.verdict.name.lower()
+
+
+def quarantine_view(row: Quarantine) -> dict[str, Any]:
+    """A condemned release; `since` in Unix seconds."""
+    return {
+        "subject": row.subject,
+        "route": row.route,
+        "variant": row.variant,
+        "release": row.release,
+        "rollout": row.rollout_id,
+        "decision": row.decision_id,
+        "reason": row.reason,
+        "since": row.since,
+    }

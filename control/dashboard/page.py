@@ -1,0 +1,106 @@
+"""The status page: what the control plane does and why, for a person, rendered here and readable as it is."""
+
+import time
+from importlib.resources import files
+from typing import Any, Final
+
+import orjson
+from aiohttp import web
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from control.api.errors import ApiError
+from control.api.history import decision_view
+from control.api.keys import PLANE
+from control.api.status import status_view
+from control.cli.figures import duration, evidence, limit, measure, seconds, share
+from control.dashboard.bars import Bar, interval_bars, share_bar
+from control.plane import Plane
+from control.store import audit, rollouts
+
+_HERE: Final = files("control.dashboard")
+_TYPES: Final = {"css": "text/css", "js": "text/javascript"}
+_STATIC: Final = ("headgate.css", "headgate.js")
+_TAIL: Final = 15
+
+_HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+def routes() -> list[web.RouteDef]:
+    """The paths of the page and of what it needs."""
+    return [web.get("/", get_page), web.get("/static/{name}", get_static)]
+
+
+async def get_page(request: web.Request) -> web.Response:
+    """The whole page."""
+    html = await render(request.app[PLANE])
+    return web.Response(text=html, content_type="text/html", charset="utf-8", headers=_HEADERS)
+
+
+async def get_static(request: web.Request) -> web.Response:
+    """The page's style sheet or script."""
+    name = request.match_info["name"]
+    if name not in _STATIC:
+        raise ApiError(404, "not_found", "there is nothing at this path", "see docs/api.md for the paths")
+    body = (_HERE / "static" / name).read_bytes()
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-cache"}
+    return web.Response(
+        body=body, content_type=_TYPES[name.rpartition(".")[2]], charset="utf-8", headers=headers
+    )
+
+
+async def render(plane: Plane) -> str:
+    """The page's HTML."""
+    async with plane.ledger.store.read() as connection:
+        decisions = await rollouts.recent_decisions(connection, limit=_TAIL)
+        events = await audit.page(connection, audit.AuditFilter(), limit=_TAIL, after=None, newest_first=True)
+        size = await audit.size(connection)
+    status = status_view(plane)
+    return _environment.get_template("status.html").render(
+        status=status,
+        rollouts={rollout["route"]: rollout for rollout in status["rollouts"]},
+        quarantine={row["route"]: row for row in status["quarantine"]},
+        decisions=[decision_view(row) for row in decisions],
+        events=[orjson.loads(record.body) for record in events],
+        log_size=size,
+    )
+
+
+def _finding_bars(finding: dict[str, Any]) -> Any:
+    unit = finding["unit"]
+    arms = [Bar.of("canary", finding["canary"]), Bar.of("control", finding["control"])]
+    words = ", ".join(f"{arm}: {measure(finding[arm], unit)}" for arm in ("canary", "control"))
+    return interval_bars(arms, limit=None, label=words)
+
+
+def _clock(unix: float | None) -> str:
+    return "-" if unix is None else time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(unix))
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+_environment: Final = Environment(
+    loader=FileSystemLoader(str(_HERE / "templates")),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_environment.filters.update(
+    share=share,
+    seconds=seconds,
+    duration=duration,
+    evidence=evidence,
+    clock=_clock,
+    words=_words,
+)
+_environment.globals.update(measure=measure, limit=limit, finding_bars=_finding_bars, share_bar=share_bar)

@@ -1,0 +1,21 @@
+"""What the API is made from: the parts of a running control plane."""
+
+from dataclasses import dataclass
+
+from control.controller import Controller
+from control.ledger import Ledger
+from control.loop import Loop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plane:
+    """A running control plane; `started_at` in Unix seconds."""
+
+    controller: Controller
+    loop: Loop
+    started_at: float
+    version: str
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.controller.ledger
