@@ -1,0 +1,145 @@
+"""Compares proxies: `python -m benchmarks.load [--quick] [--peers a,b] [--workloads w1,w2] [--out FILE]`."""
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.load.build import build
+from benchmarks.load.contenders import PEERS, REFERENCE, ROOT, Contender, Peer, headgate
+from benchmarks.load.machine import describe
+from benchmarks.load.processes import Program, free_port
+from benchmarks.load.report import markdown, raw, summarise
+from benchmarks.load.slices import LoadSource, Slice, measure
+from benchmarks.load.workloads import WORKLOADS, Workload
+
+QUICK_ROUNDS, QUICK_SECONDS = 2, 1.5
+
+
+def parse_arguments() -> argparse.Namespace:
+    """What the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
+    parser.add_argument(
+        "--quick", action="store_true", help="two short rounds: shows that it runs, not how fast"
+    )
+    parser.add_argument("--peers", help=f"of {', '.join(PEERS)}; default all that are installed")
+    parser.add_argument("--workloads", default=",".join(WORKLOADS), help="default: %(default)s")
+    parser.add_argument("--rounds", type=int, help="slices of each peer; default 6")
+    parser.add_argument("--seconds", type=float, help="length of a slice; default 3")
+    parser.add_argument("--seed", type=int, default=1, help="of the order within the rounds")
+    parser.add_argument(
+        "--headgate",
+        action="append",
+        default=[],
+        metavar="NAME=FOLDER",
+        help="another source tree, for example a compiled one",
+    )
+    parser.add_argument("--out", type=Path, help="write the figures as JSON here")
+    options = parser.parse_args()
+    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else 6)
+    options.seconds = options.seconds or (QUICK_SECONDS if options.quick else 3.0)
+    return options
+
+
+def choose_peers(names: str | None, trees: list[str]) -> list[Peer]:
+    """The peers to run, the reference first.
+
+    Raises:
+        ValueError: a name is unknown, or a program that was asked for is not installed.
+    """
+    known = dict(PEERS)
+    for tree in trees:
+        name, _, folder = tree.partition("=")
+        if not folder:
+            raise ValueError(f"--headgate {tree}: must be NAME=FOLDER")
+        known[name] = headgate(name, Path(folder).resolve())
+    wanted = names.split(",") if names else [name for name, peer in known.items() if peer.available]
+    wanted = [REFERENCE, *(name for name in wanted if name != REFERENCE)]
+    for name in wanted:
+        if name not in known:
+            raise ValueError(f"--peers {name}: unknown; known are {', '.join(known)}")
+        if not known[name].available:
+            raise ValueError(f"--peers {name}: {known[name].needs} is not installed")
+    return [known[name] for name in wanted]
+
+
+def run_workload(
+    workload: Workload, contenders: dict[str, Contender], source: LoadSource, options: argparse.Namespace
+) -> list[Slice]:
+    """All rounds of one workload: peers in random order, a slice of the reference between any two."""
+    order = random.Random(f"{options.seed}/{workload.name}")
+    reference = contenders[REFERENCE]
+    others = [contender for name, contender in contenders.items() if name != REFERENCE]
+    slices = [measure(source, reference, workload, options.seconds, 0)]
+    for number in range(1, options.rounds + 1):
+        for contender in order.sample(others, len(others)):
+            slices.append(measure(source, contender, workload, options.seconds, number))
+            slices.append(measure(source, reference, workload, options.seconds, number))
+        print(f"{workload.name}: round {number} of {options.rounds}", file=sys.stderr, flush=True)
+    return slices
+
+
+def compare(options: argparse.Namespace, peers: list[Peer]) -> dict[str, Any]:
+    """Start everything, measure all workloads, stop everything; the figures as plain values.
+
+    Raises:
+        RuntimeError: a program could not be built or started, or did not answer.
+    """
+    processors = sorted(os.sched_getaffinity(0))
+    # The proxy alone on one processor; with one processor only, nobody is bound.
+    proxy_cpu, load_cpu = (processors[0], processors[1]) if len(processors) > 1 else (None, None)
+    summary: dict[str, Any] = {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": describe(ROOT),
+        "rounds": options.rounds,
+        "seconds": options.seconds,
+        "pinned": proxy_cpu is not None,
+        "workloads": {},
+        "slices": [],
+    }
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headgate-load-")))
+        source = LoadSource(build("load", folder), cpu=load_cpu)
+        port = free_port()
+        command = [str(build("upstream", folder)), str(port)]
+        upstream = Program(command, cpu=load_cpu, log=folder / "upstream.log", cwd=folder, environment=None)
+        stack.callback(upstream.stop)
+        upstream.wait_listening(port)
+        contenders: dict[str, Contender] = {}
+        for peer in peers:
+            contender = Contender(peer, upstream=port, directory=folder / peer.name, cpu=proxy_cpu)
+            stack.callback(contender.program.stop)
+            contenders[peer.name] = contender
+        for name in options.workloads.split(","):
+            slices = run_workload(WORKLOADS[name], contenders, source, options)
+            summary["workloads"][name] = summarise(WORKLOADS[name], slices)
+            summary["slices"] += raw(slices)
+    return summary
+
+
+def main() -> int:
+    """Run the comparison; 2 when it cannot be run."""
+    options = parse_arguments()
+    try:
+        unknown = [name for name in options.workloads.split(",") if name not in WORKLOADS]
+        if unknown:
+            raise ValueError(f"--workloads {unknown[0]}: unknown; known are {', '.join(WORKLOADS)}")
+        summary = compare(options, choose_peers(options.peers, options.headgate))
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"benchmarks.load: {error}", file=sys.stderr)
+        return 2
+    print(markdown(summary))
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        options.out.write_text(json.dumps(summary, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""One slice of time: load on one proxy, and what it cost."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.load.contenders import Contender
+from benchmarks.load.processes import pinned
+from benchmarks.load.workloads import Mode, Workload
+
+WARM_UP_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """What one slice gave. Times in microseconds; CPU is user and system time of the process tree."""
+
+    workload: str
+    peer: str
+    round: int
+    seconds: float
+    count: int
+    failures: int
+    cpu_us: float
+    rss_bytes: int
+    load_cpu_share: float
+    p50_us: float
+    p90_us: float
+    p99_us: float
+    p999_us: float
+
+    @property
+    def cost_us(self) -> float:
+        """CPU time per request, or per event of a stream."""
+        return self.cpu_us / self.count
+
+    @property
+    def rate(self) -> float:
+        """Requests or events a second."""
+        return self.count / self.seconds
+
+
+class LoadSource:
+    """Runs the compiled load source, always on the same processor."""
+
+    def __init__(self, program: Path, *, cpu: int | None) -> None:
+        self._program = program
+        self._cpu = cpu
+
+    def run(self, workload: Workload, port: int, seconds: float) -> dict[str, float]:
+        """Load the port and return the counts that the source printed.
+
+        Raises:
+            RuntimeError: the source failed; the message says why.
+        """
+        command = [
+            *(str(self._program), str(port), workload.target, str(workload.connections), f"{seconds:.3f}"),
+            *(str(workload.body_bytes), f"{workload.rate:g}", workload.mode.value, *workload.headers),
+        ]
+        done = subprocess.run(
+            pinned(command, self._cpu), capture_output=True, text=True, timeout=seconds + 30
+        )
+        if done.returncode != 0:
+            raise RuntimeError(f"load source: {done.stderr[-500:] or done.returncode}")
+        counts: dict[str, float] = json.loads(done.stdout)
+        return counts
+
+
+def measure(
+    source: LoadSource, contender: Contender, workload: Workload, seconds: float, number: int
+) -> Slice:
+    """Load one proxy for one slice, after a short warm-up that is not counted.
+
+    Raises:
+        RuntimeError: the load source failed, or nothing was answered.
+    """
+    source.run(workload, contender.port, WARM_UP_SECONDS)
+    before = contender.program.cpu_seconds()
+    counts = source.run(workload, contender.port, seconds)
+    cpu_seconds = contender.program.cpu_seconds() - before
+    count = int(counts["events"] if workload.mode is Mode.EVENTS else counts["answers"])
+    if count == 0:
+        raise RuntimeError(f"{contender.name}: no answer to {workload.name} in {seconds} s")
+    return Slice(
+        workload=workload.name,
+        peer=contender.name,
+        round=number,
+        seconds=counts["seconds"],
+        count=count,
+        failures=int(counts["failures"]),
+        cpu_us=cpu_seconds * 1e6,
+        rss_bytes=contender.program.rss_bytes(),
+        load_cpu_share=counts["cpu_seconds"] / counts["seconds"],
+        p50_us=counts["p50_us"],
+        p90_us=counts["p90_us"],
+        p99_us=counts["p99_us"],
+        p999_us=counts["p999_us"],
+    )
