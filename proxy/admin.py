@@ -89,12 +89,14 @@ class AdminServer:
         self.address = sock.getsockname()[:2]
         self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
         await self._runner.setup()
+        log.info("admin address %s:%d", *self.address)
         await web.SockSite(self._runner, sock, backlog=BACKLOG, shutdown_timeout=STOP_SECONDS).start()
 
     async def stop(self) -> None:
         """Close the listener and what is open."""
-        if self._runner is not None:
-            await self._runner.cleanup()
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
 
     @web.middleware
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -60,9 +60,12 @@ class Options:
 class Agent:
     """Everything one agent knows; the admin server and the metrics read it."""
 
-    def __init__(self, options: Options, file: ConfigFile, loaded: Loaded, state: StateDirectory) -> None:
+    def __init__(
+        self, options: Options, file: ConfigFile, loaded: Loaded, state: StateDirectory, lock: int
+    ) -> None:
         self.options = options
         self.state = state
+        self._lock = lock
         self.boot = secrets.token_hex(BOOT_BYTES)
         self.tally = Tally(node=socket.gethostname(), boot=self.boot, book=SlotBook())
         self.keeper = TableKeeper(state, self.tally)
@@ -75,7 +78,7 @@ class Agent:
         self.reloader.link = self.link
         self.uplink = Uplink(tally=self.tally, keeper=self.keeper, leftovers=self.leftovers, link=self.link)
         config = loaded.config
-        self._admin_config = config.admin
+        self._admin = AdminServer(self, config.admin)
         self._reservation = Reservation(config.listeners, orphans[0].addresses if orphans else ())
         self.fleet = Fleet(
             state=state,
@@ -135,9 +138,8 @@ class Agent:
             path = self.state.page(self.boot, index)
             CounterPage.create(str(path), boot=self.boot, index=index)
             self.tally.add_page(path)
-        admin = AdminServer(self, self._admin_config)
         try:
-            await admin.start(self.options.admin_fd)
+            await self._admin.start(self.options.admin_fd)
             await self._serve()
             await self._finish()
         except (StartError, BindError):
@@ -146,7 +148,7 @@ class Agent:
                 self._remove_pages()
             raise
         finally:
-            await admin.stop()
+            await self._admin.stop()
             if self.link is not None:
                 await self.link.close()
             self._reservation.close()
@@ -181,9 +183,23 @@ class Agent:
         choice.cancel()
         return False
 
+    async def _abdicate(self) -> None:
+        """Finish without a supervisor, out of the way of the agent that the next one starts."""
+        log.warning("the supervisor is gone")
+        self.drain()
+        self.state.ours = False
+        await self._admin.stop()
+        self.release_lock()
+
+    def release_lock(self) -> None:
+        """Let another agent have the state directory."""
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
+
     async def _finish(self) -> None:
         """After the last worker: send the last counts, or leave them to the next agent."""
-        if await self.uplink.finish():
+        if self.state.ours and await self.uplink.finish():
             self._remove_pages()
         log.info("drained")
 
@@ -224,8 +240,7 @@ class Agent:
 
             def parent_died() -> None:
                 loop.remove_reader(parent)
-                log.warning("the supervisor is gone")
-                self.drain()
+                tasks.create_task(self._abdicate())
 
             # Nothing is ever written to this pipe: it becomes readable when the other end closes.
             loop.add_reader(parent, parent_died)
@@ -246,12 +261,14 @@ async def run_agent(options: Options) -> int:
         sys.stderr.write(f"{exc.filename}: cannot keep state here: {exc.strerror}\n")
         return EXIT_REFUSED
     try:
-        await Agent(options, file, loaded, state).run()
+        agent = Agent(options, file, loaded, state, lock)
+        try:
+            await agent.run()
+        finally:
+            agent.release_lock()
     except (StartError, BindError) as exc:
         sys.stderr.write(f"{exc}\n")
         return EXIT_REFUSED
-    finally:
-        os.close(lock)
     return 0
 
 
@@ -282,6 +299,8 @@ def _descriptor(environ: dict[str, str], name: str) -> int | None:
 def main() -> int:
     """Entry point of `python -m proxy.agent`."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    # It tells of every change in the folder, ours or not.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     return asyncio.run(run_agent(parse_options(sys.argv[1:], dict(os.environ))))
 
 

@@ -216,6 +216,8 @@ class Fleet:
             child.offer(self.table)
         if self.all_ready and not self._started.is_set():
             self._started.set()
+            places = ", ".join(f"{entry['host']}:{entry['port']}" for entry in self._listeners)
+            log.info("%d workers accept requests on %s", self.count, places)
             # Now with the addresses, which the next agent asks for again when the port was left to chance.
             self._save_records()
 
@@ -275,6 +277,8 @@ class Fleet:
         return seconds + KILL_GRACE_SECONDS if seconds > 0 else None
 
     def _save_records(self) -> None:
+        if not self._state.ours:
+            return
         boot = self._tally.boot
         records = [
             child.record(boot, str(self._state.page(boot, child.index))) for child in self.children.values()

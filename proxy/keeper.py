@@ -87,6 +87,8 @@ class TableKeeper:
 
     def save_ledger(self) -> None:
         """Write down which slot counts what; a failure costs counts if we are killed before a success."""
+        if not self._state.ours:
+            return
         data = orjson.dumps(self._tally.to_json())
         try:
             write_atomically(self._state.ledger(self._tally.boot), data, durable=False)
@@ -96,6 +98,8 @@ class TableKeeper:
             self.troubles.pop("ledger", None)
 
     def _save_snapshot(self, table: Table) -> None:
+        if not self._state.ours:
+            return
         try:
             write_snapshot(self._state.table, table)
         except OSError as exc:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import logging
+from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -20,6 +21,9 @@ log = logging.getLogger("headgate.agent")
 DEBOUNCE_MS: Final = 200
 # A look now and then also finds changes that no notification came for: network file systems, links far away.
 POLL_MS: Final = 5000
+
+# As many as Linux follows.
+LINKS_MAX: Final = 40
 
 # What takes effect at the start only, by its place in the configuration.
 FIXED: Final = ("listeners", "admin", "workers", "state")
@@ -43,30 +47,26 @@ class ConfigFile:
     async def changes(self) -> AsyncGenerator[None, None]:
         """Yield whenever the content of the file has changed, links anywhere on its way included.
 
-        The folder is watched rather than the file: editors and ConfigMaps put a new file, or a new link, in
-        the place of the old one, and a watch on the old file would never hear of it.
+        Folders are watched rather than the file: editors and ConfigMaps put a new file, or a new link, in the
+        place of the old one, and a watch on the old file would never hear of it.
         """
         seen = self._content()
         while True:
-            folders = self._folders()
+            entries = entries_on_the_way(self.path)
             try:
                 # Closed here and now: the watch lives in a thread, which would go on until it is collected.
-                async with aclosing(_watch(folders)) as looks:
+                async with aclosing(_watch(entries)) as looks:
                     async for _ in looks:
                         now = self._content()
                         if now is not None and now != seen:
                             seen = now
                             yield
-                        if folders != self._folders():
+                        if entries != entries_on_the_way(self.path):
                             break
             except (OSError, RuntimeError) as exc:
                 # Too many watches on this machine, or the folder is gone: look now and then instead.
                 log.warning("%s: cannot be watched (%s); looking every %d s", self.path, exc, POLL_MS // 1000)
                 await asyncio.sleep(POLL_MS / 1000)
-
-    def _folders(self) -> set[Path]:
-        """Return the folders that must be watched: of the file, and of what it links to."""
-        return {self.path.parent, self.path.resolve().parent}
 
     def _content(self) -> bytes | None:
         """Return a digest of the content; None while the file is missing, which is no new configuration."""
@@ -76,10 +76,33 @@ class ConfigFile:
             return None
 
 
-def _watch(folders: set[Path]) -> AsyncGenerator[object, None]:
+def entries_on_the_way(path: Path) -> set[Path]:
+    """Return the file and every link that leads to it: when one of these changes, the content may."""
+    entries: set[Path] = set()
+    place, parts = Path("/"), deque(path.absolute().parts[1:])
+    while parts and len(entries) < LINKS_MAX:
+        part = parts.popleft()
+        if part == "..":
+            place = place.parent
+            continue
+        entry = place / part
+        if not entry.is_symlink():
+            place = entry
+            continue
+        entries.add(entry)
+        target = entry.readlink()
+        if target.is_absolute():
+            place, target = Path("/"), target.relative_to("/")
+        parts.extendleft(reversed(target.parts))
+    return entries | {place}
+
+
+def _watch(entries: set[Path]) -> AsyncGenerator[object, None]:
+    folders = {entry.parent for entry in entries}
     return watchfiles.awatch(
         *folders,
-        watch_filter=None,
+        # A log file beside the configuration is no reason to read it again for every line.
+        watch_filter=lambda _, changed: Path(changed) in entries,
         step=DEBOUNCE_MS // 4,
         debounce=DEBOUNCE_MS,
         rust_timeout=POLL_MS,

@@ -15,6 +15,8 @@ class StateDirectory:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        # False once another agent may have taken the directory over: then we write nothing more.
+        self.ours = True
         self.lock = root / "lock"
         self.agent_lock = root / "agent.lock"
         self.table = root / "table.json"

@@ -1,0 +1,163 @@
+"""What is looked at before anything starts: state directory, addresses, upstreams and what control needs."""
+
+import importlib.util
+import os
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from config.load import Loaded
+from proxy.listeners import BindError, bound_socket
+from proxy.processes import read_records
+from proxy.state import StateBusyError, StateDirectory, lock_file
+
+# What `pip install headgate[control]` adds and control cannot do without.
+CONTROL_NEEDS: Final = ("numpy", "scipy", "sqlalchemy", "alembic", "aiosqlite", "jinja2")
+
+# A Unix socket's path is held in 108 bytes that end with a zero.
+SOCKET_PATH_MAX: Final = 107
+
+# How long the agent of a supervisor that was killed may take to let go of what it holds.
+PREDECESSOR_SECONDS: Final = 5.0
+UPSTREAM_RETRY_SECONDS: Final = 0.25
+CONNECT_SECONDS_MAX: Final = 5.0
+PROBES_AT_ONCE: Final = 16
+
+
+class StartRefusedError(Exception):
+    """Nothing was started; one line for each reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def lock_state(state: StateDirectory) -> int:
+    """Make and lock the state directory; return the descriptor that holds the lock."""
+    length = len(os.fsencode(state.control_socket))
+    if length > SOCKET_PATH_MAX:
+        raise StartRefusedError(
+            [
+                f"{state.root}: its path is {length - SOCKET_PATH_MAX} bytes too long for the socket in it;"
+                " name a shorter state.directory"
+            ]
+        )
+    try:
+        state.make()
+        return lock_file(state.lock)
+    except StateBusyError as exc:
+        raise StartRefusedError([f"{exc}; stop it, or name another state.directory"]) from exc
+    except OSError as exc:
+        raise StartRefusedError([f"{exc.filename}: cannot keep state here: {exc.strerror}"]) from exc
+
+
+def wait_for_predecessor(state: StateDirectory) -> None:
+    """Wait while the agent of a supervisor that was killed still finishes, for it holds our addresses."""
+    deadline = time.monotonic() + PREDECESSOR_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            descriptor = lock_file(state.agent_lock)
+        except StateBusyError:
+            time.sleep(0.05)
+            continue
+        os.close(descriptor)
+        return
+
+
+def check_listeners(loaded: Loaded, state: StateDirectory) -> None:
+    """Refuse to start when another program listens on one of the addresses."""
+    if any(record.alive for record in read_records(state.workers)):
+        # Workers of an earlier run serve on until ours take over: the addresses are in use, by us.
+        return
+    problems = []
+    for number, listener in enumerate(loaded.config.listeners):
+        try:
+            bound_socket(listener.bind.host, listener.bind.port, shared=False).close()
+        except BindError as exc:
+            problems.append(str(loaded.problem(("listeners", number, "bind"), *_halves(exc))))
+    if problems:
+        raise StartRefusedError(problems)
+
+
+def bind_admin(loaded: Loaded) -> socket.socket:
+    """Return the admin address's socket, which outlives every agent."""
+    bind = loaded.config.admin.bind
+    try:
+        return bound_socket(bind.host, bind.port, shared=False)
+    except BindError as exc:
+        raise StartRefusedError([str(loaded.problem(("admin", "bind"), *_halves(exc)))]) from exc
+
+
+def missing_for_control() -> list[str]:
+    """Return which distributions control needs and this environment lacks."""
+    return [name for name in CONTROL_NEEDS if importlib.util.find_spec(name) is None]
+
+
+def wait_for_upstreams(loaded: Loaded, say: Callable[[str], None]) -> None:
+    """Wait until each upstream has an endpoint that accepts a connection, for `startup.upstream_wait`.
+
+    After that the start is refused, or with `require_upstreams: false` goes on with a word of warning.
+    """
+    startup = loaded.config.startup
+    deadline = time.monotonic() + startup.upstream_wait
+    told = False
+    while True:
+        down = _unreachable(loaded, max(0.1, min(CONNECT_SECONDS_MAX, deadline - time.monotonic())))
+        if not down:
+            return
+        if time.monotonic() >= deadline:
+            break
+        if not told:
+            told = True
+            say(f"waiting up to {startup.upstream_wait:g} s for {', '.join(down)}")
+        time.sleep(min(UPSTREAM_RETRY_SECONDS, max(0.0, deadline - time.monotonic())))
+    problems = [
+        str(
+            loaded.problem(
+                ("upstreams", name, "endpoints"),
+                f"upstream {name} cannot be reached: {why}",
+                "start the model server, correct the address, or set startup.require_upstreams to false",
+            )
+        )
+        for name, why in down.items()
+    ]
+    if startup.require_upstreams:
+        raise StartRefusedError(problems)
+    for problem in problems:
+        say(f"warning: {problem}")
+
+
+def _unreachable(loaded: Loaded, seconds: float) -> dict[str, str]:
+    """Return the upstreams none of whose endpoints accepts a connection, and each endpoint's reason."""
+    endpoints = [
+        (name, endpoint)
+        for name, upstream in loaded.config.upstreams.items()
+        for endpoint in upstream.endpoints
+    ]
+    with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
+        reasons = list(pool.map(lambda entry: _connect(entry[1].host, entry[1].port, seconds), endpoints))
+    down: dict[str, list[str]] = {name: [] for name in loaded.config.upstreams}
+    up = {name for (name, _), reason in zip(endpoints, reasons, strict=True) if not reason}
+    for (name, endpoint), reason in zip(endpoints, reasons, strict=True):
+        down[name].append(f"{endpoint.url} {reason}")
+    return {name: ", ".join(whys) for name, whys in down.items() if name not in up}
+
+
+def _connect(host: str, port: int, seconds: float) -> str:
+    """Return why an address does not accept a connection, nothing when it does."""
+    try:
+        socket.create_connection((host, port), seconds).close()
+    except TimeoutError:
+        return f"does not answer within {seconds:.1f} s"
+    except socket.gaierror as exc:
+        return f"has a host that cannot be resolved ({exc.strerror})"
+    except OSError as exc:
+        return f"does not accept connections ({(exc.strerror or str(exc)).lower()})"
+    return ""
+
+
+def _halves(exc: BindError) -> tuple[str, str]:
+    problem, _, remedy = str(exc).partition("; ")
+    return problem, remedy

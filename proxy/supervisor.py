@@ -1,0 +1,274 @@
+"""The supervisor: the process that `headgate run` becomes. Starts agent and control, and starts them again.
+
+It stays small, for it must be what never fails: no event loop, no threads, no third-party code. Everything
+that can go wrong is looked at before it begins (`prepare`); then the process replaces itself by a bare
+interpreter that only waits for signals.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
+
+from proxy.launch import ADMIN_FD_VARIABLE, PARENT_FD_VARIABLE, child_environment, python_command
+from proxy.processes import read_records
+from proxy.spawned import Spawned, say
+from proxy.state import StateDirectory, write_atomically
+
+if TYPE_CHECKING:
+    from config.load import Loaded
+
+EXIT_REFUSED: Final = 2
+EXIT_KILLED: Final = 130
+
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+STOP_GRACE_SECONDS: Final = 15.0
+CONTROL_STOP_SECONDS: Final = 10.0
+TICK_SECONDS: Final = 0.25
+
+
+class Settings(NamedTuple):
+    """What a supervisor needs to know, after everything was checked. Descriptors are open and inherited."""
+
+    config: str
+    state: str
+    control: bool
+    drain: float
+    lock_fd: int
+    admin_fd: int
+    admin: str
+
+
+def prepare(
+    loaded: "Loaded", *, config: Path | None = None, state: Path | None = None, control: bool = True
+) -> Settings:
+    """Check everything that can be checked before a start, and take the lock and the admin address.
+
+    Args:
+        loaded: the configuration; it is read again by the agent from `config`.
+        config: its file, when that is not where `loaded` says it came from.
+        state: state directory, instead of the configured one.
+        control: whether to run the control process, if it is installed.
+
+    Raises:
+        proxy.startup.StartRefusedError: nothing can be started; nothing was.
+    """
+    # Imported here: the process that supervises does without them.
+    from proxy import startup
+
+    directory = StateDirectory((state or loaded.state_directory).absolute())
+    lock_fd = startup.lock_state(directory)
+    admin_socket = None
+    try:
+        startup.wait_for_predecessor(directory)
+        startup.check_listeners(loaded, directory)
+        admin_socket = startup.bind_admin(loaded)
+        startup.wait_for_upstreams(loaded, say)
+    except BaseException:
+        os.close(lock_fd)
+        if admin_socket is not None:
+            admin_socket.close()
+        raise
+    missing = startup.missing_for_control() if control else []
+    if missing:
+        say(
+            f"running without control ({', '.join(missing)} not installed): weights stay as configured and"
+            " nothing is judged; pip install 'headgate[control]' adds it"
+        )
+    host, port = admin_socket.getsockname()[:2]
+    return Settings(
+        config=str((config or Path(loaded.source.file)).absolute()),
+        state=str(directory.root),
+        control=control and not missing,
+        drain=loaded.config.timeouts.drain,
+        lock_fd=lock_fd,
+        admin_fd=admin_socket.detach(),
+        admin=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}",
+    )
+
+
+def run(
+    loaded: "Loaded", *, config: Path | None = None, state: Path | None = None, control: bool = True
+) -> int:
+    """Run Headgate in the foreground. Returns (2) only when the start is refused; arguments as for `prepare`.
+
+    Otherwise this process becomes the supervisor, without what was imported so far, and its exit code is 0
+    after a graceful stop, 2 when agent or control refuse their first start, 130 after a hard stop.
+    """
+    from proxy.startup import StartRefusedError
+
+    try:
+        settings = prepare(loaded, config=config, state=state, control=control)
+    except StartRefusedError as exc:
+        sys.stderr.write(f"{exc}\n")
+        return EXIT_REFUSED
+    return become(settings)
+
+
+def become(settings: Settings) -> NoReturn:
+    """Replace this process by a supervisor."""
+    for descriptor in (settings.lock_fd, settings.admin_fd):
+        os.set_inheritable(descriptor, True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    command = python_command("proxy.supervisor", json.dumps(settings._asdict()))
+    os.execve(command[0], command, child_environment({}))  # noqa: S606 - our own program
+
+
+class Supervisor:
+    """Two programs to keep running, and a loop of signals."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._state = StateDirectory(Path(settings.state))
+        # Whoever holds the other end of this pipe knows, without asking, when we are gone.
+        self._alive_read, self._alive_write = os.pipe()
+        self._agent = Spawned(
+            "agent",
+            self._agent_command(),
+            {PARENT_FD_VARIABLE: self._alive_read, ADMIN_FD_VARIABLE: settings.admin_fd},
+        )
+        self._control: Spawned | None = None
+        if settings.control:
+            self._control = Spawned(
+                "control", self._control_command(), {PARENT_FD_VARIABLE: self._alive_read}
+            )
+        self._stopping = False
+        self._exit_code = 0
+
+    def _agent_command(self) -> list[str]:
+        settings = self._settings
+        control = str(self._state.control_socket) if settings.control else "none"
+        arguments = ("--config", settings.config, "--state", settings.state, "--control", control)
+        return python_command("proxy.agent", *arguments)
+
+    def _control_command(self) -> list[str]:
+        socket = str(self._state.control_socket)
+        return python_command("control.app", "--state", self._settings.state, "--socket", socket)
+
+    def supervise(self) -> int:
+        """Run until told to stop, or until the agent has drained; return the exit code."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        about = {"pid": os.getpid(), "admin": self._settings.admin}
+        write_atomically(self._state.supervisor, json.dumps(about).encode(), durable=False)
+        try:
+            while not self._stopping:
+                for child in self._children():
+                    child.start_if_due()
+                self._take_signal(TICK_SECONDS)
+            self._stop()
+        finally:
+            self._state.supervisor.unlink(missing_ok=True)
+        return self._exit_code
+
+    def _children(self) -> list[Spawned]:
+        return [self._agent] if self._control is None else [self._control, self._agent]
+
+    def _take_signal(self, seconds: float) -> None:
+        """Wait for a signal and do what it says."""
+        info = signal.sigtimedwait(SIGNALS, seconds)
+        if info is None:
+            return
+        if info.si_signo == signal.SIGCHLD:
+            self._reap()
+        elif info.si_signo == signal.SIGHUP:
+            self._agent.send(signal.SIGHUP)
+        elif self._stopping and info.si_signo == signal.SIGINT:
+            self._kill_all()
+        else:
+            self._stopping = True
+
+    def _reap(self) -> None:
+        """Wait for every child that has ended; others than ours come to us when we are process 1."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for child in self._children():
+                if child.pid == pid:
+                    self._ended(child, status)
+
+    def _ended(self, child: Spawned, status: int) -> None:
+        pause = child.ended(status)
+        if self._stopping:
+            return
+        if child is self._agent and child.exit_code == 0:
+            say("the agent has drained")
+            self._stopping = True
+        elif self._refused(child):
+            self._exit_code = EXIT_REFUSED
+            self._stopping = True
+        else:
+            say(f"{child.name} ended ({child.ending()}); starting it again in {pause:g} s")
+
+    def _refused(self, child: Spawned) -> bool:
+        """Return whether a first start was refused, so that the operator in front of us should hear of it.
+
+        With a table from before, the proxy can do without control for as long as it has to.
+        """
+        if child.starts != 1 or child.exit_code != EXIT_REFUSED:
+            return False
+        return child is self._agent or not self._state.table.exists()
+
+    def _stop(self) -> None:
+        """Let the agent drain, then whatever workers it left behind, then end control."""
+        self._agent.send(signal.SIGTERM)
+        self._wait(self._agent, self._drain_seconds())
+        self._end_orphans()
+        if self._control is not None:
+            self._control.send(signal.SIGTERM)
+            self._wait(self._control, CONTROL_STOP_SECONDS)
+
+    def _wait(self, child: Spawned, seconds: float | None) -> None:
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while child.running:
+            if deadline is not None and time.monotonic() > deadline:
+                say(f"{child.name} does not stop; killing it")
+                child.kill_group()
+                deadline = None
+            self._take_signal(TICK_SECONDS)
+
+    def _end_orphans(self) -> None:
+        """End workers whose agent died and has no successor."""
+        orphans = [record for record in read_records(self._state.workers) if record.alive]
+        for orphan in orphans:
+            orphan.send(signal.SIGTERM)
+        seconds = self._drain_seconds()
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while any(orphan.alive for orphan in orphans):
+            if deadline is not None and time.monotonic() > deadline:
+                for orphan in orphans:
+                    orphan.send(signal.SIGKILL)
+                deadline = None
+            self._take_signal(TICK_SECONDS / 5)
+
+    def _kill_all(self) -> None:
+        """End everything at once: whoever interrupts twice does not want to wait."""
+        say("stopping at once")
+        self._exit_code = EXIT_KILLED
+        for child in self._children():
+            child.kill_group()
+        for record in read_records(self._state.workers):
+            record.send(signal.SIGKILL)
+
+    def _drain_seconds(self) -> float | None:
+        drain = self._settings.drain
+        return drain + STOP_GRACE_SECONDS if drain > 0 else None
+
+
+def main() -> int:
+    """Entry point of `python -m proxy.supervisor SETTINGS`, which only `become` uses."""
+    settings = Settings(**json.loads(sys.argv[1]))
+    for descriptor in (settings.lock_fd, settings.admin_fd):
+        os.set_inheritable(descriptor, False)
+    return Supervisor(settings).supervise()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
