@@ -43,18 +43,22 @@ def duration(value: float) -> str:
     return f"{whole} s"
 
 
-def moment(unix: float | None, now: float | None = None) -> str:
-    """A time in UTC and how long ago it was."""
-    if unix is None:
+def moment(when: float | str | None, now: float | None = None) -> str:
+    """A time (Unix seconds or RFC 3339) in UTC and how long ago it was."""
+    if when is None:
         return "-"
+    unix = datetime.fromisoformat(when).timestamp() if isinstance(when, str) else when
     age = (time.time() if now is None else now) - unix
     ago = f" ({duration(age)} ago)" if age >= 0 else ""
     return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") + ago
 
 
-def evidence(log_e: float) -> str:
-    """An e-value from its natural logarithm: how many times likelier the data are if there is harm."""
-    if log_e > math.log(_E_SHOWN_MAX):
+def evidence(log_e: float | None) -> str:
+    """An e-value from its natural logarithm: how many times likelier the data are if there is harm.
+
+    None stands for a figure that JSON cannot carry because it is infinite.
+    """
+    if log_e is None or log_e > math.log(_E_SHOWN_MAX):
         return f"over {_E_SHOWN_MAX:,.0f}".replace(",", " ")
     value = math.exp(log_e)
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"

@@ -1,20 +1,99 @@
-"""What commands say about a rollout after asking for it."""
+"""Rollouts in words and tables, from the JSON of the admin interface."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-_DONE = {
-    "promote": "promoted",
-    "pause": "paused",
-    "resume": "resumed",
-    "abort": "aborted",
-    "rollback": "rolled back",
-    "restart": "restarted",
-}
+from control.cli.explain import findings_grid
+from control.cli.figures import duration, seconds, share
+from control.cli.output import Block, Grid
+
+Json = Mapping[str, Any]
+
+FINISHED = frozenset({"promoted", "rolled_back", "aborted", "expired", "superseded"})
 
 
-def outcome_line(verb: str, route: str, answer: Mapping[str, Any]) -> str:
-    """One line: what was done and where the rollout stands now."""
-    return f"{route}: {_DONE[verb]} {answer}"
+def standing(rollout: Json) -> str:
+    """Where a rollout stands, in one line."""
+    state = str(rollout["state"]).replace("_", " ")
+    text = f"{rollout['route']}: {rollout['canary']} is {state} at {share(rollout['weight'])}"
+    if rollout["state"] in FINISHED:
+        return text + (f": {rollout['reason']}" if rollout["reason"] else "")
+    steps = rollout["steps"]
+    if rollout["state"] != "pending":
+        text += f", step {rollout['step'] + 1} of {len(steps)}"
+    if rollout.get("step_seconds") is not None:
+        text += f" for {duration(rollout['step_seconds'])}"
+    if rollout["state"] == "paused" and rollout.get("paused_by"):
+        text += f", paused by {rollout['paused_by']}"
+    return text
+
+
+def outcome_line(verb: str, answer: Json) -> str:
+    """What is said after a command: what was asked, and where the rollout stands now."""
+    if answer.get("state") == "none":
+        return f"{answer['route']}: {verb} done; the route has no rollout any more"
+    return f"{verb}: {standing(answer)}"
+
+
+def rollout_blocks(rollout: Json, *, details: bool = True) -> list[Block]:
+    """A rollout for `headgate status`: its line, what it waits for, its guardrails."""
+    lines = [standing(rollout)]
+    lines += [
+        f"  {'done' if gate['met'] else 'waits'}  {gate['name']}: {gate['text']}" for gate in rollout["gates"]
+    ]
+    analysis = rollout.get("analysis")
+    if analysis and analysis.get("needed"):
+        lines.append(f"  about {analysis['needed']} more canary requests are needed at this step")
+    if rollout.get("expires_in_seconds") is not None and rollout["state"] == "progressing":
+        lines.append(f"  undecided, it would wait for {duration(rollout['expires_in_seconds'])} more")
+    if rollout.get("problem"):
+        lines.append(f"  problem: {rollout['problem']}")
+    if rollout.get("quarantine"):
+        lines.append(f"  quarantined: {rollout['quarantine']['reason']}")
+        lines.append(f'  to try it again: headgate restart {rollout["route"]} --reason "..."')
+    blocks: list[Block] = ["\n".join(lines)]
+    if details and analysis and analysis["findings"]:
+        blocks.append(findings_grid(analysis))
+    return blocks
+
+
+def route_grid(route: Json) -> Grid:
+    """The variants of a route: the weight set beside the one observed, and figures of the last minute."""
+    rows = []
+    for variant in route["variants"]:
+        recent, latency = variant["last_minute"], variant["last_minute"]["latency"]
+        rate = recent["requests_per_second"]
+        rows.append(
+            [
+                variant["name"],
+                "/".join(variant["roles"]),
+                variant["release"] or "-",
+                share(variant["set_weight"]),
+                share(variant["observed_weight"]),
+                "-" if rate is None else f"{rate:.1f}",
+                str(variant["total"]["requests"]),
+                share(recent["failure_rate"]),
+                *(seconds(latency[name]) for name in ("p50", "p95", "p99")),
+                str(variant["verdict"]).replace("_", " "),
+            ]
+        )
+    return Grid(
+        headings=[
+            "variant",
+            "role",
+            "release",
+            "set",
+            "seen",
+            "req/s",
+            "total",
+            "failing",
+            "p50",
+            "p95",
+            "p99",
+            "verdict",
+        ],
+        rows=rows,
+        right=frozenset(range(3, 11)),
+    )

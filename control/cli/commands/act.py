@@ -10,13 +10,15 @@ from control.cli.output import Format, emit, format_option
 from control.cli.rollouts import outcome_line
 
 _DETAILS = {
-    "promote": "The canary becomes the only variant that gets requests, whatever the evidence says so far.\n"
-    "At a step that waits for approval, and for a rollout that has not started, this lets it go on.",
+    "promote": "The canary gets all requests, whatever the evidence says so far. A rollout that has not "
+    "started, or that waits for approval at a step, is let on instead.",
     "pause": "The canary keeps its weight and its guardrails; only steps forward wait for `headgate resume`.",
-    "resume": "Goes on from the step it was paused in.",
+    "resume": "It goes on from the step it was paused in.",
     "abort": "The canary gets no more requests, and nothing is said about its release.",
-    "rollback": "No request reaches the canary from now on, and its release is held to be bad.",
-    "restart": "Begins at the first step with no evidence; lifts what a rollback said of the release.",
+    "rollback": "No request reaches the canary from now on, and its release is quarantined. Also possible "
+    "after a promotion.",
+    "restart": "It begins at the first step with no evidence. A release that was rolled back may be tried "
+    "again, if --reason says why.",
 }
 
 
@@ -24,17 +26,12 @@ def _command(verb: str) -> click.Command:
     @admin_options
     def act(client: AdminClient, route: str, reason: str, output: Format) -> None:
         answer = client.post(rollout_path(route, verb), {"reason": reason})
-        emit(answer, output, outcome_line(verb, route, answer))
+        emit(answer, output, outcome_line(verb, answer))
 
-    act.__doc__ = (
-        f"{CATALOGUE[verb].help}\n\n{_DETAILS[verb]}\n\nROUTE is the name of a route or the id of a rollout."
-    )
-    command = format_option(
-        click.option("--reason", default="", help="Why; is written into the decision and the audit log.")(
-            click.argument("route")(act)
-        )
-    )
-    return click.command(verb)(command)
+    ending = "ROUTE is the name of a route or the id of a rollout."
+    act.__doc__ = f"{CATALOGUE[verb].help}\n\n{_DETAILS[verb]}\n\n{ending}"
+    reason = click.option("--reason", default="", help="Why; kept with the decision and in the audit log.")
+    return click.command(verb)(format_option(reason(click.argument("route")(act))))
 
 
 promote_command = _command("promote")

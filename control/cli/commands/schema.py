@@ -29,6 +29,8 @@ def _guardrail_schemas() -> dict[str, dict[str, Any]] | None:
     """None where the control extra is missing: the schema then takes any guardrail."""
     try:
         from control.guardrails.base import Guardrail
+        from control.guardrails.load import load_all
     except ModuleNotFoundError:
         return None
+    load_all()
     return {kind: dict(guardrail.schema) for kind, guardrail in sorted(Guardrail.kinds.items())}

@@ -23,6 +23,7 @@ upstreams:
   v2: {endpoints: ["http://127.0.0.1:9002"]}
 routes:
   - name: fraud
+    match: {path_prefix: /v2}
     split: {kind: canary, key: [header:x-user-id], stable: v1, canary: v2}
     rollout: {preset: balanced, steps: [5%, 100%]}
 """
@@ -52,11 +53,11 @@ def test_a_good_file_is_said_to_be_good(tmp_path: Path) -> None:
     [
         ("listeners:", "listener:", 1, "listener"),
         ('["http://127.0.0.1:9001"]', "[9001]", 3, "endpoints"),
-        ("stable: v1", "stable: v9", 7, "v9"),
-        ("kind: canary", "kind: canari", 7, "canari"),
-        ("preset: balanced", "preset: bold", 8, "preset"),
-        ("[5%, 100%]", "[50%, 5%]", 8, "rise"),
-        ("[5%, 100%]", "[5%], guardrails: [{kind: astrology}]", 8, "astrology"),
+        ("stable: v1", "stable: v9", 8, "v9"),
+        ("kind: canary", "kind: canari", 8, "canari"),
+        ("preset: balanced", "preset: bold", 9, "preset"),
+        ("[5%, 100%]", "[50%, 5%]", 9, "rising"),
+        ("[5%, 100%]", "[5%], guardrails: [{kind: astrology}]", 9, "astrology"),
     ],
 )
 def test_each_mistake_is_one_line_with_its_place(
@@ -98,7 +99,7 @@ def test_programs_get_places_as_fields(tmp_path: Path) -> None:
     assert failed.exit_code == 2
     assert told["valid"] is False
     (problem,) = told["problems"]
-    assert (problem["file"], problem["line"]) == (path, 8)
+    assert (problem["file"], problem["line"]) == (path, 9)
     assert problem["problem"]
     assert problem["remedy"]
 

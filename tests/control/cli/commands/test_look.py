@@ -1,0 +1,137 @@
+"""`status`, `why` and `audit` against a live stand-in of the admin address."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from control.cli.main import cli
+from control.rollout import DecisionKind
+from tests.control.cli import samples
+from tests.helpers.admin import AdminStandIn, admin_stand_in
+
+
+@pytest.fixture
+def admin() -> Iterator[AdminStandIn]:
+    with admin_stand_in() as stand_in:
+        yield stand_in
+
+
+def ask(admin: AdminStandIn, *arguments: str) -> Any:
+    return CliRunner().invoke(cli, arguments, env={"HEADGATE_ADMIN": admin.url, "HEADGATE_TOKEN": None})
+
+
+def test_status_sets_the_weight_beside_what_was_seen(admin: AdminStandIn) -> None:
+    """One table a route, one line a gate, one row a guardrail."""
+    admin.on("GET", "/v1/status", (200, samples.status()))
+
+    shown = ask(admin, "status")
+
+    assert shown.exit_code == 0, shown.stderr
+    assert "Headgate 0.1.0, up 2 min 5 s, revision 12" in shown.stdout
+    assert "headgate.yaml" in shown.stdout
+    (row,) = [line.split() for line in shown.stdout.splitlines() if line.startswith("v2 ")]
+    assert row[:8] == ["v2", "canary", "fraud:v2", "25", "%", "24.7", "%", "30.0"]
+    assert "fraud: v2 is progressing at 25 %, step 2 of 3 for 1 min 15 s" in shown.stdout
+    assert "waits  evidence: 120 more canary requests" in shown.stdout
+    assert "5.23 % [3 %, 8 %] 23/440" in shown.stdout
+
+
+@pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_programs_get_the_answer_as_it_came(admin: AdminStandIn, form: str, read: Any) -> None:
+    """-o json and -o yaml hold everything the interface said."""
+    admin.on("GET", "/v1/status", (200, samples.status()))
+
+    assert read(ask(admin, "status", "-o", form).stdout) == json.loads(json.dumps(samples.status()))
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_ready_is_an_exit_code(admin: AdminStandIn, status: int, code: int) -> None:
+    """For health checks: nothing is printed."""
+    admin.on("GET", "/readyz", (status, {}))
+
+    done = ask(admin, "status", "--ready")
+
+    assert (done.exit_code, done.output) == (code, "")
+
+
+def test_why_tells_the_latest_decision(admin: AdminStandIn) -> None:
+    """Reason, weights, every figure with interval and n, and what the evidence was held against."""
+    admin.on("GET", "/v1/decisions", (200, {"decisions": [samples.decision()]}))
+
+    shown = ask(admin, "why")
+
+    assert shown.exit_code == 0, shown.stderr
+    assert f"Decision {samples.DECISION_ID} on route fraud" in shown.stdout
+    assert "rolled back: the canary goes from 25 % to 0 %, progressing to rolled back" in shown.stdout
+    assert "2023-11-14 22:13:20 UTC" in shown.stdout
+    assert "5.23 % [3 %, 8 %] 23/440" in shown.stdout
+    assert (
+        "Evidence of harm, all guardrails together: 1339; at 100 the canary is rolled back." in shown.stdout
+    )
+    assert "at most 0.0007" in shown.stdout
+    assert "To blame: error_rate_rise." in shown.stdout
+    assert admin.seen[0][1] == "/v1/decisions?limit=1"
+
+
+def test_why_of_a_persons_decision_needs_no_numbers(admin: AdminStandIn) -> None:
+    """A command has a reason and an actor; no analysis is made up for it."""
+    decision = samples.decision(DecisionKind.ROLLED_BACK, judged=False)
+    admin.on("GET", f"/v1/decisions/{samples.DECISION_ID}", (200, decision))
+
+    shown = ask(admin, "why", samples.DECISION_ID)
+
+    assert "who     alice" in shown.stdout
+    assert "No analysis stands behind it" in shown.stdout
+    assert "Evidence" not in shown.stdout
+
+
+def test_why_of_a_route_also_tells_what_is_awaited(admin: AdminStandIn) -> None:
+    """The latest decision about it, and where the rollout stands now."""
+    admin.on("GET", "/v1/rollouts/fraud", (200, samples.rollout(decisions=[samples.decision()])))
+
+    shown = ask(admin, "why", "fraud")
+
+    assert shown.exit_code == 0, shown.stderr
+    assert "Decision" in shown.stdout
+    assert "waits  evidence: 120 more canary requests" in shown.stdout
+
+
+def test_why_without_a_decision_says_so(admin: AdminStandIn) -> None:
+    """Nothing decided is an answer of its own: exit code 1 for a route, an error for all."""
+    admin.on("GET", "/v1/rollouts/fraud", (200, samples.rollout()))
+    admin.on("GET", "/v1/decisions", (200, {"decisions": []}))
+
+    assert ask(admin, "why", "fraud").exit_code == 1
+    nothing = ask(admin, "why")
+    assert nothing.exit_code == 2
+    assert "nothing has been decided yet" in nothing.stderr
+
+
+def test_audit_is_oldest_first_and_filtered(admin: AdminStandIn) -> None:
+    """The newest events, read downwards."""
+    events = [
+        {
+            "sequence": sequence,
+            "at": "2023-11-14T22:13:20.000000Z",
+            "severity": "error",
+            "actor": "controller",
+            "type": "rollout_rolled_back",
+            "resource_id": "r-1",
+            "details": {"route": "fraud", "reason": "too many failures"},
+        }
+        for sequence in (9, 8)
+    ]
+    admin.on("GET", "/v1/audit", (200, {"events": events, "size": 9}))
+
+    shown = ask(admin, "audit", "--limit", "2", "--actor", "controller")
+
+    assert admin.seen[0][1] == "/v1/audit?order=newest&limit=2&actor=controller"
+    lines = shown.stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["8", "9"]
+    assert "too many failures" in lines[1]
