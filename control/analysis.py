@@ -1,51 +1,30 @@
-"""From cumulative counts to a judgement: `observe` takes them in, `analyse` says what they mean."""
+"""What the evidence of a rollout says at one moment: a verdict, with its reason and everything behind it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final, Self
 
-import numpy as np
-import numpy.typing as npt
+from control.evidence import ArmCounts, Evidence
+from control.guardrails.finding import Family, Finding, Mode, Verdict
+from control.guardrails.words import e_value, rate
+from control.observation import observe
+from control.plan import BREAKER, RolloutPlan
+from control.stats.events import FAILURE
+from control.stats.intervals import one_look
+from control.stats.one_sample import BROKEN, LOG_BROKEN
+from control.view import EvidenceView
 
-from control.guardrails.base import Finding, Verdict
-from control.plan import RolloutPlan
-from proxy.histogram import BUCKETS
-from proxy.outcomes import OUTCOMES
+__all__ = ["Analysis", "ArmCounts", "Evidence", "analyse", "observe"]
 
-Counts = npt.NDArray[np.int64]
-
-
-def _no_histogram() -> Counts:
-    return np.zeros(BUCKETS, dtype=np.int64)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class ArmCounts:
-    """What one arm has counted since its stage began: cumulative, summed over nodes and boots.
-
-    `total` and `first_byte` are latency histograms of successes, shape (361,). The last three fields are for
-    routes with sticky keys and may be left out: how many different keys were seen, and requests and failures
-    by 64 groups of keys (hashed independently of the routing), each of shape (64,).
-    """
-
-    started: int = 0
-    finished: int = 0
-    failed: int = 0
-    outcomes: tuple[int, ...] = (0,) * OUTCOMES
-    total: Counts
-    first_byte: Counts
-    diverted: int = 0
-    lost: int = 0
-    units: int | None = None
-    group_requests: Counts | None = None
-    group_failures: Counts | None = None
-
-    @classmethod
-    def nothing(cls) -> Self:
-        """An arm that has seen no request."""
-        return cls(total=_no_histogram(), first_byte=_no_histogram())
+# An arm is as broken as the canary from this failure rate on: then the fault is shared.
+_SHARED_FROM: Final = 0.25
+# How many more canary requests may be in flight than control's pace explains, in standard deviations.
+_DEVIATIONS: Final = 3.0
+# After the workers diverted a canary request, widening waits for this long.
+_DIVERTED_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +41,7 @@ class Analysis:
     hold: str = ""
     """Why nothing may widen although no harm is shown (a broken comparison, a fault both arms share)."""
     hold_code: str = ""
-    """The same as one word, for comparing two holds."""
+    """The name of the guardrail behind it, for comparing two holds."""
     log_e: float = 0.0
     """Natural logarithm of the combined e-value of the enforced guardrails."""
     threshold: float
@@ -108,53 +87,150 @@ class Analysis:
         return cls(**plain)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """The running state of a rollout's analysis: of constant size, and enough to go on after a restart."""
-
-    blocks: int = 0
-
-    @classmethod
-    def empty(cls) -> Self:
-        """No evidence yet."""
-        return cls()
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; floats round-trip exactly."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`."""
-        return cls(**data)
-
-
-def observe(
-    evidence: Evidence,
-    plan: RolloutPlan,
-    *,
-    stage: str,
-    canary: ArmCounts,
-    control: ArmCounts,
-    now: float,
-    share: float | None = None,
-) -> Evidence:
-    """Take in the cumulative counts of a stage; the same counts twice change nothing.
-
-    Args:
-        stage: the stage the counts belong to. Earlier stages may still be reported, so that slow failures
-            of their last requests are not lost; a stage that is not known begins a new one.
-        now: seconds on a scale that never goes back.
-        share: the expected share of the canary in both arms' requests, for the sample-ratio guardrail;
-            None leaves it without data.
-    """
-    raise NotImplementedError
-
-
 def analyse(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int | None = None) -> Analysis:
     """Judge what has been observed.
 
     Args:
+        now: seconds on the scale that `observe` was given.
         step: index of the rollout's current step, which decides how loose the margins are; None = final.
     """
-    raise NotImplementedError
+    view = EvidenceView(evidence, plan, step)
+    weights = view.weights()
+    findings = tuple(
+        # One that decides nothing is judged as if it were alone.
+        guardrail.judge(view, weight or 1.0)
+        for guardrail, weight in zip(plan.guardrails, weights, strict=True)
+    )
+    enforced = [
+        finding
+        for finding in findings
+        if finding.mode is Mode.ENFORCE and finding.family is not Family.PLUMBING
+    ]
+    holding = [finding for finding in findings if finding.holds and finding.mode is Mode.ENFORCE]
+    log_e = view.combined_log_e()
+    raw = evidence.stages[-1].raw if evidence.stages else None
+    needed = [finding.needed for finding in enforced if finding.verdict is not Verdict.PASS]
+    verdict, reason, culprits = _verdict(view, enforced, log_e, now)
+    ledger = evidence.current
+    return Analysis(
+        at=now,
+        verdict=verdict,
+        reason=reason,
+        culprits=culprits,
+        hold="; ".join(finding.reason for finding in holding),
+        hold_code=",".join(finding.name for finding in holding),
+        log_e=log_e,
+        threshold=1.0 / plan.alpha,
+        anytime_p=min(1.0, math.exp(-max(evidence.log_peak, log_e))),
+        level=view.level,
+        findings=findings,
+        step_requests=0 if raw is None else raw.answered[0],
+        in_flight=(0, 0) if raw is None else raw.in_flight,
+        diverted=0 if raw is None else raw.diverted,
+        needed=None if None in needed else max((n for n in needed if n is not None), default=0),
+        overdispersion=evidence.phi,
+        sample_ratio_log_e=view.sample_ratio.log_e,
+        one_look=None
+        if ledger is None
+        else one_look(
+            *(ledger.x.get(FAILURE.key, (0, 0))[0], ledger.n[0]),
+            *(ledger.x.get(FAILURE.key, (0, 0))[1], ledger.n[1]),
+        ),
+        latency=evidence.latency or None,
+    )
+
+
+def _verdict(
+    view: EvidenceView, enforced: Sequence[Finding], log_e: float, now: float
+) -> tuple[Verdict, str, tuple[str, ...]]:
+    """The overall verdict, its reason and whom to blame."""
+    plan = view.plan
+    if broken := _broken(view, now):
+        return Verdict.FAIL, broken, ("breaker",)
+    seen = view.tally(FAILURE).n_canary
+    if seen < plan.min_requests:
+        return (
+            Verdict.INCONCLUSIVE if seen else Verdict.NO_DATA,
+            f"{seen} of at least {plan.min_requests} canary requests have been counted",
+            (),
+        )
+    if log_e >= math.log(1.0 / plan.alpha):
+        return Verdict.FAIL, *_blame(enforced, log_e, plan)
+    if not enforced:
+        if not seen:
+            return Verdict.NO_DATA, "no canary request has been counted", ()
+        return Verdict.PASS, f"no guardrail is enforced; {seen} canary requests have been counted", ()
+    worst = max(finding.verdict for finding in enforced)
+    if worst is not Verdict.PASS:
+        return worst, "; ".join(f.reason for f in enforced if f.verdict is worst), ()
+    if waiting := _unsettled(view, log_e, now):
+        return Verdict.INCONCLUSIVE, waiting, ()
+    return Verdict.PASS, "; ".join(finding.reason for finding in enforced), ()
+
+
+def _blame(enforced: Sequence[Finding], log_e: float, plan: RolloutPlan) -> tuple[str, tuple[str, ...]]:
+    """The reason of a rollback and its culprits.
+
+    A guardrail is blamed when its weighted e-value reaches the threshold without the others: the closed test
+    that belongs to a weighted mean (e-Holm; Vovk and Wang 2021), so blaming is wrong with chance alpha at
+    most.
+    """
+    blamed = [finding for finding in enforced if finding.blamed]
+    limit = f"combined e-value {e_value(log_e)}, limit {1 / plan.alpha:.4g}"
+    if blamed:
+        return (
+            f"{'; '.join(finding.reason for finding in blamed)} ({limit})",
+            tuple(finding.name for finding in blamed),
+        )
+    leading = sorted(enforced, key=lambda finding: finding.log_e, reverse=True)[:2]
+    return (
+        f"no guardrail alone, but all together show harm ({limit}): "
+        + "; ".join(finding.reason for finding in leading),
+        ("combined",),
+    )
+
+
+def _broken(view: EvidenceView, now: float) -> str:
+    """Why the canary is broken whatever the guardrails say, or an empty text."""
+    evidence, ledger = view.evidence, view.evidence.current
+    if ledger is None or evidence.first_failure_at is None:
+        return ""
+    answered, failed = ledger.raw.answered, ledger.raw.failed
+    first = evidence.stages[0] is ledger
+    if first and failed[0] == answered[0] and now - evidence.first_failure_at >= view.plan.caution.slice_s:
+        # It has never worked. A burst on a sound canary would have to begin with its very first request.
+        log_e = BROKEN.log_e(BROKEN.log_increments(failed[0], 0, failed[0], 0))
+        if log_e >= LOG_BROKEN and not _shared(failed[1], answered[1]):
+            return (
+                "breaker: the canary has answered none of its requests well:"
+                f" {rate(failed[0], answered[0])} failed"
+            )
+    if not view.has_control and BROKEN.log_e(view.values(BREAKER)) >= LOG_BROKEN:
+        return (
+            f"breaker: there is no control traffic to compare with, and more than half of the canary's"
+            f" requests fail: {rate(failed[0], answered[0])} at this step"
+        )
+    return ""
+
+
+def _shared(failed: int, answered: int) -> bool:
+    return answered > 0 and failed / answered >= _SHARED_FROM
+
+
+def _unsettled(view: EvidenceView, log_e: float, now: float) -> str:
+    """Why the step must not widen yet although every guardrail passes, or an empty text."""
+    evidence, ledger = view.evidence, view.evidence.current
+    assert ledger is not None
+    if log_e >= 0:
+        return f"evidence of harm has not gone yet: combined e-value {e_value(log_e)}"
+    if evidence.diverted_at is not None and now - evidence.diverted_at < _DIVERTED_SECONDS:
+        return f"the workers have just diverted canary requests ({ledger.raw.diverted} at this step)"
+    # A request that hangs is no failure until its deadline, so it must not help to promote.
+    in_flight, started = ledger.raw.in_flight, ledger.raw.started
+    share = started[0] / started[1] if started[1] else 0.0
+    usual = 2.0 * (in_flight[1] * share + 1.0)
+    if view.has_control and in_flight[0] > usual + _DEVIATIONS * math.sqrt(usual):
+        return (
+            f"{in_flight[0]} canary requests are in flight where control has {in_flight[1]}: waiting for them"
+        )
+    return ""

@@ -8,8 +8,15 @@ from enum import IntEnum
 from typing import Any, Final
 
 from config.values import InvalidValueError, parse_duration, parse_fraction
-from control.guardrails.base import Defaults, Guardrail, GuardrailConfigError, Mode
+from control.guardrails.base import Defaults, Guardrail, GuardrailConfigError
+from control.guardrails.finding import Mode
+from control.guardrails.load import load_all
 from control.presets import PRESETS, Preset
+from control.stats.events import FAILURE, Event
+from control.stats.looseness import LEVELS
+from control.stats.one_sample import BROKEN
+from control.stats.process import Process
+from control.stats.wealth import Caution
 
 
 class OnExpiry(IntEnum):
@@ -35,9 +42,8 @@ class Step:
     """Whether a person must let it pass."""
 
 
-# Margins of early steps: what must be excluded before widening is looser the less traffic is at risk.
-# (ratio, rise) are multiples of the final margin's excess over "no worse".
-LOOSENESS: Final[tuple[float, ...]] = (1.0, 2.0, 4.0, 8.0)
+# Whatever the guardrails: an arm without concurrent control is watched for being broken altogether.
+BREAKER: Final = Process(event=FAILURE, bet=BROKEN, harm=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +72,30 @@ class RolloutPlan:
     """Whether requests are routed by a key, so that they are not independent."""
     source: Mapping[str, Any] = field(default_factory=dict)
     """The configuration the plan was read from."""
+    processes: tuple[Process, ...] = field(init=False, repr=False, compare=False)
+    """The evidence that all guardrails need, each process once."""
+    events: tuple[Event, ...] = field(init=False, repr=False, compare=False)
+    """What these processes bet on, each event once."""
+    caution: Caution = field(init=False, repr=False, compare=False)
+    """How long trouble must last to count."""
+
+    def __post_init__(self) -> None:
+        wanted = {BREAKER.key: BREAKER}
+        for guardrail in self.guardrails:
+            wanted |= {process.key: process for process in guardrail.processes()}
+        events = {process.event.key: process.event for process in wanted.values()}
+        object.__setattr__(self, "processes", tuple(wanted.values()))
+        object.__setattr__(self, "events", tuple(events.values()))
+        object.__setattr__(self, "caution", Caution.of(self.burst_s, self.alpha))
+
+    def step(self, index: int) -> Step:
+        """The step at an index; the last one for an index beyond, as a plan may have become shorter."""
+        return self.steps[min(index, len(self.steps) - 1)]
 
     def level(self, step: int) -> int:
         """How loose the margin of a step is: 0 at the last step that has concurrent control, then rising."""
         later = sum(1 for following in self.steps[step + 1 :] if following.weight < 1)
-        return min(later, len(LOOSENESS) - 1)
+        return min(later, LEVELS - 1)
 
     @classmethod
     def from_config(cls, rollout: object = None, *, sticky: bool = False) -> RolloutPlan:
@@ -84,6 +109,7 @@ class RolloutPlan:
         Raises:
             PlanError: with everything that is wrong, each at its path below the section.
         """
+        load_all()
         return _Reader(rollout, sticky=sticky).plan()
 
     @staticmethod

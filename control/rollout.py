@@ -8,7 +8,7 @@ from enum import IntEnum
 from typing import Any, Final, Self
 
 from control.analysis import Analysis
-from control.guardrails.base import Verdict
+from control.guardrails.finding import Verdict
 from control.plan import OnExpiry, RolloutPlan
 
 
@@ -244,7 +244,7 @@ def weight(rollout: Rollout, plan: RolloutPlan) -> float:
     """The share of requests that the canary should get."""
     match rollout.state:
         case State.PROGRESSING | State.PAUSED:
-            return plan.steps[min(rollout.step, len(plan.steps) - 1)].weight
+            return plan.step(rollout.step).weight
         case State.PROMOTED:
             return 1.0
         case _:
@@ -253,7 +253,7 @@ def weight(rollout: Rollout, plan: RolloutPlan) -> float:
 
 def gates(rollout: Rollout, plan: RolloutPlan, analysis: Analysis | None, now: float) -> tuple[Gate, ...]:
     """What the current step waits for, met or not, in the order in which a person would ask."""
-    step = plan.steps[rollout.step]
+    step = plan.step(rollout.step)
     since = rollout.step_started_at if rollout.step_started_at is not None else now
     # A paused rollout does not age.
     elapsed = (rollout.paused_at if rollout.paused_at is not None else now) - since
@@ -359,7 +359,7 @@ def _start(rollout: Rollout, plan: RolloutPlan, actor: str, reason: str, now: fl
 
 
 def _gates_met(rollout: Rollout, plan: RolloutPlan, analysis: Analysis, now: float) -> Advance:
-    step = plan.steps[rollout.step]
+    step = plan.step(rollout.step)
     if step.manual:
         reason = f"step {rollout.step + 1} has met its gates and waits for a person. {analysis.reason}"
         return _decide(rollout, plan, Event.PAUSE, CONTROLLER, reason, now, analysis, paused_by=APPROVAL)

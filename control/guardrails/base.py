@@ -1,137 +1,20 @@
-"""What a guardrail is: a condition with evidence processes behind it, judged into a finding."""
+"""What a guardrail is: a condition with evidence behind it, found by its kind and judged into a finding."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from enum import IntEnum
-from typing import Any, ClassVar, Final, Protocol, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
 
 from config.values import InvalidValueError
+from control.guardrails.finding import Family, Finding, Mode, Verdict
 from control.stats.events import Event, Tally
 from control.stats.process import Process
-
-
-class Verdict(IntEnum):
-    """What an analysis says, from best to worst, so that the worst of several is their maximum."""
-
-    PASS = 0
-    """Harm beyond the tolerated margin has been excluded."""
-    INCONCLUSIVE = 1
-    """There is data, and it shows neither harm nor its absence yet."""
-    NO_DATA = 2
-    """Nothing to compare: never a pass, never a zero."""
-    FAIL = 3
-    """Harm has been shown."""
-
-
-class Mode(IntEnum):
-    """How far a guardrail's verdict reaches."""
-
-    ENFORCE = 0
-    """Takes part in the decision."""
-    WARN = 1
-    """Is judged by itself and reported; decides nothing."""
-    DRY_RUN = 2
-    """Is computed and stored only."""
-
-
-class Family(IntEnum):
-    """Kinds of harm; each has its share of the false-alarm budget."""
-
-    ERRORS = 0
-    LATENCY = 1
-    CUSTOM = 2
-    SHADOW = 3
-    PLUMBING = 4
-    """Checks of the comparison itself: they hold a rollout and never roll it back."""
-
-
-FAMILY_WEIGHTS: Final[Mapping[Family, float]] = {
-    Family.ERRORS: 0.5,
-    Family.LATENCY: 0.3,
-    Family.CUSTOM: 0.15,
-    Family.SHADOW: 0.05,
-    Family.PLUMBING: 0.0,
-}
-"""Prior shares of the evidence; over the families that are present they are scaled to one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
-    """One figure of one arm with an interval that holds at every look."""
-
-    value: float | None
-    """None without data; a share of requests, or seconds."""
-    low: float | None = None
-    high: float | None = None
-    n: int = 0
-    """Requests behind the figure."""
-    events: int = 0
-    """Requests among them in which the event happened (a failure, a slow answer)."""
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(**data)
-
-
-NOTHING: Final = Measure(value=None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """A guardrail's judgement at one moment, with everything it was made from."""
-
-    name: str
-    kind: str
-    mode: Mode
-    family: Family
-    verdict: Verdict
-    unit: str
-    """What the figures are: "share", "seconds" or "ratio"."""
-    canary: Measure = NOTHING
-    control: Measure = NOTHING
-    threshold: float | None = None
-    """The configured limit, in the guardrail's own unit."""
-    ratio: Measure = NOTHING
-    """Canary over control, stratified over blocks."""
-    difference: Measure = NOTHING
-    """Canary minus control, stratified over blocks."""
-    log_e: float = 0.0
-    """Natural logarithm of the e-value for harm."""
-    log_e_safe: float = 0.0
-    """Natural logarithm of the e-value for "no harm beyond the margin of this step"."""
-    anytime_p: float = 1.0
-    """min(1, 1 / largest e-value so far)."""
-    weight: float = 0.0
-    """Share of this guardrail in the combined e-value."""
-    needed: int | None = None
-    """About how many more canary requests the margin of this step takes if the canary equals control."""
-    blamed: bool = False
-    """Whether this guardrail's evidence alone reaches the rollback threshold."""
-    holds: bool = False
-    """Whether the rollout must wait because of it although no harm of the canary is shown."""
-    reason: str
-    """One sentence with the numbers."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON values; enumerations by name."""
-        data = asdict(self)
-        for key in ("mode", "family", "verdict"):
-            data[key] = data[key].name.lower()
-        return data
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`."""
-        plain = {field.name: data[field.name] for field in fields(cls)}
-        plain["mode"] = Mode[data["mode"].upper()]
-        plain["family"] = Family[data["family"].upper()]
-        plain["verdict"] = Verdict[data["verdict"].upper()]
-        for key in ("canary", "control", "ratio", "difference"):
-            plain[key] = Measure.from_json(data[key])
-        return cls(**plain)
 
 
 class View(Protocol):
@@ -141,23 +24,32 @@ class View(Protocol):
     """How loose the margin of the current step is; 0 is the final one."""
     alpha: float
     alpha_promote: float
+    has_control: bool
+    """Whether there is concurrent control traffic at the current step."""
+    sample_ratio: SampleRatio
 
-    def log_e(self, process: Process) -> float:
-        """The natural logarithm of a process' value now."""
-
-    def log_peak(self, process: Process) -> float:
-        """The largest it has been."""
+    def values(self, process: Process) -> npt.NDArray[np.float64]:
+        """What each member of the process' bet has won, as logarithms."""
 
     def tally(self, event: Event) -> Tally:
         """What has been counted of an event since the rollout began."""
 
+    def threshold_s(self, event: Event) -> float | None:
+        """Control's own threshold of a latency event in seconds; None while there is none."""
 
-class GuardrailConfigError(InvalidValueError):
-    """A guardrail's own parameter cannot be used; `path` is relative to the guardrail."""
+    def quantile_s(self, event: Event, arm: str) -> tuple[float | None, float | None, float | None]:
+        """The event's quantile of an arm ("canary" or "control") in seconds, with an interval."""
 
-    def __init__(self, path: tuple[str | int, ...], problem: str, remedy: str) -> None:
-        super().__init__(problem, remedy)
-        self.path = path
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleRatio:
+    """What is known about the share of requests that the canary really got."""
+
+    n_canary: int = 0
+    n_control: int = 0
+    share: float | None = None
+    """The share that was set; None when the caller did not say, or units cannot be counted."""
+    log_e: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +64,14 @@ class Defaults:
     """Tolerated ratio of latency quantiles."""
 
 
+class GuardrailConfigError(InvalidValueError):
+    """A guardrail's own parameter cannot be used; `path` is relative to the guardrail."""
+
+    def __init__(self, path: tuple[str | int, ...], problem: str, remedy: str) -> None:
+        super().__init__(problem, remedy)
+        self.path = path
+
+
 class Guardrail(ABC):
     """A condition that must hold while a canary is ramped. Pure: no clock, no I/O.
 
@@ -181,7 +81,7 @@ class Guardrail(ABC):
     kind: ClassVar[str]
     family: ClassVar[Family]
     schema: ClassVar[Mapping[str, Any]]
-    """JSON Schema of the kind's own parameters."""
+    """JSON Schema properties of the kind's own parameters."""
     compares: ClassVar[bool] = True
     """Whether it needs concurrent control traffic."""
     kinds: ClassVar[dict[str, type[Guardrail]]] = {}
@@ -208,8 +108,27 @@ class Guardrail(ABC):
 
     @abstractmethod
     def processes(self) -> Sequence[Process]:
-        """The evidence processes to keep for it; equal ones of several guardrails are kept once."""
+        """The evidence to keep for it; equal processes of several guardrails are kept once."""
 
     @abstractmethod
-    def judge(self, view: View) -> Finding:
-        """The verdict on what has been seen so far."""
+    def log_e(self, view: View) -> float:
+        """Logarithm of the e-value for harm, as it enters the combined one."""
+
+    @abstractmethod
+    def judge(self, view: View, weight: float) -> Finding:
+        """The verdict on what has been seen so far.
+
+        Args:
+            weight: this guardrail's share in the combined e-value; 1 when it is judged by itself.
+        """
+
+
+def verdict_of(view: View, *, log_e: float, weight: float, log_e_safe: float, data: bool) -> Verdict:
+    """The verdict that two e-values give: harm first, then no data, then the absence of harm."""
+    if not data:
+        return Verdict.NO_DATA
+    if weight > 0 and log_e + math.log(weight) >= math.log(1.0 / view.alpha):
+        return Verdict.FAIL
+    if log_e_safe >= math.log(1.0 / view.alpha_promote):
+        return Verdict.PASS
+    return Verdict.INCONCLUSIVE

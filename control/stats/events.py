@@ -38,6 +38,11 @@ class Event:
             return "failure"
         return f"{self.source.name.lower()}:{self.quantile:g}:{self.shift}"
 
+    @property
+    def threshold(self) -> str:
+        """Where its threshold is kept: events that differ in the tolerated factor only share one."""
+        return f"{self.source.name.lower()}:{self.quantile:g}"
+
 
 FAILURE = Event(source=Source.FAILURE)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -17,3 +20,11 @@ def log_sum_exp(values: npt.NDArray[np.float64], axis: int = -1) -> npt.NDArray[
     with np.errstate(divide="ignore"):
         total: npt.NDArray[np.float64] = np.log(np.exp(values - safe).sum(axis=axis)) + safe.squeeze(axis)
     return total
+
+
+def log_sum_exp_of(values: Sequence[float]) -> float:
+    """The same for a few plain numbers."""
+    top = max(values)
+    if not math.isfinite(top):
+        return top
+    return top + math.log(sum(math.exp(value - top) for value in values))

@@ -1,0 +1,259 @@
+"""What a rollout's analysis remembers: what it has taken in of every stage, and where each bet stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from control.stats.events import Tally
+from control.stats.wealth import Wealth
+from proxy.histogram import BUCKETS
+from proxy.outcomes import OUTCOMES, Outcome
+
+Counts = npt.NDArray[np.int64]
+
+# A rollout has at most a hundred steps; stages beyond this can only come from an error elsewhere.
+STAGES_MAX: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ArmCounts:
+    """What one arm has counted since its stage began: cumulative, summed over nodes and boots.
+
+    `total` and `first_byte` are latency histograms of successes, shape (361,). The last three fields are for
+    routes with sticky keys and may be left out: how many different keys were seen, and requests and failures
+    by groups of keys (hashed independently of the routing), each of shape (64,).
+    """
+
+    started: int = 0
+    finished: int = 0
+    failed: int = 0
+    outcomes: tuple[int, ...] = (0,) * OUTCOMES
+    total: Counts = field(default_factory=lambda: np.zeros(BUCKETS, dtype=np.int64))
+    first_byte: Counts = field(default_factory=lambda: np.zeros(BUCKETS, dtype=np.int64))
+    diverted: int = 0
+    lost: int = 0
+    units: int | None = None
+    group_requests: Counts | None = None
+    group_failures: Counts | None = None
+
+    @property
+    def exposed(self) -> int:
+        """Requests that can fail or not: client aborts, overrides and requests of a killed worker cannot."""
+        return self.started - self._neutral - self.lost
+
+    @property
+    def answered(self) -> int:
+        """Those of them that have ended."""
+        return self.finished - self._neutral
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that have not ended yet."""
+        return max(0, self.started - self.finished - self.lost)
+
+    @property
+    def _neutral(self) -> int:
+        return self.outcomes[Outcome.CLIENT_ABORT] + self.outcomes[Outcome.OVERRIDE]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """The plain numbers of both arms as they were last reported, canary first."""
+
+    started: tuple[int, int] = (0, 0)
+    finished: tuple[int, int] = (0, 0)
+    failed: tuple[int, int] = (0, 0)
+    answered: tuple[int, int] = (0, 0)
+    in_flight: tuple[int, int] = (0, 0)
+    diverted: int = 0
+
+    @classmethod
+    def of(cls, canary: ArmCounts, control: ArmCounts) -> Self:
+        """The numbers of two arms."""
+        return cls(
+            started=(canary.started, control.started),
+            finished=(canary.finished, control.finished),
+            failed=(canary.failed, control.failed),
+            answered=(canary.answered, control.answered),
+            in_flight=(canary.in_flight, control.in_flight),
+            diverted=canary.diverted,
+        )
+
+    def precedes(self, later: Raw) -> bool:
+        """Whether nothing that can only rise is lower in `later`."""
+        return all(
+            before <= after
+            for name in ("started", "finished", "failed")
+            for before, after in zip(getattr(self, name), getattr(later, name), strict=True)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageLedger:
+    """What has been taken in of one stage. `n` and `x` are cumulative, canary first."""
+
+    stage: str
+    n: tuple[int, int] = (0, 0)
+    """Requests in closed blocks."""
+    x: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Requests with an event, by the event's key."""
+    answered: tuple[int, int] = (0, 0)
+    """Requests that had ended when the last block was closed."""
+    opened_at: float = 0.0
+    """When the open block began."""
+    raw: Raw = field(default_factory=Raw)
+    units: tuple[int, int] = (0, 0)
+    """Units that the sample ratio is judged on."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "stage": self.stage,
+            "n": list(self.n),
+            "answered": list(self.answered),
+            "x": {key: list(value) for key, value in self.x.items()},
+            "opened_at": self.opened_at,
+            "raw": [
+                *(*self.raw.started, *self.raw.finished, *self.raw.failed),
+                *(*self.raw.answered, *self.raw.in_flight, self.raw.diverted),
+            ],
+            "units": list(self.units),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        raw = data["raw"]
+        return cls(
+            stage=data["stage"],
+            n=_pair(data["n"]),
+            answered=_pair(data["answered"]),
+            x={key: _pair(value) for key, value in data["x"].items()},
+            opened_at=float(data["opened_at"]),
+            raw=Raw(
+                started=_pair(raw[0:2]),
+                finished=_pair(raw[2:4]),
+                failed=_pair(raw[4:6]),
+                answered=_pair(raw[6:8]),
+                in_flight=_pair(raw[8:10]),
+                diverted=int(raw[10]),
+            ),
+            units=_pair(data["units"]),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """Where the slices of time, late starts and threshold refreshes stand; seconds on the caller's scale."""
+
+    slice_at: float | None = None
+    """When the open slice began."""
+    start_at: float | None = None
+    """When the last start was made."""
+    starts: int = 0
+    fresh: bool = False
+    """Whether a block came in since the last start."""
+    refresh_at: float | None = None
+    """When the latency thresholds were last taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """The running state of a rollout's analysis: of bounded size, and enough to go on after a restart."""
+
+    stages: tuple[StageLedger, ...] = ()
+    """Oldest first; the last one is current."""
+    wealth: Mapping[str, Wealth] = field(default_factory=dict)
+    """By the key of the process."""
+    tallies: Mapping[str, Tally] = field(default_factory=dict)
+    """By the key of the event, over the whole rollout."""
+    thresholds: Mapping[str, int] = field(default_factory=dict)
+    """Histogram bucket by "source:quantile"."""
+    schedule: Schedule = field(default_factory=Schedule)
+    phi: float = 1.0
+    sample_ratio: tuple[float | None, float, float] = (None, 0.0, 0.0)
+    """The share set in the current stage, log e of that stage, and the sum of earlier stages."""
+    log_peak: float = 0.0
+    """The largest combined log e so far."""
+    first_failure_at: float | None = None
+    """When the first canary failure was seen."""
+    diverted_at: float | None = None
+    """When a canary request was last seen diverted."""
+    latency: Mapping[str, Any] = field(default_factory=dict)
+    """Quantiles of both arms in the current stage, ready to be shown."""
+
+    @classmethod
+    def empty(cls) -> Self:
+        """No evidence yet."""
+        return cls()
+
+    @property
+    def current(self) -> StageLedger | None:
+        """The ledger of the current stage."""
+        return self.stages[-1] if self.stages else None
+
+    def tally(self, key: str) -> Tally:
+        """The tally of an event; empty when nothing was counted."""
+        return self.tallies.get(key, _NO_TALLY)
+
+    def with_stage(self, ledger: StageLedger) -> Evidence:
+        """The evidence with a stage's ledger replaced, or begun."""
+        known = [i for i, other in enumerate(self.stages) if other.stage == ledger.stage]
+        if not known:
+            return replace(self, stages=(*self.stages, ledger)[-STAGES_MAX:])
+        stages = list(self.stages)
+        stages[known[0]] = ledger
+        return replace(self, stages=tuple(stages))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; floats round-trip exactly."""
+        plan = self.schedule
+        return {
+            "stages": [ledger.to_json() for ledger in self.stages],
+            "wealth": {key: wealth.to_json() for key, wealth in self.wealth.items()},
+            "tallies": {key: tally.to_json() for key, tally in self.tallies.items()},
+            "thresholds": dict(self.thresholds),
+            "schedule": [plan.slice_at, plan.start_at, plan.starts, plan.fresh, plan.refresh_at],
+            "phi": self.phi,
+            "sample_ratio": list(self.sample_ratio),
+            "log_peak": self.log_peak,
+            "first_failure_at": self.first_failure_at,
+            "diverted_at": self.diverted_at,
+            "latency": dict(self.latency),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`; of an empty object, no evidence."""
+        if not data:
+            return cls()
+        slice_at, start_at, starts, fresh, refresh_at = data["schedule"]
+        share, log_e, earlier = data["sample_ratio"]
+        return cls(
+            stages=tuple(StageLedger.from_json(ledger) for ledger in data["stages"]),
+            wealth={key: Wealth.from_json(wealth) for key, wealth in data["wealth"].items()},
+            tallies={key: Tally.from_json(tally) for key, tally in data["tallies"].items()},
+            thresholds=dict(data["thresholds"]),
+            schedule=Schedule(
+                slice_at=slice_at, start_at=start_at, starts=starts, fresh=fresh, refresh_at=refresh_at
+            ),
+            phi=data["phi"],
+            sample_ratio=(share, log_e, earlier),
+            log_peak=data["log_peak"],
+            first_failure_at=data["first_failure_at"],
+            diverted_at=data["diverted_at"],
+            latency=data["latency"],
+        )
+
+
+_NO_TALLY: Final = Tally()
+
+
+def _pair(values: Any) -> tuple[int, int]:
+    first, second = values
+    return int(first), int(second)

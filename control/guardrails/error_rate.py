@@ -1,0 +1,139 @@
+"""Guardrail: the canary's error rate must stay below a fixed limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+from control.guardrails.base import Defaults, Guardrail, GuardrailConfigError, View, verdict_of
+from control.guardrails.figures import measure, remaining
+from control.guardrails.finding import Family, Finding, Mode, Verdict
+from control.guardrails.parameters import SHARE, refuse_unknown, share
+from control.guardrails.words import e_value, percent, rate
+from control.stats.events import FAILURE, Tally
+from control.stats.looseness import limits
+from control.stats.mixture import ODDS
+from control.stats.one_sample import Above, Below
+from control.stats.power import below_requests
+from control.stats.process import Process
+
+RELATIVE = Process(event=FAILURE, bet=ODDS, harm=True)
+
+
+class ErrorRate(Guardrail):
+    """Holds the canary's failure rate against `max`.
+
+    While control gets requests too, breaking the limit is not enough: the canary must also fail more often
+    than control, since a fault that both share (a database, the network) says nothing about the canary.
+    The smaller of the two e-values is one against "within the limit, or no worse than control", so nothing
+    is lost in rigour.
+    """
+
+    kind: ClassVar[str] = "error_rate"
+    family: ClassVar[Family] = Family.ERRORS
+    schema: ClassVar[Mapping[str, Any]] = {"max": SHARE}
+    compares: ClassVar[bool] = False
+
+    def __init__(self, *, name: str, mode: Mode, maximum: float) -> None:
+        super().__init__(name=name, mode=mode)
+        self.maximum = maximum
+        self._above = Above(maximum)
+        self._below = Below(limits(maximum))
+        self._harm_process = Process(event=FAILURE, bet=self._above, harm=True)
+        self._safe_process = Process(event=FAILURE, bet=self._below)
+
+    @classmethod
+    def from_config(
+        cls,
+        parameters: Mapping[str, Any],
+        *,
+        name: str,
+        mode: Mode,
+        defaults: Defaults,  # noqa: ARG003 - the interface of all kinds
+    ) -> Self:
+        refuse_unknown(parameters, cls.schema)
+        maximum = share(parameters, "max", None)
+        if not 0 < maximum < 0.9:
+            raise GuardrailConfigError(
+                ("max",), f"{percent(maximum)} is no limit that can be tested", "write a share such as 2%"
+            )
+        return cls(name=name, mode=mode, maximum=maximum)
+
+    def processes(self) -> Sequence[Process]:
+        return (self._harm_process, self._safe_process, RELATIVE)
+
+    def log_e(self, view: View) -> float:
+        above = self._log_e_above(view)
+        return min(above, self._log_e_worse(view)) if view.has_control else above
+
+    def judge(self, view: View, weight: float) -> Finding:
+        tally = view.tally(FAILURE)
+        log_e = self.log_e(view)
+        log_e_safe = self._below.log_e(view.values(self._safe_process))[view.level]
+        verdict = verdict_of(view, log_e=log_e, weight=weight, log_e_safe=log_e_safe, data=tally.n_canary > 0)
+        shared = verdict is not Verdict.FAIL and self._log_e_above(view) >= math.log(1.0 / view.alpha)
+        if shared:
+            verdict = Verdict.INCONCLUSIVE
+        return Finding(
+            name=self.name,
+            kind=self.kind,
+            mode=self.mode,
+            family=self.family,
+            verdict=verdict,
+            unit="share",
+            canary=measure(tally.x_canary, tally.n_canary),
+            control=measure(tally.x_control, tally.n_control),
+            threshold=self.maximum,
+            log_e=log_e,
+            log_e_safe=log_e_safe,
+            weight=weight,
+            needed=self._needed(view, tally, log_e_safe),
+            blamed=verdict is Verdict.FAIL,
+            holds=shared,
+            reason=self._reason(view, tally, verdict, log_e, log_e_safe, shared=shared),
+        )
+
+    def _log_e_above(self, view: View) -> float:
+        return self._above.log_e(view.values(self._harm_process))
+
+    def _log_e_worse(self, view: View) -> float:
+        return ODDS.log_e(view.values(RELATIVE))
+
+    def _needed(self, view: View, tally: Tally, log_e_safe: float) -> int | None:
+        if not tally.n_canary:
+            return None
+        p = (tally.x_canary + 0.5) / (tally.n_canary + 1.0)
+        limit = self._below.limits[view.level]
+        return remaining(below_requests(p, limit, view.alpha_promote), log_e_safe, view)
+
+    def _reason(
+        self,
+        view: View,
+        tally: Tally,
+        verdict: Verdict,
+        log_e: float,
+        log_e_safe: float,
+        *,
+        shared: bool,
+    ) -> str:
+        if verdict is Verdict.NO_DATA:
+            return f"{self.name}: no canary request has been counted"
+        figures = f"{self.name}: canary failed {rate(tally.x_canary, tally.n_canary)}"
+        if shared:
+            control = rate(tally.x_control, tally.n_control)
+            return (
+                f"{figures}, above the limit of {percent(self.maximum)}, but control failed {control}:"
+                " a fault both share, so the rollout waits"
+            )
+        limit = percent(self._below.limits[view.level])
+        match verdict:
+            case Verdict.FAIL:
+                return f"{figures}, above the limit of {percent(self.maximum)}; e-value {e_value(log_e)}"
+            case Verdict.PASS:
+                return f"{figures}; shown to be below {limit} (e-value {e_value(log_e_safe)})"
+            case _:
+                return (
+                    f"{figures}; not yet shown to be below {limit}"
+                    f" (e-value {e_value(log_e_safe)} of {1 / view.alpha_promote:.3g})"
+                )
