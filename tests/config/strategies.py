@@ -50,7 +50,7 @@ endpoints = st.lists(
     st.one_of(urls, st.fixed_dictionaries({"url": urls}, optional={"weight": st.integers(1, 1000)})),
     min_size=1,
     max_size=3,
-    unique_by=lambda entry: (entry if isinstance(entry, str) else entry["url"]).lower(),
+    unique_by=lambda entry: str(entry if isinstance(entry, str) else entry["url"]).lower(),
 )
 upstreams = st.fixed_dictionaries(
     {"endpoints": endpoints},

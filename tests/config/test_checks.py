@@ -27,7 +27,8 @@ def test_an_open_admin_address_needs_a_token(bind: str) -> None:
     shown = bind if not bind.startswith(":") else f"0.0.0.0{bind}"
 
     assert only_problem(SMALL + f"admin: {{bind: '{bind}'}}\n") == (
-        f"h.yaml:9:15: admin.bind: {shown} can be reached from outside, and no token guards it; bind to 127.0.0.1,"
+        f"h.yaml:9:15: admin.bind: {shown} can be reached from outside, and no token guards it; bind to"
+        " 127.0.0.1,"
         " or write admin.tokens in a configuration file"
     )
     guarded = SMALL + f"admin: {{bind: '{bind}', tokens: [{{name: a, sha256: {DIGEST}}}]}}\n"
@@ -41,7 +42,8 @@ def test_addresses_are_used_once() -> None:
     )
 
     assert problems(text + 'admin: {bind: "localhost:8080"}\n') == [
-        "h.yaml:3:11: listeners[1].bind: 127.0.0.1:8080 is taken by listeners[0] (0.0.0.0:8080); use another port",
+        "h.yaml:3:11: listeners[1].bind: 127.0.0.1:8080 is taken by listeners[0] (0.0.0.0:8080); use"
+        " another port",
         "h.yaml:11:15: admin.bind: localhost:8080 is taken by listeners[0] (0.0.0.0:8080); use another port",
     ]
 
@@ -76,8 +78,10 @@ admin:
     found = problems(SMALL + text)
 
     assert found == [
-        "h.yaml:12:25: admin.tokens[1].sha256: the same token as admin.tokens[0]; make a token for each holder",
-        "h.yaml:13:14: admin.tokens[2].name: the same name as admin.tokens[0]; give each token a name of its own",
+        "h.yaml:12:25: admin.tokens[1].sha256: the same token as admin.tokens[0]; make a token for each"
+        " holder",
+        "h.yaml:13:14: admin.tokens[2].name: the same name as admin.tokens[0]; give each token a name of"
+        " its own",
     ]
     assert not any(DIGEST in line for line in found)
 

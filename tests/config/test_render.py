@@ -41,7 +41,8 @@ def test_numbers_are_written_with_their_units() -> None:
             "timeouts: {connect: 0.25, total: 5400}\nlimits: {body_bytes: 10485760}\nroutes:",
         ).replace(
             "upstream: v1",
-            "split: {kind: canary}\n    rollout: {steps: [0.0005, {weight: 0.07, duration: 90}], alpha: 0.001}",
+            "split: {kind: canary}\n    rollout: {steps: [0.0005, {weight: 0.07, duration: 90}], alpha:"
+            " 0.001}",
         )
     ).config
 

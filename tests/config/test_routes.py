@@ -66,7 +66,8 @@ def test_a_match_without_conditions_takes_everything() -> None:
         ),
         (
             "{path_regex: x, path: /x, path_prefix: /y}",
-            "h.yaml:9:34: routes[0].match.path: path_prefix and path and path_regex are given together; keep one",
+            "h.yaml:9:34: routes[0].match.path: path_prefix and path and path_regex are given together;"
+            " keep one",
         ),
         ("{path: x}", "h.yaml:9:19: routes[0].match.path: 'x' is not a path; write one that starts with /"),
         (
@@ -87,7 +88,8 @@ def test_a_match_without_conditions_takes_everything() -> None:
         ),
         (
             "{path_regex: '('}",
-            "h.yaml:9:25: routes[0].match.path_regex: the regular expression does not compile: missing ), unterminated"
+            "h.yaml:9:25: routes[0].match.path_regex: the regular expression does not compile: missing ),"
+            " unterminated"
             " subpattern at position 0; correct it; Python's syntax applies",
         ),
         (
@@ -96,7 +98,8 @@ def test_a_match_without_conditions_takes_everything() -> None:
         ),
         (
             f"{{path_regex: {'a' * 1025}}}",
-            "h.yaml:9:25: routes[0].match.path_regex: the regular expression is longer than 1024 characters; shorten",
+            "h.yaml:9:25: routes[0].match.path_regex: the regular expression is longer than 1024"
+            " characters; shorten",
         ),
         ("{methods: [get]}", "h.yaml:9:23: routes[0].match.methods[0]: 'get' is not in capitals; write GET"),
         (
@@ -122,7 +125,8 @@ def test_a_match_without_conditions_takes_everything() -> None:
         ),
         (
             "{headers: {a: false}}",
-            "h.yaml:9:26: routes[0].match.headers.a: false is not a condition on a header; write the value, true for"
+            "h.yaml:9:26: routes[0].match.headers.a: false is not a condition on a header; write the"
+            " value, true for"
             " any value, or {regex: ...}",
         ),
         (
@@ -139,7 +143,8 @@ def test_a_match_without_conditions_takes_everything() -> None:
         ),
         (
             "/v2",
-            "h.yaml:9:12: routes[0].match: '/v2' is not a mapping; write it with keys: host, path_prefix, path,",
+            "h.yaml:9:12: routes[0].match: '/v2' is not a mapping; write it with keys: host, path_prefix,"
+            " path,",
         ),
         (
             "{pathprefix: /}",
@@ -162,7 +167,8 @@ def test_what_could_never_match_is_refused(match: str, line: str) -> None:
         ),
         (
             "    upstream: v1\n    rollout: {}",
-            "h.yaml:9:5: routes[0].rollout: there is no split to ramp; use a split of kind canary, or remove rollout",
+            "h.yaml:9:5: routes[0].rollout: there is no split to ramp; use a split of kind canary, or"
+            " remove rollout",
         ),
         (
             "    split: canary",
@@ -182,11 +188,13 @@ def test_what_could_never_match_is_refused(match: str, line: str) -> None:
         ),
         (
             "    upstream: v1\n    failure: [upstream_6xx]",
-            "h.yaml:9:15: routes[0].failure[0]: 'upstream_6xx' is not one of the choices; did you mean upstream_",
+            "h.yaml:9:15: routes[0].failure[0]: 'upstream_6xx' is not one of the choices; did you mean"
+            " upstream_",
         ),
         (
             "    upstream: v1\n    failure: [client_abort]",
-            "h.yaml:9:15: routes[0].failure[0]: 'client_abort' can never be a failure of the variant; remove it",
+            "h.yaml:9:15: routes[0].failure[0]: 'client_abort' can never be a failure of the variant;"
+            " remove it",
         ),
         (
             "    upstream: v1\n    failure: [shed, upstream_429, shed]",
@@ -202,7 +210,8 @@ def test_what_could_never_match_is_refused(match: str, line: str) -> None:
         ),
         (
             "    upstream: v1\n    divert: {probe_interval: 0s}",
-            "h.yaml:9:30: routes[0].divert.probe_interval: 0 would leave no time at all; write a duration above 0,",
+            "h.yaml:9:30: routes[0].divert.probe_interval: 0 would leave no time at all; write a duration"
+            " above 0,",
         ),
     ],
 )

@@ -130,7 +130,8 @@ def test_checks_between_parts_hold_for_plain_values_too() -> None:
         ("wrokers: 2", "h.yaml:9:1: wrokers: there is no such key; did you mean workers?"),
         (
             "zzz: 2",
-            "h.yaml:9:1: zzz: there is no such key; use one of: listeners, admin, workers, state, timeouts, limits,"
+            "h.yaml:9:1: zzz: there is no such key; use one of: listeners, admin, workers, state,"
+            " timeouts, limits,"
             " headers, startup, upstreams, routes",
         ),
         ("state: here", "h.yaml:9:8: state: 'here' is not a mapping; write it with keys: directory"),
@@ -179,7 +180,8 @@ def test_checks_between_parts_hold_for_plain_values_too() -> None:
         ),
         (
             "startup: {require_upstreams: 'yes'}",
-            "h.yaml:9:30: startup.require_upstreams: 'yes' is neither true nor false; write true or false, without",
+            "h.yaml:9:30: startup.require_upstreams: 'yes' is neither true nor false; write true or"
+            " false, without",
         ),
         (
             "admin: {tokens: [{name: a, sha256: " + "a" * 64 + ", role: amin}]}",

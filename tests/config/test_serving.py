@@ -31,7 +31,8 @@ def test_timeouts_of_a_level_know_only_what_applies_there() -> None:
     )
 
     assert problems(text) == [
-        "h.yaml:5:16: upstreams.v1.timeouts.request_head: there is no such key; use one of: connect, first_byte,"
+        "h.yaml:5:16: upstreams.v1.timeouts.request_head: there is no such key; use one of: connect,"
+        " first_byte,"
         " stream_idle, total, upstream_idle",
         "h.yaml:10:16: routes[0].timeouts.keepalive_idle: there is no such key; use one of: connect,"
         " request_body_idle, first_byte, stream_idle, total",
