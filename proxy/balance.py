@@ -54,7 +54,9 @@ class RoundRobin(Balancer):
             return endpoints[0]
         if self._equal:
             for _ in range(count):
-                turn = (self._next + 1) % count
+                turn = self._next + 1
+                if turn >= count:
+                    turn %= count
                 self._next = turn
                 endpoint = endpoints[turn]
                 if endpoint.available and endpoint is not avoid:

@@ -56,7 +56,7 @@ class RequestView:
         self.client = client
         self.body = body
         self.overridden = False
-        # The head in lower case from the request line's CRLF on; made when a header is first asked for.
+        # Made when a header is first asked for.
         self.block = b""
 
     def header(self, name: bytes) -> bytes | None:
@@ -65,11 +65,7 @@ class RequestView:
 
     def field(self, needle: bytes) -> bytes | None:
         """`header`, by the needle of its name."""
-        block = self.block
-        if not block:
-            block = self.data[self.line_end - 2 : self.end].lower()
-            self.block = block
-        at = block.find(needle)
+        at = self._lowered().find(needle)
         if at < 0:
             return None
         start = self.line_end - 2 + at + len(needle)
@@ -81,20 +77,13 @@ class RequestView:
         Only `;` parts pairs (RFC 6265, 4.2.1). Quotes around a value are removed, a part without `=` is
         skipped.
         """
-        if self.field(COOKIE) is None:
-            return None
-        block = self.block
-        data = self.data
-        shift = self.line_end - 2
+        block = self._lowered()
         at = block.find(COOKIE)
         while at >= 0:
-            start = shift + at + len(COOKIE)
-            line = data[start : data.find(b"\r\n", start)]
-            if name in line:
-                for pair in line.split(b";"):
-                    found, equals, value = pair.partition(b"=")
-                    if equals and found.strip(b" \t") == name:
-                        return _unquote(value.strip(b" \t"))
+            start = self.line_end - 2 + at + len(COOKIE)
+            value = _cookie_in(self.data[start : self.data.find(b"\r\n", start)], name)
+            if value is not None:
+                return value
             at = block.find(COOKIE, at + len(COOKIE))
         return None
 
@@ -117,11 +106,27 @@ class RequestView:
             return None
         return percent_decode(segments[index + 1])
 
+    def _lowered(self) -> bytes:
+        """The head in lower case, from the CRLF of the request line on."""
+        block = self.block
+        if not block:
+            block = self.data[self.line_end - 2 : self.end].lower()
+            self.block = block
+        return block
 
-def _unquote(value: bytes) -> bytes:
-    if len(value) >= 2 and value[:1] == b'"' and value[-1:] == b'"':
-        return value[1:-1]
-    return value
+
+def _cookie_in(line: bytes, name: bytes) -> bytes | None:
+    """Value of a cookie in one line; looks at those pairs only in which the name occurs at all."""
+    at = line.find(name)
+    while at >= 0:
+        stop = line.find(b";", at)
+        pair = line[line.rfind(b";", 0, at) + 1 : stop if stop >= 0 else len(line)]
+        found, equals, value = pair.partition(b"=")
+        if equals and found.strip(b" \t") == name:
+            value = value.strip(b" \t")
+            return value[1:-1] if len(value) >= 2 and value[:1] == value[-1:] == b'"' else value
+        at = line.find(name, at + len(name))
+    return None
 
 
 def _form_decode(value: bytes) -> bytes:
