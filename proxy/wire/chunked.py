@@ -122,7 +122,13 @@ class ChunkTracker:
                 if line_end < 0:
                     self._hold_size(data, i)
                     return -1
-                size = _size(data, i, line_end)
+                size: i64
+                if COMPILED:
+                    size = scan_bytes.chunk_size(data, i, line_end)
+                else:
+                    size = scan_regex.chunk_size(data, i, line_end)
+                if size < 0:
+                    size = _extended_size(data[i:line_end])
                 i = line_end + 2
                 if size > 0:
                     self._left = size
@@ -185,23 +191,12 @@ class Dechunker:
         return tracker.payload
 
 
-def _size(data: bytes, start: i64, line_end: i64) -> i64:
-    """The size stated by the line `data[start:line_end]`.
+def _extended_size(line: bytes) -> int:
+    """The size stated by a line that is more than a number.
 
     Raises:
         ChunkError: it states none, or its extensions are malformed or too long.
     """
-    size: i64
-    if COMPILED:
-        size = scan_bytes.chunk_size(data, start, line_end)
-    else:
-        size = scan_regex.chunk_size(data, start, line_end)
-    if size >= 0:
-        return size
-    return _extended_size(data[start:line_end])
-
-
-def _extended_size(line: bytes) -> int:
     digits = len(line) - len(line.lstrip(b"0123456789abcdefABCDEF"))
     size = scan_regex.chunk_size(line, 0, digits)
     if size < 0:

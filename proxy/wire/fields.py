@@ -51,7 +51,6 @@ class Fields:
         "reason",
         "request_id_end",
         "request_id_start",
-        "seen_host",
         "status",
         "target",
         "target_end",
@@ -66,21 +65,22 @@ class Fields:
         self.find_known = name_expression(self.kinds).findall
         self._host_line = b"\n"  # no value: an empty one must not look as if it had been seen
         self._host_value = b""
+        # The start line's, which the scanner sets whenever it accepts one.
+        self.method: bytes = b""
+        self.target: bytes = b""
+        self.target_start: i64 = 0
+        self.target_end: i64 = 0
+        self.status: i64 = 0
+        self.line_end: i64 = 0
         self.cuts: list[int] = []
         self.nominated: list[bytes] = []  # lower-case names of other fields to leave out
         self.reset()
 
     def reset(self) -> None:
-        """Forget the head before."""
+        """Forget what the fields of the head before meant."""
         self.error: int = 0
         self.reason: str = ""
-        self.method: bytes = b""
-        self.target: bytes = b""
-        self.target_start: i64 = 0
-        self.target_end: i64 = 0
-        self.line_end: i64 = 0
         self.minor: i64 = 1
-        self.status: i64 = 0
         self.content_length: i64 = -1
         self.chunked: bool = False
         self.keep_alive: bool = False  # the option of that name was there
@@ -89,7 +89,6 @@ class Fields:
         self.upgrade_protocol: bytes = b""
         self.expect: bool = False
         self.host: bytes = b""
-        self.seen_host: bool = False
         self.request_id_start: i64 = -1
         self.request_id_end: i64 = -1
         if self.cuts:
@@ -116,9 +115,8 @@ class Fields:
 
     def hosted(self, line: bytes) -> bool:
         """A Host field; `line` is its value, perhaps with white space around it."""
-        if self.seen_host:
+        if self.host:  # an empty one is never taken
             return self.fail(400, "several Host fields")
-        self.seen_host = True
         # Most requests of a connection, and of a sidecar, carry the same Host: compare before matching.
         if line != self._host_line:
             value = line.strip(OWS)

@@ -43,7 +43,7 @@ class RequestHead(Fields):
         """Judge the whole, once the lines are known."""
         minor = self.minor
         if minor == 1:
-            if not self.seen_host:
+            if not self.host:
                 return self.fail(400, "no Host")
             self.keep_alive = not self.close
             if self.upgrade and not self.upgrade_protocol:
@@ -72,10 +72,10 @@ class RequestHead(Fields):
         match = _ABSOLUTE(self.target)
         if match is None or not valid_host(match[1]):
             return self.fail(400, "invalid target")
-        authority = match[1].lower()
-        if self.seen_host and self.host != authority:
+        if not self.host:
+            return self.fail(400, "no Host")
+        if self.host != match[1].lower():
             return self.fail(400, "Host differs from the target's authority")
-        self.host = authority
         start = self.target_start
         path = start + match.start(2)
         if match[2]:
@@ -156,6 +156,7 @@ def refuse_request(head: RequestHead, data: bytes, end: int, headers_max: int) -
     Faults of grammar go before what the fields mean, so that both scanners give the same reason wherever they
     stopped.
     """
+    head.method = head.target = b""
     fault = explain.request(data, end, headers_max)
     if fault is not None:
         head.error, head.reason = fault

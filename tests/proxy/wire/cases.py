@@ -153,7 +153,10 @@ ABSOLUTE = [
         b"GET http://a/b HTTP/1.1\r\nTE: x\r\nHost: a\r\nConnection: c\r\nC: 1\r\n\r\n",
         b"GET /b HTTP/1.1\r\nHost: a\r\n",
     ),
-    good("1.0 without Host", b"GET http://a/ HTTP/1.0\r\n\r\n", b"GET / HTTP/1.0\r\n", host=b"a"),
+    good(
+        "absolute form in 1.0", b"GET http://a/ HTTP/1.0\r\nHost: a\r\n\r\n", b"GET / HTTP/1.0\r\nHost: a\r\n"
+    ),
+    bad("absolute form in 1.0 without Host", b"GET http://a/ HTTP/1.0\r\n\r\n", reason="no Host"),
     good(
         "address in brackets",
         b"GET http://[::1]:8/ HTTP/1.1\r\nHost: [::1]:8\r\n\r\n",
