@@ -1,0 +1,25 @@
+"""Reading /metrics as scrapers do."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from prometheus_client import Metric
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def parse_openmetrics(text: bytes) -> list[Metric]:
+    """Return the families of an OpenMetrics exposition; ValueError when it breaks the format."""
+    parse = cast(Callable[[str], Iterable[Metric]], cast(Any, openmetrics).text_string_to_metric_families)
+    return list(parse(text.decode()))
+
+
+def samples(text: bytes | str) -> dict[str, float]:
+    """Return every sample of a text exposition: name{label="value",…} with labels in order, and its value."""
+    body = text.decode() if isinstance(text, bytes) else text
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(body):
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
