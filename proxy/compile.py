@@ -18,7 +18,7 @@ from proxy.keys import parse_key
 from proxy.match import read_matcher
 from proxy.splits.base import Before, Split
 from proxy.splits.load import load_all
-from proxy.splits.spec import SplitConfigError, SplitSpec
+from proxy.splits.spec import SplitConfigError, SplitFault, SplitSpec
 
 # Arms in the order of a table: what others are compared with comes first.
 ROLES: Final = ("stable", "control", "canary", "variant")
@@ -125,7 +125,7 @@ class _RouteCompiler:
         self, config: Config, route: Route, written: Mapping[str, Any], state: RouteState, first: int
     ) -> None:
         split = route.effective_split
-        self._kind = Split.kinds[split.kind]
+        self._kind = _kind_of(split.kind)
         self._route = route
         self._written = written
         self._state = state
@@ -206,6 +206,16 @@ class _RouteCompiler:
         }
 
 
+def _kind_of(name: str) -> type[Split]:
+    kind = Split.kinds.get(name)
+    if kind is None:
+        remedy = f"use one of: {', '.join(sorted(Split.kinds))}"
+        raise SplitConfigError(
+            [SplitFault(path=("kind",), problem=f"there is no kind {name!r}", remedy=remedy)]
+        )
+    return kind
+
+
 def _before(previous: Mapping[str, Any] | None, route: str) -> Before | None:
     """The split that a route had in the table before."""
     if previous is None:
@@ -227,16 +237,8 @@ def _check_route(loaded: Loaded, index: int, route: Route) -> Iterator[Problem]:
         below = tuple(error.place.removesuffix(".regex").split(".", 2))
         yield loaded.problem((*place, *below), error.problem, "correct the condition")
     split = route.effective_split
-    kind = Split.kinds.get(split.kind)
-    if kind is None:
-        yield loaded.problem(
-            (*place, "split", "kind"),
-            f"there is no kind {split.kind!r}",
-            f"use one of: {', '.join(sorted(Split.kinds))}",
-        )
-        return
     try:
-        spec = kind.from_config(split.parameters, list(config.upstreams))
+        spec = _kind_of(split.kind).from_config(split.parameters, list(config.upstreams))
     except SplitConfigError as error:
         # An unknown upstream in the short form is found by the schema already.
         if route.split is not None:

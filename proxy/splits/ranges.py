@@ -14,6 +14,8 @@ TOP: Final = 2.0
 PIECES_MAX: Final = 256
 # Shares are decimal fractions; a sliver smaller than this is rounding, not a share.
 SLIVER: Final = 1e-12
+# As many slivers as there can be pieces: shares that differ by less are the same.
+SAME: Final = 1e-9
 
 
 class Ranges:
@@ -86,6 +88,8 @@ def moved(before: Ranges, weights: Sequence[float]) -> Ranges:
     """
     count = len(weights)
     surplus = [share - weight for share, weight in zip(before.shares(count), weights, strict=True)]
+    if all(abs(part) <= SAME for part in surplus):
+        return before
     kept: list[tuple[float, float, int]] = []
     free: list[tuple[float, float]] = []
     for start, end, index in reversed(before.pieces()):

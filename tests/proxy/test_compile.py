@@ -10,6 +10,7 @@ import pytest
 
 from config.load import config_digest
 from proxy.compile import RouteState, check_config, compile_table
+from proxy.splits.spec import SplitConfigError
 from proxy.table import RoutingTable
 from tests.helpers.routing import load_routes, name_of, user
 
@@ -159,6 +160,12 @@ def test_reload_without_the_table_before_still_works() -> None:
 
     for previous in (None, compiled(CANARY), compiled(CANARY.replace("name: r", "name: q"))):
         assert compiled(HASH, previous=previous) == fresh
+
+
+def test_unknown_kind_does_not_compile() -> None:
+    """A configuration that was never checked is refused like a split of any other fault."""
+    with pytest.raises(SplitConfigError, match="there is no kind 'dice'"):
+        compiled(HASH.replace("kind: hash", "kind: dice"))
 
 
 def test_control_can_be_left_out() -> None:

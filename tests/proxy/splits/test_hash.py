@@ -61,7 +61,7 @@ def test_key_gets_the_same_variant_each_time() -> None:
 
 def test_two_experiments_are_independent() -> None:
     """Knowing a key's variant in one experiment tells nothing about another."""
-    keys = range(40_000)
+    keys = range(20_000)
     first = chosen(hashed({"v1": 50, "v2": 50}, salt="one"), keys)
     second = chosen(hashed({"v1": 50, "v2": 50}, salt="two"), keys)
 
@@ -97,7 +97,7 @@ def test_salts_that_differ_in_one_bit_are_independent() -> None:
 )
 def test_only_the_keys_that_must_move_do(before: Shares, after: Shares) -> None:
     """A change of shares moves the theoretical minimum of keys, also when variants come or go."""
-    keys = range(40_000)
+    keys = range(20_000)
     old = hashed(before)
     new = hashed(after, before=entry(before))
 
@@ -118,7 +118,7 @@ def test_only_the_keys_that_must_move_do(before: Shares, after: Shares) -> None:
 )
 def test_challengers_take_from_the_first_without_a_memory(before: Shares, after: Shares) -> None:
     """With up to three variants the first gives and takes, and nobody else moves, whatever came before."""
-    keys = range(40_000)
+    keys = range(20_000)
 
     share = moved_share(chosen(hashed(before), keys), chosen(hashed(after), keys))
 

@@ -90,6 +90,21 @@ def test_no_rule_without_a_memory_moves_the_least() -> None:
     assert changed(corners[0], moved(corners[0], [0, 0.5, 0.5])) == pytest.approx(0.5)
 
 
+@settings(deadline=None)
+@given(st.integers(1, 8).flatmap(lambda count: st.lists(weights(count), min_size=2, max_size=6)))
+def test_shares_that_stay_leave_everything_where_it_is(history: list[list[float]]) -> None:
+    """After any history the same shares again give the very same ranges, so tables can be compared."""
+    ranges = centred(history[0])
+    for shares in history[1:]:
+        ranges = moved(ranges, shares)
+
+    names = [str(index) for index in range(len(history[0]))]
+    again = succeed(names, ranges.to_json(), names, history[-1])
+
+    assert again is not None
+    assert (again.uppers, again.indexes) == (ranges.uppers, ranges.indexes)
+
+
 def test_variants_come_and_go_by_name() -> None:
     """A variant that leaves gives all it has, one that comes takes its share; the order does not matter."""
     before = centred([0.5, 0.3, 0.2])
