@@ -205,7 +205,7 @@ def _broken(view: EvidenceView, now: float) -> str:
                 "breaker: the canary has answered none of its requests well:"
                 f" {rate(failed[0], answered[0])} failed"
             )
-    if not view.has_control and BROKEN.log_e(view.values(BREAKER)) >= LOG_BROKEN:
+    if not view.has_control and view.harm(BREAKER) >= LOG_BROKEN:
         return (
             f"breaker: there is no control traffic to compare with, and more than half of the canary's"
             f" requests fail: {rate(failed[0], answered[0])} at this step"

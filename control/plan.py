@@ -15,7 +15,7 @@ from control.presets import PRESETS, Preset
 from control.stats.events import FAILURE, Event
 from control.stats.looseness import LEVELS
 from control.stats.one_sample import BROKEN
-from control.stats.process import Process
+from control.stats.process import HarmProcess, Process
 from control.stats.wealth import Caution
 
 
@@ -43,7 +43,7 @@ class Step:
 
 
 # Whatever the guardrails: an arm without concurrent control is watched for being broken altogether.
-BREAKER: Final = Process(event=FAILURE, bet=BROKEN, harm=True)
+BREAKER: Final = HarmProcess(event=FAILURE, bet=BROKEN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class RolloutPlan:
     """How long trouble must last to count."""
 
     def __post_init__(self) -> None:
-        wanted = {BREAKER.key: BREAKER}
+        wanted: dict[str, Process] = {BREAKER.key: BREAKER}
         for guardrail in self.guardrails:
             wanted |= {process.key: process for process in guardrail.processes()}
         events = {process.event.key: process.event for process in wanted.values()}

@@ -16,7 +16,7 @@ from control.plan import RolloutPlan
 from control.stats.events import Event, Tally
 from control.stats.latency import UPPER_EDGES, quantile_name
 from control.stats.logspace import log_sum_exp_of
-from control.stats.process import LOG_FIRST_START, Process
+from control.stats.process import LOG_FIRST_START, HarmProcess, Process, SafeProcess
 
 # With so many canary requests in a stage and none to control, control gets no traffic at all.
 _ALONE_FROM: Final = 50
@@ -32,6 +32,8 @@ class EvidenceView:
         self.alpha = plan.alpha
         self.alpha_promote = plan.alpha_promote
         self.has_control = self._has_control(step)
+        self._harm: dict[str, float] = {}
+        self._safe: dict[str, list[float]] = {}
         share, log_e, earlier = evidence.sample_ratio
         units = evidence.stages[-1].units if evidence.stages else (0, 0)
         self.sample_ratio = SampleRatio(
@@ -50,6 +52,18 @@ class EvidenceView:
         if held is None:
             return np.full(process.bet.size, LOG_FIRST_START if process.harm else 0.0)
         return held.values(self.plan.caution.cap if process.harm else math.inf)
+
+    def harm(self, process: HarmProcess) -> float:
+        """Logarithm of a bet on harm."""
+        if process.key not in self._harm:
+            self._harm[process.key] = process.bet.log_e(self.values(process))
+        return self._harm[process.key]
+
+    def safe(self, process: SafeProcess) -> float:
+        """Logarithm of a bet on the absence of harm, at the margin of the current step."""
+        if process.key not in self._safe:
+            self._safe[process.key] = process.bet.log_e(self.values(process))
+        return self._safe[process.key][self.level]
 
     def tally(self, event: Event) -> Tally:
         """What has been counted of an event since the rollout began."""

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from config.values import InvalidValueError
 from control.guardrails.finding import Family, Finding, Mode, Verdict
 from control.stats.events import Event, Tally
-from control.stats.process import Process
+from control.stats.process import HarmProcess, Process, SafeProcess
 
 
 class View(Protocol):
@@ -30,6 +30,12 @@ class View(Protocol):
 
     def values(self, process: Process) -> npt.NDArray[np.float64]:
         """What each member of the process' bet has won, as logarithms."""
+
+    def harm(self, process: HarmProcess) -> float:
+        """Logarithm of a bet on harm."""
+
+    def safe(self, process: SafeProcess) -> float:
+        """Logarithm of a bet on the absence of harm, at the margin of the current step."""
 
     def tally(self, event: Event) -> Tally:
         """What has been counted of an event since the rollout began."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from control.guardrails.base import Defaults, Guardrail, GuardrailConfigError, View, verdict_of
 from control.guardrails.figures import measure, remaining
@@ -16,9 +16,9 @@ from control.stats.looseness import limits
 from control.stats.mixture import ODDS
 from control.stats.one_sample import Above, Below
 from control.stats.power import below_requests
-from control.stats.process import Process
+from control.stats.process import HarmProcess, Process, SafeProcess
 
-RELATIVE = Process(event=FAILURE, bet=ODDS, harm=True)
+RELATIVE: Final = HarmProcess(event=FAILURE, bet=ODDS)
 
 
 class ErrorRate(Guardrail):
@@ -38,10 +38,9 @@ class ErrorRate(Guardrail):
     def __init__(self, *, name: str, mode: Mode, maximum: float) -> None:
         super().__init__(name=name, mode=mode)
         self.maximum = maximum
-        self._above = Above(maximum)
         self._below = Below(limits(maximum))
-        self._harm_process = Process(event=FAILURE, bet=self._above, harm=True)
-        self._safe_process = Process(event=FAILURE, bet=self._below)
+        self._harm = HarmProcess(event=FAILURE, bet=Above(maximum))
+        self._absence = SafeProcess(event=FAILURE, bet=self._below)
 
     @classmethod
     def from_config(
@@ -61,20 +60,18 @@ class ErrorRate(Guardrail):
         return cls(name=name, mode=mode, maximum=maximum)
 
     def processes(self) -> Sequence[Process]:
-        return (self._harm_process, self._safe_process, RELATIVE)
+        return (self._harm, self._absence, RELATIVE)
 
     def log_e(self, view: View) -> float:
-        above = self._log_e_above(view)
-        return min(above, self._log_e_worse(view)) if view.has_control else above
+        above = view.harm(self._harm)
+        return min(above, view.harm(RELATIVE)) if view.has_control else above
 
     def judge(self, view: View, weight: float) -> Finding:
         tally = view.tally(FAILURE)
         log_e = self.log_e(view)
-        log_e_safe = self._below.log_e(view.values(self._safe_process))[view.level]
+        log_e_safe = view.safe(self._absence)
         verdict = verdict_of(view, log_e=log_e, weight=weight, log_e_safe=log_e_safe, data=tally.n_canary > 0)
-        shared = verdict is not Verdict.FAIL and self._log_e_above(view) >= math.log(1.0 / view.alpha)
-        if shared:
-            verdict = Verdict.INCONCLUSIVE
+        shared = verdict is not Verdict.FAIL and self._shared(view, tally)
         return Finding(
             name=self.name,
             kind=self.kind,
@@ -94,11 +91,13 @@ class ErrorRate(Guardrail):
             reason=self._reason(view, tally, verdict, log_e, log_e_safe, shared=shared),
         )
 
-    def _log_e_above(self, view: View) -> float:
-        return self._above.log_e(view.values(self._harm_process))
-
-    def _log_e_worse(self, view: View) -> float:
-        return ODDS.log_e(view.values(RELATIVE))
+    def _shared(self, view: View, tally: Tally) -> bool:
+        """Whether the limit is broken by a fault that control has as well."""
+        return (
+            view.has_control
+            and tally.x_control > self.maximum * tally.n_control
+            and view.harm(self._harm) >= math.log(1.0 / view.alpha)
+        )
 
     def _needed(self, view: View, tally: Tally, log_e_safe: float) -> int | None:
         if not tally.n_canary:

@@ -13,9 +13,9 @@ from control.guardrails.words import e_value, percent, rate
 from control.stats.affine import Differences, Harm, Ratios, Safe
 from control.stats.events import FAILURE, Tally
 from control.stats.looseness import margins
-from control.stats.mixture import ODDS, Odds
+from control.stats.mixture import ODDS
 from control.stats.power import safe_requests
-from control.stats.process import Process
+from control.stats.process import HarmProcess, Process, SafeProcess
 from control.stats.sequences import difference_interval, ratio_interval
 
 RATIOS: Final = Process(event=FAILURE, bet=Ratios())
@@ -53,10 +53,9 @@ class ErrorRateRise(Guardrail):
     ) -> None:
         super().__init__(name=name, mode=mode)
         self.promote, self.rollback, self.notable = promote, rollback, notable
-        self._harm: Odds | Harm = ODDS if rollback == (1.0, 0.0) else Harm(*rollback)
         self._safe = Safe(margins(*promote))
-        self._harm_process = Process(event=FAILURE, bet=self._harm, harm=True)
-        self._safe_process = Process(event=FAILURE, bet=self._safe)
+        self._harm = HarmProcess(event=FAILURE, bet=ODDS if rollback == (1.0, 0.0) else Harm(*rollback))
+        self._absence = SafeProcess(event=FAILURE, bet=self._safe)
 
     @classmethod
     def from_config(cls, parameters: Mapping[str, Any], *, name: str, mode: Mode, defaults: Defaults) -> Self:
@@ -80,10 +79,10 @@ class ErrorRateRise(Guardrail):
         )
 
     def processes(self) -> Sequence[Process]:
-        return (self._harm_process, self._safe_process, RATIOS, DIFFERENCES)
+        return (self._harm, self._absence, RATIOS, DIFFERENCES)
 
     def log_e(self, view: View) -> float:
-        log_e = self._harm.log_e(view.values(self._harm_process))
+        log_e = view.harm(self._harm)
         tally = view.tally(FAILURE)
         ratio, difference = tally.ratio, tally.difference
         notable = (
@@ -98,7 +97,7 @@ class ErrorRateRise(Guardrail):
     def judge(self, view: View, weight: float) -> Finding:
         tally = view.tally(FAILURE)
         log_e = self.log_e(view)
-        log_e_safe = self._safe.log_e(view.values(self._safe_process))[view.level]
+        log_e_safe = view.safe(self._absence)
         data = tally.n_canary > 0 and tally.n_control > 0
         verdict = verdict_of(view, log_e=log_e, weight=weight, log_e_safe=log_e_safe, data=data)
         needed = self._needed(view, tally, log_e_safe)

@@ -23,9 +23,10 @@ from control.stats.logspace import log_sum_exp_of
 from control.stats.looseness import FACTORS
 from control.stats.mixture import ODDS
 from control.stats.power import safe_requests
-from control.stats.process import Process
+from control.stats.process import HarmProcess, Process, SafeProcess
 
 DEFAULT_QUANTILES: Final = (0.25, 0.5, 0.75, 0.9, 0.99)
+EARLY_UP_TO: Final = 0.9
 
 
 class Slowness(Guardrail):
@@ -59,8 +60,8 @@ class Slowness(Guardrail):
         self.events = tuple(
             Event(source=self.source, quantile=level, shift=shift(maximum)) for level in self.levels
         )
-        self._harm = tuple(Process(event=event, bet=ODDS, harm=True) for event in self.events)
-        self._absence = tuple(Process(event=event, bet=self._safe) for event in self.events)
+        self._harm = tuple(HarmProcess(event=event, bet=ODDS) for event in self.events)
+        self._absence = tuple(SafeProcess(event=event, bet=self._safe) for event in self.events)
 
     @classmethod
     def from_config(cls, parameters: Mapping[str, Any], *, name: str, mode: Mode, defaults: Defaults) -> Self:
@@ -77,16 +78,18 @@ class Slowness(Guardrail):
         return (*self._harm, *self._absence)
 
     def log_e(self, view: View) -> float:
-        each = [ODDS.log_e(view.values(process)) for process in self._harm]
+        each = [view.harm(process) for process in self._harm]
         # The mean of e-values is one, whatever their dependence (Vovk and Wang 2021).
         return log_sum_exp_of(each) - math.log(len(each))
 
     def judge(self, view: View, weight: float) -> Finding:
         log_e = self.log_e(view)
-        safe = [self._safe.log_e(view.values(process))[view.level] for process in self._absence]
-        weakest = min(range(len(safe)), key=safe.__getitem__)
-        worst = max(range(len(safe)), key=lambda i: ODDS.log_e(view.values(self._harm[i])))
-        data = all(tally.n_canary > 0 and tally.n_control > 0 for tally in map(view.tally, self.events))
+        asked = self._asked(view.level)
+        safe = [view.safe(process) for process in self._absence]
+        weakest = min(asked, key=safe.__getitem__)
+        worst = max(range(len(safe)), key=lambda i: view.harm(self._harm[i]))
+        tallies = [view.tally(self.events[i]) for i in asked]
+        data = all(tally.n_canary > 0 and tally.n_control > 0 for tally in tallies)
         verdict = verdict_of(view, log_e=log_e, weight=weight, log_e_safe=safe[weakest], data=data)
         told = worst if verdict is Verdict.FAIL else weakest
         event = self.events[told]
@@ -117,6 +120,15 @@ class Slowness(Guardrail):
             blamed=verdict is Verdict.FAIL,
             reason=self._reason(view, event, tally, verdict, log_e, safe[weakest], needed),
         )
+
+    def _asked(self, level: int) -> list[int]:
+        """Which quantiles must be shown to be no worse: at looser steps not the tail.
+
+        There are five hundred answers to a p99 before its threshold is known; early steps, with little
+        traffic at risk, should not wait for them. The last comparison does.
+        """
+        early = [i for i, quantile in enumerate(self.levels) if quantile <= EARLY_UP_TO]
+        return early if level > 0 and early else list(range(len(self.levels)))
 
     def _needed(self, view: View, event: Event, log_e_safe: float) -> int | None:
         tally = view.tally(event)

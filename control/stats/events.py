@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import IntEnum
 from typing import Any, Self
 
@@ -30,18 +30,17 @@ class Event:
     source: Source
     quantile: float = 0.0
     shift: int = 0
+    key: str = field(init=False, compare=False)
+    """A name that is equal for equal events, for stored evidence."""
+    threshold: str = field(init=False, compare=False)
+    """Where its threshold is kept: events that differ in the tolerated factor only share one."""
 
-    @property
-    def key(self) -> str:
-        """A name that is equal for equal events, for stored evidence."""
-        if self.source is Source.FAILURE:
-            return "failure"
-        return f"{self.source.name.lower()}:{self.quantile:g}:{self.shift}"
-
-    @property
-    def threshold(self) -> str:
-        """Where its threshold is kept: events that differ in the tolerated factor only share one."""
-        return f"{self.source.name.lower()}:{self.quantile:g}"
+    def __post_init__(self) -> None:
+        source = self.source.name.lower()
+        threshold = f"{source}:{self.quantile:g}"
+        failure = self.source is Source.FAILURE
+        object.__setattr__(self, "threshold", threshold)
+        object.__setattr__(self, "key", source if failure else f"{threshold}:{self.shift}")
 
 
 FAILURE = Event(source=Source.FAILURE)

@@ -67,12 +67,13 @@ def shift(factor: float) -> int:
 
 def summary(counts: Counts, quantiles: Floats, alpha: float) -> list[list[float | None]]:
     """[value, low, high] in seconds for each quantile; the interval holds at every look."""
-    n = int(counts.sum())
-    if n == 0:
+    below = np.cumsum(counts)
+    if below[-1] == 0:
         return [[None, None, None] for _ in quantiles]
+    buckets = np.minimum(np.searchsorted(below, quantiles * below[-1], side="left"), BUCKETS - 1)
     bounds = quantile_bounds(counts, quantiles, alpha)
-    found: list[list[float | None]] = []
-    for q, (first, last) in zip(quantiles, bounds, strict=True):
-        low = float(UPPER_EDGES[first - 1]) if first > 0 else 0.0
-        found.append([quantile(counts, float(q)), low, float(UPPER_EDGES[last])])
+    lows = np.where(bounds[:, 0] > 0, UPPER_EDGES[bounds[:, 0] - 1], 0.0)
+    found: list[list[float | None]] = np.stack(
+        (UPPER_EDGES[buckets] * _HALF_BUCKET, lows, UPPER_EDGES[bounds[:, 1]]), axis=1
+    ).tolist()
     return found

@@ -9,16 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 
-def log_sum_exp(values: npt.NDArray[np.float64], axis: int = -1) -> npt.NDArray[np.float64]:
-    """log(sum(exp(values))) along an axis, without overflow.
+def log_sum_exp(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """log(sum(exp(values))) along the last axis, without overflow; the largest value must be finite.
 
-    Five times faster than `scipy.special.logsumexp` on the dozen values of a grid, which is what a tick is
-    made of; an axis that is all minus infinity gives minus infinity.
+    Ten times faster than `scipy.special.logsumexp` on the dozen values of a grid, which is what a tick is
+    made of (benchmarks/micro/bench_stats.py).
     """
-    top: npt.NDArray[np.float64] = values.max(axis=axis, keepdims=True)
-    safe = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
-        total: npt.NDArray[np.float64] = np.log(np.exp(values - safe).sum(axis=axis)) + safe.squeeze(axis)
+    top = values.max(axis=-1, keepdims=True)
+    total: npt.NDArray[np.float64] = np.log(np.exp(values - top).sum(axis=-1)) + top[..., 0]
     return total
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final, Protocol
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,23 +33,51 @@ class Bet(Protocol):
         """
 
 
+class HarmBet(Bet, Protocol):
+    """Bets that the canary is worse."""
+
+    def log_e(self, values: Floats) -> float:
+        """Logarithm of the mixture, from what the members have won."""
+
+
+class SafeBet(Bet, Protocol):
+    """Bets that the canary is not worse than each of several margins."""
+
+    def log_e(self, values: Floats) -> list[float]:
+        """Logarithm of the mixture for each margin."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Process:
-    """A bet on an event."""
+    """A bet on an event, kept up from block to block."""
 
     event: Event
     bet: Bet
-    harm: bool = False
-    """Whether it bets on harm.
+    harm: ClassVar[bool] = False
+    key: str = field(init=False, compare=False)
+    """A name that is equal for equal processes, for stored evidence."""
 
-    Harm may begin at any time and comes in bursts that say nothing about a build, so such a process has late
-    starts, a cap for each slice of time and a window that is left out.
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"{self.event.key}|{self.bet.key}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarmProcess(Process):
+    """A bet on harm.
+
+    Harm may begin at any time and comes in bursts that say nothing about a build, so it has late starts, a
+    cap for each slice of time and a window that is left out.
     """
 
-    @property
-    def key(self) -> str:
-        """A name that is equal for equal processes, for stored evidence."""
-        return f"{self.event.key}|{self.bet.key}{'|harm' if self.harm else ''}"
+    bet: HarmBet
+    harm: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafeProcess(Process):
+    """A bet on the absence of harm, which is asked of all data."""
+
+    bet: SafeBet
 
 
 # The first start gets half of the prior. The other half is spread as 1 / (j (j + 1)), which adds up to it

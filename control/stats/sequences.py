@@ -18,14 +18,13 @@ import numpy.typing as npt
 from scipy.special import betaln
 
 from control.stats.affine import LOG_SAFE_WEIGHT, SAFE_SHARES, Ratios
-from control.stats.logspace import log_sum_exp
 from control.stats.mixture import LOG_PSI_WEIGHTS
 
 Floats = npt.NDArray[np.float64]
 
 _LOG_BETA_HALF: Final = float(betaln(0.5, 0.5))
-# Bisection halves the bracket; 100 halvings end at neighbouring doubles from any start.
-_HALVINGS: Final = 100
+# Newton's method needs about eight; the bound only guards against a surprise.
+_ITERATIONS_MAX: Final = 200
 
 
 def proportion_interval(x: int, n: int, alpha: float) -> tuple[float, float]:
@@ -36,29 +35,27 @@ def proportion_interval(x: int, n: int, alpha: float) -> tuple[float, float]:
     """
     if n <= 0:
         return 0.0, 1.0
-    level = float(betaln(x + 0.5, n - x + 0.5)) - _LOG_BETA_HALF - math.log(1.0 / alpha)
-
-    def kept(p: float) -> bool:
-        log_likelihood = (x * math.log(p) if x else 0.0) + ((n - x) * math.log1p(-p) if n > x else 0.0)
-        return level < log_likelihood
-
-    estimate = x / n
-    low = 0.0 if x == 0 else _boundary(kept, inside=estimate, outside=0.0)
-    high = 1.0 if x == n else _boundary(kept, inside=estimate, outside=1.0)
+    level = math.log(1.0 / alpha) + _LOG_BETA_HALF - float(betaln(x + 0.5, n - x + 0.5))
+    low = 0.0 if x == 0 else _lower_end(x, n, level)
+    high = 1.0 if x == n else 1.0 - _lower_end(n - x, n, level)
     return low, high
 
 
-def _boundary(kept: object, *, inside: float, outside: float) -> float:
-    assert callable(kept)
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (inside + outside)
-        if middle in (inside, outside):
+def _lower_end(x: int, n: int, level: float) -> float:
+    """The smaller root p of -x ln p - (n - x) ln(1 - p) = level.
+
+    In u = ln p the left side is convex and falls up to the estimate, so Newton's method that begins to the
+    left of the root stays there: every iterate is rejected, and the end errs on the wide side.
+    """
+    u = -level / x
+    for _ in range(_ITERATIONS_MAX):
+        p, rest = math.exp(u), -math.expm1(u)
+        value = -x * u - (n - x) * math.log(rest)
+        step = (value - level) / (x - (n - x) * p / rest)
+        if not step > 1e-16 * abs(u):
             break
-        if kept(middle):
-            inside = middle
-        else:
-            outside = middle
-    return inside
+        u += step
+    return math.exp(u)
 
 
 def ratio_interval(log_likelihood: Floats, alpha: float) -> tuple[float, float | None]:
@@ -90,25 +87,28 @@ def difference_interval(sums: Floats, alpha: float) -> tuple[float, float]:
     fixed, slope = sums[: len(sums) // 2], sums[len(sums) // 2 :]
     k = len(SAFE_SHARES)
     limit = math.log(2.0 / alpha)
-    low = _crossing(fixed[k:] + LOG_PSI_WEIGHTS, slope[k:], limit, start=-1.0, end=1.0)
-    high = _crossing(fixed[:k] + LOG_SAFE_WEIGHT, slope[:k], limit, start=1.0, end=-1.0)
+    low = _crossing(fixed[k:] + LOG_PSI_WEIGHTS, slope[k:], limit, start=-1.0)
+    high = _crossing(fixed[:k] + LOG_SAFE_WEIGHT, slope[:k], limit, start=1.0)
     return low, high
 
 
-def _crossing(fixed: Floats, slope: Floats, limit: float, *, start: float, end: float) -> float:
-    """The last delta from `start` towards `end` at which log sum exp(fixed - delta slope) is at least
-    `limit`."""
-    for _ in range(4):
-        deltas = np.linspace(start, end, 65)
-        rejected = np.flatnonzero(log_sum_exp(fixed - deltas[:, None] * slope) >= limit)
-        if not len(rejected):
-            return start
-        last = int(rejected[-1])
-        if last == len(deltas) - 1:
-            return end
-        # The rejected end of the bracket is kept, which errs on the wide side by at most 2 / 64**4.
-        start, end = float(deltas[last]), float(deltas[last + 1])
-    return start
+def _crossing(fixed: Floats, slope: Floats, limit: float, *, start: float) -> float:
+    """Where log sum exp(fixed - delta slope) falls to `limit` as delta leaves `start`; `start` if it is below.
+
+    The function of delta is convex, so Newton's method stays on the rejected side.
+    """
+    delta = start
+    for _ in range(_ITERATIONS_MAX):
+        terms = fixed - delta * slope
+        top = float(terms.max())
+        shares = np.exp(terms - top)
+        total = float(shares.sum())
+        above = math.log(total) + top - limit
+        step = above * total / float((shares * slope).sum()) if above > 0 else 0.0
+        if abs(step) < 1e-12:
+            break
+        delta += step
+    return max(-1.0, min(1.0, delta))
 
 
 def quantile_bounds(counts: npt.NDArray[np.int64], quantiles: Floats, alpha: float) -> npt.NDArray[np.int64]:

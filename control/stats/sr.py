@@ -10,6 +10,7 @@ References: Shiryaev 1963; Roberts 1966; Shin, Ramdas and Rinaldo 2024 (e-detect
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import numpy as np
@@ -45,6 +46,8 @@ class Watch:
 
     def log_value(self, log_r: Floats) -> float:
         """Logarithm of the statistic that is compared with the threshold."""
+        if not np.isfinite(log_r).any():
+            return -math.inf
         return float(log_sum_exp(log_r + self._log_weights))
 
 
