@@ -108,7 +108,7 @@ def compare(options: argparse.Namespace, peers: list[Peer]) -> dict[str, Any]:
         source = LoadSource(build("load", folder), cpu=load_cpu)
         port = free_port()
         command = [str(build("upstream", folder)), str(port)]
-        upstream = Program(command, cpu=load_cpu, log=folder / "upstream.log", cwd=folder, environment=None)
+        upstream = Program(command, cpu=load_cpu, log=folder / "upstream.log", cwd=folder)
         stack.callback(upstream.stop)
         upstream.wait_listening(port)
         contenders: dict[str, Contender] = {}

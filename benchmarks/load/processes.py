@@ -53,7 +53,7 @@ class Program:
         cpu: int | None,
         log: Path,
         cwd: Path,
-        environment: Mapping[str, str] | None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Start `command` with its output going to `log`."""
         self.log = log

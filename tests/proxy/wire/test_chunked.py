@@ -248,7 +248,7 @@ FRAGMENTS = [
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=20).map(b"".join) | st.binary(max_size=60), cut_lists)
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 def test_any_pieces_of_anything_give_the_same(body: bytes, cuts: list[int]) -> None:
     """Accepted whole is accepted in pieces, with the same result; refused whole is refused in pieces."""
     whole = follow([body])

@@ -68,14 +68,14 @@ def check_framing(data: bytes) -> None:
 
 
 @given(sound_requests)
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_accepted_requests_are_framed_alike(data: bytes) -> None:
     """Method, target, number of fields, content and its end agree with both oracles."""
     check_framing(data)
 
 
 @given(heads)
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_nothing_is_accepted_that_an_oracle_refuses(data: bytes) -> None:
     """Heads with faults in them are refused here wherever an oracle refuses them."""
     check_framing(data)
