@@ -55,6 +55,11 @@ def parse_bind(value: object) -> Bind:
     remedy = "write host:port, for example 127.0.0.1:8080, [::1]:8080 or :8080"
     if isinstance(value, Bind):
         return value
+    digits = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    if digits.isdecimal() and len(digits) <= 5:
+        raise InvalidValueError.about(
+            value, "has no host", f"write 127.0.0.1:{digits}, or :{digits} for every one"
+        )
     if not isinstance(value, str) or "/" in value or value.startswith("unix:"):
         raise InvalidValueError.about(value, "is not host:port", remedy)
     host, port = _host_and_port(value.strip(), value, remedy)

@@ -25,12 +25,12 @@ def faults(plain: object) -> list[Fault]:
 
 
 def _addresses(config: dict[str, Any]) -> Iterator[Fault]:
-    taken: list[tuple[str, Bind]] = []
+    taken: list[Bind] = []
     for i, listener in enumerate(_list(config.get("listeners"))):
         bind = _bind(_mapping(listener).get("bind"))
         if bind is not None:
             yield from _overlap(bind, taken, ("listeners", i, "bind"))
-            taken.append((f"listeners[{i}]", bind))
+            taken.append(bind)
     admin = _mapping(config.get("admin"))
     bind = _bind(admin.get("bind", "127.0.0.1:9901"))
     if bind is None:
@@ -44,10 +44,11 @@ def _addresses(config: dict[str, Any]) -> Iterator[Fault]:
         )
 
 
-def _overlap(bind: Bind, taken: list[tuple[str, Bind]], path: Path) -> Iterator[Fault]:
-    for where, other in taken:
+def _overlap(bind: Bind, taken: list[Bind], path: Path) -> Iterator[Fault]:
+    for other in taken:
         if bind.overlaps(other):
-            yield Fault(path=path, problem=f"{bind} is taken by {where} ({other})", remedy="use another port")
+            problem = f"{bind} is taken by the listener on {other}"
+            yield Fault(path=path, problem=problem, remedy="use another port")
             return
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -50,13 +51,23 @@ def _values(before: Any, after: Any, path: Path) -> Iterator[Change]:
         yield from _mappings(before, after, path)
     elif isinstance(before, list) and isinstance(after, list) and path[-1] in _IDENTITY:
         yield from _entries(before, after, path)
-    elif before != after or type(before) is not type(after):
+    elif _canonical(before) != _canonical(after):
         yield Change(path=path, before=before, after=after, restart=path[0] in RESTART_KEYS)
 
 
 def _mappings(before: Mapping[str, Any], after: Mapping[str, Any], path: Path) -> Iterator[Change]:
     for key in dict.fromkeys([*before, *after]):
-        yield from _values(before.get(key), after.get(key), (*path, key))
+        yield from _values(_present(before, key), _present(after, key), (*path, key))
+
+
+def _present(values: Mapping[str, Any], key: str) -> Any:
+    """The value of a key, None when it is not there; a kind's own null is something that is there."""
+    return "null" if key in values and values[key] is None else values.get(key)
+
+
+def _canonical(value: Any) -> str:
+    # Python holds 1, 1.0 and true for equal; a kind of split may not.
+    return json.dumps(value, sort_keys=True)
 
 
 def _entries(before: list[Any], after: list[Any], path: Path) -> Iterator[Change]:

@@ -28,6 +28,8 @@ _WRITERS: Final[Mapping[Callable[..., Any], Callable[[Any], str | float]]] = {
 }
 # The one key that says it all, for entries that may be written as a bare value.
 _SHORT_FORMS: Final = {"Endpoint": "url", "Step": "weight"}
+# Entries of lists without names: they are read and compared as a whole, so always in the fewest words.
+_ATOMS: Final = frozenset({"Step", "Guardrail"})
 
 
 def to_yaml(config: Config) -> str:
@@ -61,6 +63,8 @@ def plain(model: BaseModel, *, defaults: bool = False, short: bool = True) -> di
 
 def _plain_value(value: Any, info: FieldInfo, *, defaults: bool, short: bool) -> Any:
     match value:
+        case BaseModel() if type(value).__name__ in _ATOMS and (defaults or not short):
+            return _plain_value(value, info, defaults=False, short=True)
         case BaseModel():
             found = plain(value, defaults=defaults, short=short)
             key = _SHORT_FORMS.get(type(value).__name__)

@@ -118,7 +118,9 @@ def routes(draw: st.DrawFn, known: list[str]) -> list[dict[str, Any]]:
                 divert=optional(failures=st.integers(1, 100), probe_interval=positive_durations),
                 timeouts=optional(connect=positive_durations, request_body_idle=durations),
                 retries=optional(attempts=st.integers(0, 10)),
-                override=st.fixed_dictionaries({"allow": st.lists(names, min_size=1, max_size=2)}),
+                override=st.fixed_dictionaries(
+                    {"allow": st.lists(names, min_size=1, max_size=2, unique=True)}
+                ),
             )
         )
         route["name"] = name

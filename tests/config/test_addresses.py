@@ -55,7 +55,9 @@ REMEDY = "write host:port, for example 127.0.0.1:8080, [::1]:8080 or :8080"
         ("-a:80", f"'-a' is not a host name or address; {REMEDY}"),
         ("http://a:80", f"'http://a:80' is not host:port; {REMEDY}"),
         ("unix:/run/x", f"'unix:/run/x' is not host:port; {REMEDY}"),
-        (8080, f"8080 is not host:port; {REMEDY}"),
+        (8080, "8080 has no host; write 127.0.0.1:8080, or :8080 for every one"),
+        ("8080", "'8080' has no host; write 127.0.0.1:8080, or :8080 for every one"),
+        (True, f"true is not host:port; {REMEDY}"),
     ],
 )
 def test_what_cannot_be_listened_on_is_refused(written: object, message: str) -> None:

@@ -42,16 +42,16 @@ def test_addresses_are_used_once() -> None:
     )
 
     assert problems(text + 'admin: {bind: "localhost:8080"}\n') == [
-        "h.yaml:3:11: listeners[1].bind: 127.0.0.1:8080 is taken by listeners[0] (0.0.0.0:8080); use"
+        "h.yaml:3:11: listeners[1].bind: 127.0.0.1:8080 is taken by the listener on 0.0.0.0:8080; use"
         " another port",
-        "h.yaml:11:15: admin.bind: localhost:8080 is taken by listeners[0] (0.0.0.0:8080); use another port",
+        "h.yaml:11:15: admin.bind: localhost:8080 is taken by the listener on 0.0.0.0:8080; use another port",
     ]
 
 
 def test_the_default_admin_address_counts_too() -> None:
     """Nobody wrote 9901, but it is taken all the same."""
     assert only_problem(SMALL.replace("8080", "9901")) == (
-        "h.yaml:1:1: admin.bind: 127.0.0.1:9901 is taken by listeners[0] (127.0.0.1:9901); use another port"
+        "h.yaml:1:1: admin.bind: 127.0.0.1:9901 is taken by the listener on 127.0.0.1:9901; use another port"
     )
 
 

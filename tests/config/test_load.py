@@ -135,7 +135,7 @@ routes:
         "h.yaml:1:29: listeners[0].bakclog: there is no such key; did you mean backlog?",
         "h.yaml:2:15: admin.bind: 0.0.0.0:8080 can be reached from outside, and no token guards it; bind to"
         " 127.0.0.1, or write admin.tokens in a configuration file",
-        "h.yaml:2:15: admin.bind: 0.0.0.0:8080 is taken by listeners[0] (0.0.0.0:8080); use another port",
+        "h.yaml:2:15: admin.bind: 0.0.0.0:8080 is taken by the listener on 0.0.0.0:8080; use another port",
         "h.yaml:3:19: limits.headers: '3' is not a whole number; write one such as 8, without quotes",
         "h.yaml:4:10: timeouts: has no value; write one, or remove the key",
         "h.yaml:6:20: upstreams.v1.endpoints[0]: TLS to upstreams is not supported yet; write"
