@@ -52,8 +52,12 @@ class Controller:
         """An empty change, now."""
         return Change(origin=origin, wall=self.clock.wall(), steady=self.clock.steady())
 
-    async def configure(self, value: object, *, digest: str, source: str, origin: Origin) -> int:
+    async def configure(
+        self, value: object, *, digest: str, source: str, origin: Origin, seen: int = 0
+    ) -> int:
         """Bring a configuration into force; returns the revision of its table. The same one twice is once.
+
+        *seen* is the revision that the sender serves by: whatever is published after this is newer.
 
         Raises:
             ConfigurationError: it cannot be used; the one before stays in force.
@@ -63,9 +67,11 @@ class Controller:
             await ledger.fresh()
             before = ledger.active
             if before is not None and before.digest == digest:
+                await self._skip(seen)
                 return ledger.revision
             change = self.change(origin)
             active = read_configuration(value, digest=digest, source=source, at=change.wall)
+            ledger.skip(seen)
             change.configuration = NewConfiguration(digest=digest, source=source, body=active.body)
             change.events.append(
                 ConfigurationChanged(
@@ -121,18 +127,9 @@ class Controller:
 
     async def skip_to(self, seen: int) -> None:
         """Publish beyond revision *seen*, which a proxy knows and this store does not."""
-        ledger = self.ledger
-        async with ledger.lock:
-            await ledger.fresh()
-            if seen <= ledger.revision or ledger.active is None:
-                return
-            known = ledger.revision
-            ledger.skip(seen)
-            change = self.change(CONTROLLER)
-            change.events.append(
-                RevisionSkipped(resource_id="table", known=known, seen=seen, revision=ledger.next_revision)
-            )
-            await ledger.commit(change, ledger.records, recompile=True)
+        async with self.ledger.lock:
+            await self.ledger.fresh()
+            await self._skip(seen)
 
     def find(self, name: str) -> Record | None:
         """The rollout in charge of the route *name*, or with the id *name*."""
@@ -151,6 +148,18 @@ class Controller:
                 route: await _past_of(connection, route, want.canary.identity)
                 for route, want in active.wanted.items()
             }
+
+    async def _skip(self, seen: int) -> None:
+        ledger = self.ledger
+        if seen <= ledger.revision or ledger.active is None:
+            return
+        known = ledger.revision
+        ledger.skip(seen)
+        change = self.change(CONTROLLER)
+        change.events.append(
+            RevisionSkipped(resource_id="table", known=known, seen=seen, revision=ledger.next_revision)
+        )
+        await ledger.commit(change, ledger.records, recompile=True)
 
     async def _lift(self, change: Change, name: str, verb: Verb, reason: str) -> None:
         """Lift the quarantine of a canary that has a fixed weight, the only command such a route takes."""

@@ -56,8 +56,10 @@ def stages_of(record: Record, totals: Mapping[ArmKey, Counts]) -> list[StageCoun
 def judge(record: Record, stages: list[StageCounts], *, changed: Collection[Stage], now: float) -> Judged:
     """Take in the stages that have changed, always the current one, and analyse; *now* in steady seconds."""
     evidence = record.evidence
+    known = {ledger.stage for ledger in evidence.stages}
     for stage in stages:
-        if stage.stage not in changed and stage is not stages[-1]:
+        # An earlier stage that was never looked at would be taken for a new one.
+        if stage is not stages[-1] and (stage.stage not in changed or str(stage.stage) not in known):
             continue
         evidence = observe(
             evidence,

@@ -126,9 +126,11 @@ def _refit(before: Record, after: Record, now: float) -> Record:
     below = [number for number, step in enumerate(steps) if step.weight <= weight]
     step = below[-1] if below else 0
     rollout = before.rollout
+    # Evidence is kept by what it is about, so another set of guardrails finds what it can use of it; what
+    # was counted against other requests, or in another way, proves nothing.
     judges_alike = (
-        before.plan.guardrails == after.plan.guardrails
-        and before.plan.sticky == after.plan.sticky
+        before.plan.sticky == after.plan.sticky
+        and (before.plan.burst_s > 0) == (after.plan.burst_s > 0)
         and before.control == after.control
     )
     if step == rollout.step and steps[step].weight == weight and judges_alike:
@@ -139,5 +141,4 @@ def _refit(before: Record, after: Record, now: float) -> Record:
         moved = replace(moved, step_started_at=now, paused_at=None if rollout.paused_at is None else now)
     if judges_alike:
         return replace(after, rollout=moved)
-    # What was gathered for other conditions proves nothing about these.
     return replace(after, rollout=moved, evidence=Evidence.empty(), evidence_from=moved.stage, analysis=None)

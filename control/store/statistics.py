@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.store.schema import ended_boots, statistics
 
 _KEPT_ENDED_BOOTS: Final = 10_000
+_KEY: Final = ("node", "boot", "route", "variant", "role", "stage")
+_DELETE: Final = delete(statistics).where(*(statistics.c[name] == bindparam(f"old_{name}") for name in _KEY))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +30,11 @@ class StoredCounts:
 
 async def save_counts(connection: AsyncConnection, rows: Iterable[StoredCounts]) -> None:
     """Write the rows, new or changed."""
-    for row in rows:
-        await _remove(connection, row)
-        await connection.execute(insert(statistics).values(asdict(row)))
+    values = [asdict(row) for row in rows]
+    if values:
+        keys = [{f"old_{name}": row[name] for name in _KEY} for row in values]
+        await connection.execute(_DELETE, keys)
+        await connection.execute(insert(statistics), values)
 
 
 async def end_boot(connection: AsyncConnection, *, node: str, boot: str, at: float) -> None:
@@ -70,16 +74,3 @@ async def all_ended_boots(connection: AsyncConnection) -> list[tuple[str, str]]:
         await connection.execute(delete(ended_boots).where(ended_boots.c.ended_at < limit))
         rows = rows[-_KEPT_ENDED_BOOTS:]
     return [(row.node, row.boot) for row in rows]
-
-
-async def _remove(connection: AsyncConnection, row: StoredCounts) -> None:
-    await connection.execute(
-        delete(statistics).where(
-            statistics.c.node == row.node,
-            statistics.c.boot == row.boot,
-            statistics.c.route == row.route,
-            statistics.c.variant == row.variant,
-            statistics.c.role == row.role,
-            statistics.c.stage == row.stage,
-        )
-    )
