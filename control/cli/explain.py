@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from control.cli.figures import evidence, limit, measure, moment, probability, share
+from control.cli.figures import (
+    evidence,
+    interval,
+    limit,
+    measure,
+    moment,
+    probability,
+    seconds,
+    share,
+)
 from control.cli.output import Block, Grid
 
 Json = Mapping[str, Any]
+
+_QUANTILES = ("p50", "p90", "p95", "p99")
 
 
 def explain(decision: Json) -> list[Block]:
@@ -20,26 +31,27 @@ def explain(decision: Json) -> list[Block]:
         blocks.append("No analysis stands behind it: it was decided by a person or by the clock.")
         return blocks
     if analysis["findings"]:
-        blocks.append(findings_grid(analysis))
+        blocks += [findings_grid(analysis), "\n".join(finding["reason"] for finding in analysis["findings"])]
     blocks.append(_evidence(analysis))
-    blocks.extend(_one_look(analysis.get("one_look")))
-    blocks.extend(_latency(analysis.get("latency")))
+    if analysis.get("one_look"):
+        blocks.append(_one_look(analysis["one_look"]))
+    if analysis.get("latency"):
+        blocks.append(_latency(analysis["latency"]))
     return blocks
 
 
 def findings_grid(analysis: Json) -> Grid:
     """One row for each guardrail."""
     return Grid(
-        headings=["guardrail", "verdict", "canary", "control", "limit", "evidence", "why"],
+        headings=["guardrail", "verdict", "canary", "control", "limit", "evidence of harm"],
         rows=[
             [
                 _guardrail_name(finding),
-                finding["verdict"],
+                str(finding["verdict"]).replace("_", " "),
                 measure(finding["canary"], finding["unit"]),
                 measure(finding["control"], finding["unit"]),
                 limit(finding["threshold"], finding["unit"]),
                 evidence(finding["log_e"]),
-                finding["reason"],
             ]
             for finding in analysis["findings"]
         ],
@@ -55,85 +67,85 @@ def _guardrail_name(finding: Json) -> str:
 def _headline(decision: Json) -> str:
     kind = str(decision["kind"]).replace("_", " ")
     lines = [
-        f"Decision {decision.get('id', '')} on route {decision['route']}".replace("  ", " "),
-        f"  what    {kind}: {_movement(decision)}",
-        f"  when    {moment(decision['at'])}",
-        f"  who     {decision['actor']}",
-        f"  why     {decision['reason']}",
+        f"Decision {decision['id']} on route {decision['route']}",
+        f"  what     {kind}: {_movement(decision)}",
+        f"  when     {moment(decision['at'])}",
+        f"  who      {decision['actor']}",
+        f"  why      {decision['reason']}",
+        f"  rollout  {decision['rollout']}",
+        f"  table    revision {decision['revision']}, configuration {decision['config_digest'][:19]}",
     ]
-    if decision.get("rollout"):
-        lines.append(f"  rollout {decision['rollout']}")
-    if decision.get("revision"):
-        lines.append(
-            f"  table   revision {decision['revision']}, configuration {decision.get('config_digest', '')}"
-        )
     return "\n".join(lines)
 
 
 def _movement(decision: Json) -> str:
     before, after = decision["from_weight"], decision["to_weight"]
-    weights = (
-        f"the canary stays at {share(after)}"
-        if before == after
-        else f"the canary goes from {share(before)} to {share(after)}"
+    parts = [f"canary {decision['canary']} "]
+    parts[0] += (
+        f"stays at {share(after)}" if before == after else f"goes from {share(before)} to {share(after)}"
     )
     if decision["from_step"] != decision["to_step"]:
-        weights += f", step {decision['from_step'] + 1} to {decision['to_step'] + 1}"
+        parts.append(f"step {decision['from_step'] + 1} to {decision['to_step'] + 1}")
     if decision["from_state"] != decision["to_state"]:
-        weights += f", {decision['from_state'].replace('_', ' ')} to {decision['to_state'].replace('_', ' ')}"
-    return weights
+        states = (str(decision[key]).replace("_", " ") for key in ("from_state", "to_state"))
+        parts.append(" to ".join(states))
+    return ", ".join(parts)
 
 
 def _evidence(analysis: Json) -> str:
-    threshold = analysis["threshold"]
+    found, threshold = evidence(analysis["log_e"]), analysis["threshold"]
     lines = [
-        f"Evidence of harm, all guardrails together: {evidence(analysis['log_e'])}; "
-        f"at {threshold:.4g} the canary is rolled back.",
-        f"  If the canary were no worse, it would ever have reached this with a chance of at most "
-        f"{probability(min(1.0, analysis['anytime_p']))}, however often one looks.",
+        f"Evidence of harm, all guardrails together: {found}; at {threshold:.4g} the canary is rolled back."
     ]
+    chance = analysis["anytime_p"]
+    if chance < 1:
+        lines.append(
+            f"  A canary that is no worse would ever get this far with a chance of at most {probability(chance)}, "
+            "however often one looks."
+        )
     if analysis.get("culprits"):
         lines.append(f"  To blame: {', '.join(analysis['culprits'])}.")
     if analysis.get("hold"):
         lines.append(f"  Held: {analysis['hold']}")
-    if analysis.get("needed"):
+    if analysis.get("needed") and analysis["verdict"] != "fail":
         lines.append(f"  About {analysis['needed']} more canary requests would decide this step.")
-    canary, control = analysis.get("in_flight", (0, 0))
     counts = [f"{analysis['step_requests']} canary requests answered at this step"]
+    canary, control = analysis.get("in_flight", (0, 0))
     if canary or control:
-        counts.append(f"{canary} in flight on the canary and {control} on control")
+        counts.append(f"{canary} in flight on the canary, {control} on control")
     if analysis.get("diverted"):
         counts.append(f"{analysis['diverted']} diverted to stable by the workers")
     lines.append("  " + ", ".join(counts) + ".")
-    if not math.isclose(analysis.get("overdispersion", 1.0), 1.0):
-        lines.append(
-            f"  Keys differ {analysis['overdispersion']:.2f} times as much as chance; evidence counts less."
-        )
+    phi = analysis.get("overdispersion", 1.0)
+    if not math.isclose(phi, 1.0):
+        lines.append(f"  Keys differ {phi:.2f} times as much as by chance; the evidence counts less for it.")
     return "\n".join(lines)
 
 
-def _one_look(values: Json | None) -> list[Block]:
-    if not values:
-        return []
-    lines = ["For comparison only, valid for a single look and not used to decide:"]
-    lines += [f"  {name}: {_plain(value)}" for name, value in values.items() if not isinstance(value, str)]
-    return ["\n".join(lines)] if len(lines) > 1 else []
+def _one_look(values: Json) -> str:
+    level = share(values["confidence"])
+    lines = [f"For comparison, valid for a single look and used for nothing (this step, {level} intervals):"]
+    for arm in ("canary", "control"):
+        counted = values[arm]
+        rate = share(counted["x"] / counted["n"]) if counted["n"] else "no data"
+        wilson = interval(counted["wilson"], share)
+        lines.append(f"  {arm:<8} {counted['x']} of {counted['n']} failed: {rate} {wilson} (Wilson)")
+    difference = interval(values["difference"]["newcombe"], share)
+    lines.append(f"  canary minus control: {difference} (Newcombe)")
+    if values["z"] is not None:
+        lines.append(f"  z-test of two proportions: z = {values['z']:.3g}, p = {probability(values['p'])}")
+    return "\n".join(lines)
 
 
-def _latency(values: Json | None) -> list[Block]:
-    if not values:
-        return []
+def _latency(values: Json) -> Grid:
     rows = [
-        [name, *(_plain(values[arm].get(name)) for arm in values)] for name in next(iter(values.values()))
+        [name, *(_quantile(values[arm]["total"].get(name)) for arm in ("canary", "control"))]
+        for name in _QUANTILES
     ]
-    return [Grid(headings=["latency", *values], rows=rows)]
+    return Grid(headings=["latency", "canary", "control"], rows=rows)
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(_plain(each) for each in value) + "]"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_plain(each)}" for name, each in value.items())
-    return "-" if value is None else str(value)
+def _quantile(found: Sequence[float | None] | None) -> str:
+    if not found or found[0] is None:
+        return "no data"
+    return f"{seconds(found[0])} {interval(found[1:], seconds)}"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
+
+from proxy.histogram import BUCKETS, bucket_upper_edge
 
 # Beyond this an e-value says "no doubt"; its digits say nothing more.
-_E_SHOWN_MAX = 1e6
+_E_SHOWN_MAX: Final = 1e6
+# The last bucket of the histograms has no upper end, so an interval that reaches it has none either.
+_LATENCY_MAX: Final = bucket_upper_edge(BUCKETS - 2)
 
 
 def share(value: float | None) -> str:
@@ -17,7 +21,8 @@ def share(value: float | None) -> str:
     if value is None:
         return "-"
     percent = value * 100
-    return f"{percent:.2f} %" if percent < 10 and round(percent, 2) != int(percent) else f"{percent:.4g} %"
+    digits = f"{percent:.2f}".rstrip("0").rstrip(".") if percent < 10 else f"{percent:.4g}"
+    return f"{digits} %"
 
 
 def seconds(value: float | None) -> str:
@@ -70,26 +75,32 @@ def probability(value: float) -> str:
 
 
 def measure(found: Mapping[str, Any], unit: str) -> str:
-    """One arm's figure as `5.1 % [3.2, 8.0] 23/440`; `no data` when there is none."""
+    """One arm's figure as `5.1 % [3.2 %, 8 %] 23/440`; `no data` when there is none.
+
+    Args:
+        found: value, low, high, n and events, as a guardrail reports them.
+        unit: "share" of requests or "seconds".
+    """
     value = found.get("value")
     if value is None:
         return "no data"
-    show = {"share": share, "seconds": seconds}.get(unit, _ratio)
-    text = show(value)
-    low, high = found.get("low"), found.get("high")
-    if low is not None or high is not None:
-        text += f" [{show(low) if low is not None else '-'}, {show(high) if high is not None else '-'}]"
-    if unit == "share" and found.get("n"):
-        text += f" {found.get('events', 0)}/{found['n']}"
-    return text
+    show = seconds if unit == "seconds" else share
+    text = f"{show(value)} {interval((found.get('low'), found.get('high')), show)}".rstrip()
+    return f"{text} {found.get('events', 0)}/{found['n']}" if unit == "share" and found.get("n") else text
+
+
+def interval(ends: Sequence[float | None] | None, show: Callable[[float | None], str]) -> str:
+    """`[low, high]`; an end that the data do not give is a dash, without both there is nothing to show."""
+    low, high = ends or (None, None)
+    if high is not None and show is seconds and high >= _LATENCY_MAX:
+        high = None
+    if low is None and high is None:
+        return ""
+    return f"[{show(low)}, {show(high)}]"
 
 
 def limit(threshold: float | None, unit: str) -> str:
-    """A guardrail's configured limit."""
+    """A guardrail's configured limit: a share of requests, or how many times control's latency."""
     if threshold is None:
         return "-"
-    return {"share": share, "seconds": seconds}.get(unit, _ratio)(threshold)
-
-
-def _ratio(value: float | None) -> str:
-    return "-" if value is None else f"x{value:.3g}"
+    return f"x {threshold:.3g}" if unit == "seconds" else share(threshold)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from control.cli.explain import findings_grid
-from control.cli.figures import duration, seconds, share
+from control.cli.figures import duration, moment, seconds, share
 from control.cli.output import Block, Grid
 
 Json = Mapping[str, Any]
@@ -43,7 +43,8 @@ def rollout_blocks(rollout: Json, *, details: bool = True) -> list[Block]:
     lines += [
         f"  {'done' if gate['met'] else 'waits'}  {gate['name']}: {gate['text']}" for gate in rollout["gates"]
     ]
-    analysis = rollout.get("analysis")
+    # The last analysis of a rollout that has ended says nothing about now.
+    analysis = None if rollout["state"] in FINISHED else rollout.get("analysis")
     if analysis and analysis.get("needed"):
         lines.append(f"  about {analysis['needed']} more canary requests are needed at this step")
     if rollout.get("expires_in_seconds") is not None and rollout["state"] == "progressing":
@@ -51,7 +52,8 @@ def rollout_blocks(rollout: Json, *, details: bool = True) -> list[Block]:
     if rollout.get("problem"):
         lines.append(f"  problem: {rollout['problem']}")
     if rollout.get("quarantine"):
-        lines.append(f"  quarantined: {rollout['quarantine']['reason']}")
+        release = rollout["quarantine"]["release"] or rollout["canary"]
+        lines.append(f"  {release} is quarantined, since {moment(rollout['quarantine']['since'])}")
         lines.append(f'  to try it again: headgate restart {rollout["route"]} --reason "..."')
     blocks: list[Block] = ["\n".join(lines)]
     if details and analysis and analysis["findings"]:

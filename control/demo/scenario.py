@@ -44,6 +44,7 @@ def configuration(*, listen: int, admin: int, urls: Mapping[str, str], stable: s
                     },
                     "rollout": {
                         "preset": "aggressive",
+                        "alpha": 0.01,
                         "steps": ["10%", "25%", "50%", "100%"],
                         "interval": "500ms",
                         "duration": "3s",

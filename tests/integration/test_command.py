@@ -142,8 +142,8 @@ def test_a_person_steers_a_rollout(gate: Running) -> None:
     assert gate.ask("wait", "fraud", "--for", "paused", "--timeout", "5s").returncode == 0
     assert gate.ask("pause", "fraud").returncode == 2
     why = gate.ask("why", "fraud")
-    assert "who     alice" in why.stdout
-    assert "why     lunch" in why.stdout
+    assert "who      alice" in why.stdout
+    assert "why      lunch" in why.stdout
 
     resumed = gate.json("resume", "fraud")
     assert (resumed["state"], resumed["weight"]) == ("progressing", 0.1)

@@ -42,6 +42,18 @@ def analysis(verdict: Verdict = Verdict.FAIL) -> Analysis:
         findings=(finding(verdict),),
         step_requests=440,
         in_flight=(2, 1),
+        one_look={
+            "confidence": 0.95,
+            "canary": {"n": 440, "x": 23, "wilson": [0.034, 0.077]},
+            "control": {"n": 438, "x": 0, "wilson": [0.0, 0.009]},
+            "difference": {"newcombe": [0.03, 0.08], "wald": [0.03, 0.08]},
+            "z": 4.85,
+            "p": 1e-6,
+        },
+        latency={
+            "canary": {"total": {"p99": [0.03, 0.02, 593.2]}},
+            "control": {"total": {"p99": [0.028, 0.019, 0.06]}},
+        },
         needed=None if verdict is Verdict.FAIL else 120,
     )
 

@@ -76,7 +76,14 @@ def test_a_measure_carries_its_interval_and_counts() -> None:
     assert (
         figures.measure({"value": 0.25, "low": None, "high": 0.3, "n": 9}, "seconds") == "250 ms [-, 300 ms]"
     )
-    assert figures.measure({"value": 1.2, "low": None, "high": None}, "ratio") == "x1.2"
+    assert figures.measure({"value": 0.25, "low": 0.2, "high": 593.2}, "seconds") == "250 ms [200 ms, -]"
+
+
+def test_limits_have_the_guardrails_own_unit() -> None:
+    """A share of requests, or a factor on control's latency."""
+    assert figures.limit(0.01, "share") == "1 %"
+    assert figures.limit(1.5, "seconds") == "x 1.5"
+    assert figures.limit(None, "share") == "-"
 
 
 def test_moments_are_utc_and_relative() -> None:

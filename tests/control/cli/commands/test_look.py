@@ -68,13 +68,16 @@ def test_why_tells_the_latest_decision(admin: AdminStandIn) -> None:
 
     assert shown.exit_code == 0, shown.stderr
     assert f"Decision {samples.DECISION_ID} on route fraud" in shown.stdout
-    assert "rolled back: the canary goes from 25 % to 0 %, progressing to rolled back" in shown.stdout
+    assert "rolled back: canary v2 goes from 25 % to 0 %, progressing to rolled back" in shown.stdout
     assert "2023-11-14 22:13:20 UTC" in shown.stdout
     assert "5.23 % [3 %, 8 %] 23/440" in shown.stdout
     assert (
         "Evidence of harm, all guardrails together: 1339; at 100 the canary is rolled back." in shown.stdout
     )
     assert "at most 0.0007" in shown.stdout
+    assert "canary   23 of 440 failed: 5.23 % [3.4 %, 7.7 %] (Wilson)" in shown.stdout
+    assert "z = 4.85, p = < 0.0001" in shown.stdout
+    assert "p99      30 ms [20 ms, -]  28 ms [19 ms, 60 ms]" in shown.stdout
     assert "To blame: error_rate_rise." in shown.stdout
     assert admin.seen[0][1] == "/v1/decisions?limit=1"
 
@@ -86,7 +89,7 @@ def test_why_of_a_persons_decision_needs_no_numbers(admin: AdminStandIn) -> None
 
     shown = ask(admin, "why", samples.DECISION_ID)
 
-    assert "who     alice" in shown.stdout
+    assert "who      alice" in shown.stdout
     assert "No analysis stands behind it" in shown.stdout
     assert "Evidence" not in shown.stdout
 
