@@ -23,7 +23,7 @@ from proxy.admin import AdminServer
 from proxy.control_link import ControlLink
 from proxy.counters import CounterPage
 from proxy.firsttable import CONTROL_WAIT_SECONDS, START, FirstTable
-from proxy.fleet import Fleet, StartError, worker_count
+from proxy.fleet import HUNG_SECONDS, Fleet, StartError, worker_count
 from proxy.keeper import TableKeeper
 from proxy.launch import ADMIN_FD_VARIABLE, PARENT_FD_VARIABLE, python_command
 from proxy.leftovers import find_leftovers
@@ -55,6 +55,7 @@ class Options:
     admin_fd: int | None = None
     parent_fd: int | None = None
     control_wait: float = CONTROL_WAIT_SECONDS
+    hung_seconds: int = HUNG_SECONDS
 
 
 class Agent:
@@ -88,6 +89,7 @@ class Agent:
             command=options.worker_command or python_command("proxy.worker"),
             orphans=orphans,
             save_ledger=self.keeper.save_ledger,
+            hung_seconds=options.hung_seconds,
         )
 
     @property
@@ -279,6 +281,7 @@ def parse_options(arguments: Sequence[str], environ: dict[str, str]) -> Options:
     parser.add_argument("--state", type=Path, help="state directory, instead of the configured one")
     parser.add_argument("--control", default="none", help="control's Unix socket, or none")
     parser.add_argument("--control-wait", type=float, default=CONTROL_WAIT_SECONDS)
+    parser.add_argument("--hung-seconds", type=int, default=HUNG_SECONDS)
     parser.add_argument("--worker", default="proxy.worker", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
     return Options(
@@ -289,6 +292,7 @@ def parse_options(arguments: Sequence[str], environ: dict[str, str]) -> Options:
         admin_fd=_descriptor(environ, ADMIN_FD_VARIABLE),
         parent_fd=_descriptor(environ, PARENT_FD_VARIABLE),
         control_wait=given.control_wait,
+        hung_seconds=given.hung_seconds,
     )
 
 

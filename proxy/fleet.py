@@ -45,6 +45,7 @@ class Fleet:
         command: Sequence[str],
         orphans: list[ProcessRecord],
         save_ledger: Callable[[], None],
+        hung_seconds: int = HUNG_SECONDS,
     ) -> None:
         self.count = count
         self.orphans = orphans
@@ -59,9 +60,11 @@ class Fleet:
         self._listeners = listeners
         self._command = command
         self._save_ledger = save_ledger
+        self._hung_seconds = hung_seconds
         self._draining = asyncio.Event()
         self._started = asyncio.Event()
         self._failed = False
+        self._recorded_ready = 0
         self._beats: dict[int, tuple[int, int]] = {}
 
     @property
@@ -211,6 +214,9 @@ class Fleet:
             )
 
     def _on_change(self) -> None:
+        if self.ready_count != self._recorded_ready:
+            # Now with the addresses, which the next agent asks for again when the port was left to chance.
+            self._save_records()
         assert self.table is not None
         for child in self.children.values():
             child.offer(self.table)
@@ -218,8 +224,6 @@ class Fleet:
             self._started.set()
             places = ", ".join(f"{entry['host']}:{entry['port']}" for entry in self._listeners)
             log.info("%d workers accept requests on %s", self.count, places)
-            # Now with the addresses, which the next agent asks for again when the port was left to chance.
-            self._save_records()
 
     def _start_message(self, index: int) -> dict[str, Any]:
         boot = self._tally.boot
@@ -265,7 +269,7 @@ class Fleet:
                 last, still = self._beats.get(index, (0, 0))
                 still = still + 1 if beat == last and child.ready else 0
                 self._beats[index] = (beat, still)
-                if still >= HUNG_SECONDS:
+                if still >= self._hung_seconds:
                     log.error("worker %d (process %d) is hung; killing it", index, child.pid)
                     self.hung_kills += 1
                     self._beats[index] = (beat, 0)
@@ -279,6 +283,7 @@ class Fleet:
     def _save_records(self) -> None:
         if not self._state.ours:
             return
+        self._recorded_ready = self.ready_count
         boot = self._tally.boot
         records = [
             child.record(boot, str(self._state.page(boot, child.index))) for child in self.children.values()
