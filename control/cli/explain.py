@@ -80,10 +80,10 @@ def _headline(decision: Json) -> str:
 
 def _movement(decision: Json) -> str:
     before, after = decision["from_weight"], decision["to_weight"]
-    parts = [f"canary {decision['canary']} "]
-    parts[0] += (
+    weights = (
         f"stays at {share(after)}" if before == after else f"goes from {share(before)} to {share(after)}"
     )
+    parts = [f"canary {decision['canary']} {weights}"]
     if decision["from_step"] != decision["to_step"]:
         parts.append(f"step {decision['from_step'] + 1} to {decision['to_step'] + 1}")
     if decision["from_state"] != decision["to_state"]:
@@ -100,8 +100,8 @@ def _evidence(analysis: Json) -> str:
     chance = analysis["anytime_p"]
     if chance < 1:
         lines.append(
-            f"  A canary that is no worse would ever get this far with a chance of at most {probability(chance)}, "
-            "however often one looks."
+            "  A canary that is no worse would ever get this far with a chance of at most "
+            f"{probability(chance)}, however often one looks."
         )
     if analysis.get("culprits"):
         lines.append(f"  To blame: {', '.join(analysis['culprits'])}.")

@@ -71,7 +71,7 @@ def test_a_measure_carries_its_interval_and_counts() -> None:
     """Value, interval and what it was counted from stand together."""
     found = {"value": 0.052, "low": 0.03, "high": 0.08, "n": 440, "events": 23}
 
-    assert figures.measure(found, "share") == "5.20 % [3 %, 8 %] 23/440"
+    assert figures.measure(found, "share") == "5.2 % [3 %, 8 %] 23/440"
     assert figures.measure({"value": None, "n": 0}, "share") == "no data"
     assert (
         figures.measure({"value": 0.25, "low": None, "high": 0.3, "n": 9}, "seconds") == "250 ms [-, 300 ms]"
