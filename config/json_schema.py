@@ -41,7 +41,8 @@ def schema(
     """The JSON Schema of a configuration file as it is written, before variables are filled in.
 
     Args:
-        split_kinds: by kind, the schema of an object with the kind's own keys; left out, any kind passes.
+        split_kinds: by kind, the schema of an object with the kind's own keys, or only the properties of such
+            a schema; left out, any kind passes.
         guardrail_kinds: the same for guardrails.
     """
     whole = Config.model_json_schema(mode="validation", by_alias=True)
@@ -89,7 +90,8 @@ def _by_kind(base: Schema, kinds: Mapping[str, Schema]) -> Schema:
     """One branch for each kind, closed against keys it does not have; editors choose by the constant."""
     shared = {key: value for key, value in base["properties"].items() if key != "kind"}
     branches = []
-    for kind, own in sorted(kinds.items()):
+    for kind, given in sorted(kinds.items()):
+        own = given if given.get("type") == "object" or "properties" in given else {"properties": given}
         branch: Schema = {
             "type": "object",
             "properties": {"kind": {"const": kind}, **shared, **own.get("properties", {})},

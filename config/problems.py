@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+# More are read by nobody; a generated file can have one in every line.
+PROBLEMS_MAX: Final = 200
 
 Path: TypeAlias = tuple[str | int, ...]
 
@@ -31,8 +34,22 @@ class ConfigError(Exception):
     """A configuration that cannot be used, with everything that is wrong with it, in file order."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems: list[Problem] = sorted(problems)
+        found = sorted(problems)
+        self.problems: list[Problem] = found[:PROBLEMS_MAX]
+        if len(found) > PROBLEMS_MAX:
+            self.problems.append(_more(found[PROBLEMS_MAX], len(found) - PROBLEMS_MAX))
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def _more(following: Problem, count: int) -> Problem:
+    return Problem(
+        file=following.file,
+        line=following.line,
+        column=following.column,
+        path="",
+        problem=f"{count} more problems from here on",
+        remedy="correct those above first",
+    )
 
 
 def dotted(path: Sequence[str | int]) -> str:

@@ -15,6 +15,9 @@ from config.render import plain
 from config.schema import Config
 from config.shape import keys, models_at
 from config.source import read_yaml
+from control.guardrails.base import Guardrail
+from control.guardrails.load import load_all
+from control.plan import RolloutPlan
 from proxy.compile import check_config, compile_table, split_schemas
 
 EXAMPLES = sorted((Path(config.__file__).parent / "examples").glob("*.yaml"))
@@ -42,6 +45,8 @@ def test_an_example_can_be_used_as_it_is(path: Path) -> None:
     loaded = load_file(path, {})
 
     assert check_config(loaded) == []
+    for route in loaded.config.routes:
+        assert route.rollout is None or RolloutPlan.problems(route.rollout) == []
     assert compile_table(loaded.config, revision=1, states={})["routes"]
 
 
@@ -50,7 +55,10 @@ def test_an_example_satisfies_the_json_schema(path: Path) -> None:
     """As it is written, with the kinds' own keys checked."""
     value = read_yaml(path.read_text().replace("${", "$${"), path.name, {}).value
 
-    Draft202012Validator(schema(split_kinds=split_schemas())).validate(value)
+    load_all()
+    guardrails = {kind: dict(guardrail.schema) for kind, guardrail in Guardrail.kinds.items()}
+
+    Draft202012Validator(schema(split_kinds=split_schemas(), guardrail_kinds=guardrails)).validate(value)
 
 
 def test_the_full_example_has_every_key() -> None:

@@ -139,6 +139,15 @@ def test_kinds_bring_their_own_keys() -> None:
     assert not valid(good, [{"kind": "error_rate", "max": 0.1, "mode": "off"}])
 
 
+def test_kinds_may_give_their_properties_alone() -> None:
+    """Both forms say the same."""
+    properties = {"max": {"type": "number"}}
+    closed = {"type": "object", "properties": properties}
+
+    assert schema(guardrail_kinds={"a": properties}) == schema(guardrail_kinds={"a": closed})
+    assert schema(guardrail_kinds={"a": {}}) == schema(guardrail_kinds={"a": {"type": "object"}})
+
+
 def test_every_key_is_explained() -> None:
     """An editor shows what a key means, and its default as people write it."""
     whole = schema()

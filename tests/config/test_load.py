@@ -312,6 +312,16 @@ def test_problems_sort_by_place_and_read_as_one_line() -> None:
     assert str(error).splitlines()[0] == "f:2:1: a: p; r"
 
 
+def test_problems_without_end_are_counted() -> None:
+    """A generated file with the same slip in every entry gives a list that can be read."""
+    text = SMALL.replace('  - bind: "127.0.0.1:8080"\n', '  - bnd: "127.0.0.1:8080"\n' * 300)
+
+    found = problems(text)
+
+    assert len(found) == 201
+    assert found[-1].endswith(": 100 more problems from here on; correct those above first")
+
+
 def test_paths_are_written_as_people_write_them() -> None:
     """Positions in brackets, keys after dots."""
     assert dotted(("routes", 0, "match", "headers", "x-a")) == "routes[0].match.headers.x-a"

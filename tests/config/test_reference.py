@@ -13,6 +13,10 @@ import config
 from config.json_schema import schema
 from config.load import load_text
 from config.reference import BEGIN, END, renewed, tables
+from control.guardrails.base import Guardrail
+from control.guardrails.load import load_all as load_guardrails
+from proxy.splits.base import Split
+from proxy.splits.load import load_all as load_splits
 
 DOCUMENT = Path(config.__file__).parent.parent / "docs" / "configuration.md"
 
@@ -66,6 +70,21 @@ def test_no_table_is_there_twice() -> None:
     headings = re.findall(r"^### .*$", tables(), re.MULTILINE)
 
     assert len(headings) == len(set(headings)) > 20
+
+
+def test_every_kind_is_documented_with_its_keys() -> None:
+    """A kind that is added, or a key of one, is added to the document."""
+    load_splits()
+    load_guardrails()
+    text = DOCUMENT.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z_]+)` \| [^|]+ \|([^|]*)\|$", text, re.MULTILINE)
+    documented = {kind: set(re.findall(r"`([a-z_]+)`", keys)) for kind, keys in rows}
+
+    assert set(Split.kinds) | set(Guardrail.kinds) <= set(documented)
+    for kind, split in Split.kinds.items():
+        assert documented[kind] == set(split.schema["properties"]), kind
+    for kind, guardrail in Guardrail.kinds.items():
+        assert documented[kind] == set(guardrail.schema), kind
 
 
 def test_configurations_in_the_documentation_load() -> None:
