@@ -185,7 +185,7 @@ def _blame(enforced: Sequence[Finding], log_e: float, plan: RolloutPlan) -> tupl
     leading = sorted(enforced, key=lambda finding: finding.log_e, reverse=True)[:2]
     return (
         f"no guardrail alone, but all together show harm ({limit}): "
-        + "; ".join(finding.reason for finding in leading),
+        + ", ".join(f"{finding.name} has e-value {e_value(finding.log_e)}" for finding in leading),
         ("combined",),
     )
 

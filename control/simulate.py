@@ -1,8 +1,8 @@
 """Seeded studies: what a plan does to traffic of a given kind, run by run or for many runs at once.
 
-`run_once` drives the real `observe`, `analyse` and `advance` second by second. `study` keeps only the evidence of
-harm, for hundreds of runs side by side in the same state and with the same bets, so that rare events (a false
-rollback) can be counted. Randomness lives here and nowhere else in the judgement.
+`run_once` drives the real `observe`, `analyse` and `advance` second by second. `study` keeps only evidence
+of harm, for hundreds of runs side by side in the same state and with the same bets, so that rare events (a
+false rollback) can be counted. Randomness lives here and nowhere else in the judgement.
 """
 
 from __future__ import annotations
@@ -73,9 +73,11 @@ class Traffic:
         canary = np.full(self.seconds, self.control_rate)
         canary[self.onset_s :] = self.canary_rate
         control = np.full(self.seconds, self.control_rate)
-        for bursts, arms in ((self.bursts, (canary,)), (self.bursts, (control,)), (self.common_outages, (canary, control))):
-            if bursts is not None:
-                _strike(bursts, arms, rng)
+        for arms in ((canary,), (control,)):
+            if self.bursts is not None:
+                _strike(self.bursts, arms, rng)
+        if self.common_outages is not None:
+            _strike(self.common_outages, (canary, control), rng)
         return canary, control
 
 
@@ -156,7 +158,8 @@ def run_once(
                 (control, min(share, 1.0 - share), control_rates[second], 1.0),
             ):
                 n = int(rng.poisson(traffic.requests_per_second * part))
-                arm.serve(n, int(rng.binomial(n, rate)), traffic.latency_s * factor, traffic.latency_sigma, rng)
+                failed, median_s = int(rng.binomial(n, rate)), traffic.latency_s * factor
+                arm.serve(n, failed, median_s, traffic.latency_sigma, rng)
                 requests += n if arm is canary else 0
             evidence = observe(
                 evidence,
@@ -220,8 +223,8 @@ def study(
 
     Args:
         weight: the canary's; control is cut to the same size where that is possible.
-        latency: whether three latency thresholds take part with the weight that plans give them; both arms are
-            equally fast.
+        latency: whether three latency thresholds take part with the weight that plans give them; both arms
+            are equally fast.
         exact: whether blocks are summed exactly where the product does so; False takes the bound throughout,
             which is faster and never finds more.
         progress: called every simulated minute with the seconds done and the seconds there are.
@@ -321,4 +324,5 @@ class _Batch:
         if block not in self._cache:
             x = max(0, bad - n_t)
             self._cache[block] = ODDS.log_increments(n_c, n_t, x, bad - x) - x * ODDS.log_psi
-        return self._cache[block] + x_c * ODDS.log_psi
+        increments: Floats = self._cache[block] + x_c * ODDS.log_psi
+        return increments

@@ -93,7 +93,7 @@ def difference_interval(sums: Floats, alpha: float) -> tuple[float, float]:
 
 
 def _crossing(fixed: Floats, slope: Floats, limit: float, *, start: float) -> float:
-    """Where log sum exp(fixed - delta slope) falls to `limit` as delta leaves `start`; `start` if it is below.
+    """Where log sum exp(fixed - delta slope) falls to `limit` as delta leaves `start`; else `start`.
 
     The function of delta is convex, so Newton's method stays on the rejected side.
     """

@@ -12,8 +12,9 @@ W. Each
   threshold. A burst that fits into the window adds nothing to the E^(W) that leaves it out, hence a single
   burst causes a false rollback no more often than no burst at all.
 
-The recursion behind the second: with A the full process and B the smallest over windows, after a slice that
-won e, B_s = min(B_(s-1) e, A_(s-window)), because the best window either lies in the past or ends now.
+The recursion behind the second: with A the full process and B the smallest over the windows that have ended,
+after a slice that won e, B_s = min(B_(s-1) e, A_(s-window)), because such a window either ended before or ends
+now. Among them is the window at the very beginning, so B is below one supermartingale all the time.
 Both measures are applied to each member of the grid, which is at most more careful than to the mixture.
 """
 
