@@ -32,7 +32,7 @@ def test_it_is_a_json_schema_of_the_newest_draft() -> None:
 
 
 @given(value=plain_configs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_what_the_loader_accepts_an_editor_accepts(value: dict[str, Any]) -> None:
     """In the forms that people write."""
     Config.from_json(value)
@@ -41,7 +41,7 @@ def test_what_the_loader_accepts_an_editor_accepts(value: dict[str, Any]) -> Non
 
 
 @given(config=configs)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_what_is_written_out_an_editor_accepts(config: Config) -> None:
     """Short and long forms, with and without defaults."""
     VALIDATOR.validate(plain(config))

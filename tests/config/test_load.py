@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -72,12 +73,23 @@ def test_a_directory(tmp_path: Path) -> None:
     assert refusal(tmp_path) == f"{tmp_path}: this is a directory; name a file in it"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_file_without_permission(tmp_path: Path) -> None:
+@pytest.fixture
+def not_root() -> Iterator[None]:
+    """Root reads everything, so it becomes nobody for a moment."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(before)
+
+
+def test_a_file_without_permission(tmp_path: Path, not_root: None) -> None:
     """The message says what is missing."""
     path = tmp_path / "h.yaml"
-    path.write_text(SMALL)
-    path.chmod(0)
+
+    with suppress(PermissionError):
+        path.write_text(SMALL)
+        path.chmod(0)
 
     assert refusal(path) == f"{path}: it may not be read; give this user permission to read it"
 
@@ -287,7 +299,7 @@ def test_the_digest_does_not_depend_on_the_form() -> None:
 
 
 @given(text=st.text(max_size=60) | st.text(alphabet="a:-[]{}&*<!|>'\"#%@`, \n\t0", max_size=60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_text_crashes_the_loader(text: str) -> None:
     """Whatever a file holds, there is a configuration or a list of problems with places."""
     with suppress(ConfigError):

@@ -16,7 +16,7 @@ from tests.config.text import SMALL, load
 
 
 @given(config=configs)
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_what_is_written_loads_as_the_same_configuration(config: Config) -> None:
     """No name, text, duration, share or parameter changes on the way through a file."""
     text = to_yaml(config)
@@ -77,7 +77,7 @@ def test_text_that_looks_like_another_type_is_quoted(word: str) -> None:
 
 
 @given(value=plain_values | st.lists(plain_values))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_a_value_in_one_line_has_no_line_break(value: Any) -> None:
     """Messages and differences stay on one line whatever they show."""
     assert "\n" not in to_line(value)

@@ -15,7 +15,7 @@ from tests.config.text import SMALL, load, only_problem
 
 
 @given(config=configs)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_plain_values_are_the_same_configuration(config: Config) -> None:
     """Through JSON text and back nothing changes, so two processes agree on every number."""
     text = json.dumps(config.to_json(), allow_nan=False)
@@ -25,7 +25,7 @@ def test_plain_values_are_the_same_configuration(config: Config) -> None:
 
 
 @given(plain=plain_configs())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_plain_values_carry_no_units(plain: dict[str, Any]) -> None:
     """Durations are seconds as floats, sizes whole numbers, addresses text; what is unset is not there."""
     value = Config.from_json(plain).to_json()
