@@ -19,7 +19,10 @@ from benchmarks.load.report import markdown, raw, summarise
 from benchmarks.load.slices import LoadSource, Slice, measure
 from benchmarks.load.workloads import WORKLOADS, Workload
 
-QUICK_ROUNDS, QUICK_SECONDS = 2, 1.5
+# A quarter of an hour with all peers; a quick run ends within two minutes.
+ROUNDS, SECONDS = 6, 2.5
+QUICK_ROUNDS, QUICK_SECONDS = 2, 1.0
+QUICK_PEERS = ("nginx", "haproxy", "headgate")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -30,8 +33,8 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--peers", help=f"of {', '.join(PEERS)}; default all that are installed")
     parser.add_argument("--workloads", default=",".join(WORKLOADS), help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, help="slices of each peer; default 6")
-    parser.add_argument("--seconds", type=float, help="length of a slice; default 3")
+    parser.add_argument("--rounds", type=int, help=f"slices of each peer; default {ROUNDS}")
+    parser.add_argument("--seconds", type=float, help=f"length of a slice; default {SECONDS}")
     parser.add_argument("--seed", type=int, default=1, help="of the order within the rounds")
     parser.add_argument(
         "--headgate",
@@ -42,12 +45,12 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")
     options = parser.parse_args()
-    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else 6)
-    options.seconds = options.seconds or (QUICK_SECONDS if options.quick else 3.0)
+    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
+    options.seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
     return options
 
 
-def choose_peers(names: str | None, trees: list[str]) -> list[Peer]:
+def choose_peers(names: str | None, trees: list[str], *, quick: bool) -> list[Peer]:
     """The peers to run, the reference first.
 
     Raises:
@@ -59,7 +62,12 @@ def choose_peers(names: str | None, trees: list[str]) -> list[Peer]:
         if not folder:
             raise ValueError(f"--headgate {tree}: must be NAME=FOLDER")
         known[name] = headgate(name, Path(folder).resolve())
-    wanted = names.split(",") if names else [name for name, peer in known.items() if peer.available]
+    if names:
+        wanted = names.split(",")
+    else:
+        wanted = [name for name, peer in known.items() if peer.available]
+        if quick:
+            wanted = [name for name in wanted if name in QUICK_PEERS or name not in PEERS]
     wanted = [REFERENCE, *(name for name in wanted if name != REFERENCE)]
     for name in wanted:
         if name not in known:
@@ -69,27 +77,44 @@ def choose_peers(names: str | None, trees: list[str]) -> list[Peer]:
     return [known[name] for name in wanted]
 
 
-def run_workload(
-    workload: Workload, contenders: dict[str, Contender], source: LoadSource, options: argparse.Namespace
-) -> list[Slice]:
-    """All rounds of one workload: peers in random order, a slice of the reference between any two."""
-    order = random.Random(f"{options.seed}/{workload.name}")
-    reference = contenders[REFERENCE]
-    others = [contender for name, contender in contenders.items() if name != REFERENCE]
-    slices = [measure(source, reference, workload, options.seconds, 0)]
-    for number in range(1, options.rounds + 1):
-        for contender in order.sample(others, len(others)):
-            slices.append(measure(source, contender, workload, options.seconds, number))
-            slices.append(measure(source, reference, workload, options.seconds, number))
-        print(f"{workload.name}: round {number} of {options.rounds}", file=sys.stderr, flush=True)
-    return slices
+class Session:
+    """One run of the benchmark: what is running, and what went wrong."""
+
+    def __init__(
+        self, contenders: dict[str, Contender], source: LoadSource, options: argparse.Namespace
+    ) -> None:
+        self._contenders = contenders
+        self._source = source
+        self._options = options
+        self.errors: list[str] = []
+
+    def run_workload(self, workload: Workload) -> list[Slice]:
+        """All rounds of one workload: peers in random order, a slice of the reference between any two."""
+        order = random.Random(f"{self._options.seed}/{workload.name}")
+        others = [name for name in self._contenders if name != REFERENCE]
+        slices = self._measure(REFERENCE, workload, 0)
+        for number in range(1, self._options.rounds + 1):
+            for name in order.sample(others, len(others)):
+                slices += self._measure(name, workload, number)
+                slices += self._measure(REFERENCE, workload, number)
+            print(f"{workload.name}: round {number} of {self._options.rounds}", file=sys.stderr, flush=True)
+        return slices
+
+    def _measure(self, name: str, workload: Workload, number: int) -> list[Slice]:
+        """One slice; none, and an error to report, when it failed: the others are still worth having."""
+        try:
+            return [measure(self._source, self._contenders[name], workload, self._options.seconds, number)]
+        except RuntimeError as error:
+            self.errors.append(f"{workload.name}, round {number}, {name}: {error}")
+            print(self.errors[-1], file=sys.stderr, flush=True)
+            return []
 
 
 def compare(options: argparse.Namespace, peers: list[Peer]) -> dict[str, Any]:
     """Start everything, measure all workloads, stop everything; the figures as plain values.
 
     Raises:
-        RuntimeError: a program could not be built or started, or did not answer.
+        RuntimeError: a program could not be built or started.
     """
     processors = sorted(os.sched_getaffinity(0))
     # The proxy alone on one processor; with one processor only, nobody is bound.
@@ -116,21 +141,23 @@ def compare(options: argparse.Namespace, peers: list[Peer]) -> dict[str, Any]:
             contender = Contender(peer, upstream=port, directory=folder / peer.name, cpu=proxy_cpu)
             stack.callback(contender.program.stop)
             contenders[peer.name] = contender
+        session = Session(contenders, source, options)
         for name in options.workloads.split(","):
-            slices = run_workload(WORKLOADS[name], contenders, source, options)
+            slices = session.run_workload(WORKLOADS[name])
             summary["workloads"][name] = summarise(WORKLOADS[name], slices)
             summary["slices"] += raw(slices)
+        summary["errors"] = session.errors
     return summary
 
 
 def main() -> int:
-    """Run the comparison; 2 when it cannot be run."""
+    """Run the comparison; 1 when a slice failed, 2 when it cannot be run."""
     options = parse_arguments()
     try:
         unknown = [name for name in options.workloads.split(",") if name not in WORKLOADS]
         if unknown:
             raise ValueError(f"--workloads {unknown[0]}: unknown; known are {', '.join(WORKLOADS)}")
-        summary = compare(options, choose_peers(options.peers, options.headgate))
+        summary = compare(options, choose_peers(options.peers, options.headgate, quick=options.quick))
     except (ValueError, RuntimeError, OSError) as error:
         print(f"benchmarks.load: {error}", file=sys.stderr)
         return 2
@@ -138,7 +165,7 @@ def main() -> int:
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(summary, indent=1) + "\n")
-    return 0
+    return 1 if summary["errors"] else 0
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from benchmarks.load.processes import pinned
 from benchmarks.load.workloads import Mode, Workload
 
 WARM_UP_SECONDS = 0.25
+PATIENCE_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,9 +59,12 @@ class LoadSource:
             *(str(self._program), str(port), workload.target, str(workload.connections), f"{seconds:.3f}"),
             *(str(workload.body_bytes), f"{workload.rate:g}", workload.mode.value, *workload.headers),
         ]
-        done = subprocess.run(
-            pinned(command, self._cpu), capture_output=True, text=True, timeout=seconds + 30
-        )
+        try:
+            done = subprocess.run(
+                pinned(command, self._cpu), capture_output=True, text=True, timeout=seconds + PATIENCE_SECONDS
+            )
+        except subprocess.TimeoutExpired as error:
+            raise RuntimeError(f"load source: not done after {error.timeout:.0f} s") from error
         if done.returncode != 0:
             raise RuntimeError(f"load source: {done.stderr[-500:] or done.returncode}")
         counts: dict[str, float] = json.loads(done.stdout)

@@ -99,6 +99,8 @@ static void watch(struct connection *c, int writing) {
 static void open_connection(struct connection *c) {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct timeval patience = {5, 0}; /* of connect; everything else does not wait */
+    setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     if (connect(c->fd, (void *)&address, sizeof address)) {
         perror("load: connect");
         exit(1);
