@@ -1,0 +1,97 @@
+"""The demonstration is a real program: it tells its story, says when that fails, and ends what it started."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from proxy.launch import child_environment, python_command
+from tests.helpers.processes import wait_until
+
+
+@contextmanager
+def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """The demonstration with its temporary files in `folder`, its output in `folder/out`."""
+    with (folder / "out").open("w") as out:
+        process = subprocess.Popen(
+            python_command("control.demo", *arguments),
+            stdout=out,
+            stderr=out,
+            text=True,
+            env=child_environment({"TMPDIR": str(folder), "PYTHONUNBUFFERED": "1"}),
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(40)
+
+
+def told(folder: Path) -> str:
+    return (folder / "out").read_text()
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Files and processes of the demonstration that are still there; all have its TMPDIR."""
+    found = [path.name for path in folder.glob("headgate-demo-*")]
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            try:
+                environ = (process / "environ").read_bytes()
+                line = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:
+                continue
+            if f"TMPDIR={folder}\0".encode() in environ and line:
+                found.append(line)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C in the middle leaves no process, no file and no traceback."""
+    with demo(tmp_path) as process:
+        wait_until(lambda: "STARTED" in told(tmp_path), 60, "the first decision")
+        assert left_behind(tmp_path)
+
+        process.send_signal(number)
+
+        assert process.wait(40) == 130
+    assert "Traceback" not in told(tmp_path)
+    assert left_behind(tmp_path) == []
+
+
+def test_a_story_that_does_not_happen_is_a_failure(tmp_path: Path) -> None:
+    """Too little time: exit code 1, where it stood, and everything ended."""
+    with demo(tmp_path, "--duration", "9", "--rate", "20") as process:
+        assert process.wait(60) == 1
+
+    assert "demo: not over after 9 s" in told(tmp_path)
+    assert left_behind(tmp_path) == []
+
+
+@pytest.mark.parametrize("arguments", [["--rate", "0"], ["--duration", "x"], ["--frobnicate"]])
+def test_wrong_arguments_are_refused(tmp_path: Path, arguments: list[str]) -> None:
+    """Before anything starts."""
+    with demo(tmp_path, *arguments) as process:
+        assert process.wait(30) == 2
+    assert "usage:" in told(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_whole_story(tmp_path: Path) -> None:
+    """The good release is promoted, the bad one rolled back, in two minutes, with no request unanswered."""
+    with demo(tmp_path) as process:
+        code = process.wait(150)
+
+    text = told(tmp_path)
+    assert code == 0, text
+    assert text.index("PROMOTED  v2") < text.index("ROLLED BACK  v3")
+    assert " 0 without an answer" in text
+    assert left_behind(tmp_path) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
