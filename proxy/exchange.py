@@ -5,69 +5,99 @@ and the response from upstream. Which of them is still running is the state. A r
 piece on a pooled connection takes the short path NEW -> AWAITING -> DONE or NEW -> AWAITING -> RELAYING ->
 DONE; everything else is a detour. An event that a state has no row for is a bug of ours, never of a peer,
 and raises IllegalEventError.
+
+States and events have two spellings: the enumerations are for the table, messages and tests; the plain
+numbers above them are what the hot path compares, because a compiler puts those in place.
 """
 
 from enum import IntEnum
 from typing import Final
 
+NEW: Final = 0
+HOLDING: Final = 1
+CONNECTING: Final = 2
+CONNECTING_COMPLETE: Final = 3
+SENDING: Final = 4
+AWAITING: Final = 5
+DUPLEX: Final = 6
+RELAYING: Final = 7
+TUNNEL: Final = 8
+DONE: Final = 9
+FAILED: Final = 10
+ABANDONED: Final = 11
+
+HOLD: Final = 0
+ASSIGN: Final = 1
+ASSIGN_COMPLETE: Final = 2
+CONNECTED: Final = 3
+REQUEST_END: Final = 4
+RESPONSE_HEAD: Final = 5
+SWITCH: Final = 6
+RESPONSE_END: Final = 7
+RETRY: Final = 8
+FAULT: Final = 9
+CLIENT_GONE: Final = 10
+EVENTS: Final = 11
+ILLEGAL: Final = -1
+
 
 class State(IntEnum):
     """Where an exchange stands; names say what it waits for."""
 
-    NEW = 0
+    NEW = NEW
     """A head was accepted; no variant has been chosen."""
-    HOLDING = 1
+    HOLDING = HOLDING
     """The body is collected, because the split needs to look into it."""
-    CONNECTING = 2
+    CONNECTING = CONNECTING
     """A variant was chosen; neither the connection nor the end of the request is there."""
-    CONNECTING_COMPLETE = 3
+    CONNECTING_COMPLETE = CONNECTING_COMPLETE
     """The whole request is in hand; the connection is not there yet."""
-    SENDING = 4
+    SENDING = SENDING
     """The request streams up; no final response head has come."""
-    AWAITING = 5
+    AWAITING = AWAITING
     """The request is out; the final response head is awaited."""
-    DUPLEX = 6
+    DUPLEX = DUPLEX
     """The response has started while the request still streams up (RFC 9112, section 9.5)."""
-    RELAYING = 7
+    RELAYING = RELAYING
     """The request is out and the response streams down."""
-    TUNNEL = 8
+    TUNNEL = TUNNEL
     """Both sides agreed to switch protocols (RFC 9110, section 15.2.2)."""
-    DONE = 9
+    DONE = DONE
     """The response went out whole."""
-    FAILED = 10
+    FAILED = FAILED
     """The upstream, or we, could not complete it."""
-    ABANDONED = 11
+    ABANDONED = ABANDONED
     """The client went away."""
 
 
 class Event(IntEnum):
     """What may happen to an exchange."""
 
-    HOLD = 0
+    HOLD = HOLD
     """The split asks for the body."""
-    ASSIGN = 1
+    ASSIGN = ASSIGN
     """A variant was chosen while the request is still coming."""
-    ASSIGN_COMPLETE = 2
+    ASSIGN_COMPLETE = ASSIGN_COMPLETE
     """A variant was chosen and the whole request is in hand."""
-    CONNECTED = 3
+    CONNECTED = CONNECTED
     """A connection took what is there of the request."""
-    REQUEST_END = 4
+    REQUEST_END = REQUEST_END
     """The last byte of the request arrived from downstream."""
-    RESPONSE_HEAD = 5
+    RESPONSE_HEAD = RESPONSE_HEAD
     """A final response head went downstream; its body follows."""
-    SWITCH = 6
+    SWITCH = SWITCH
     """A 101 that was asked for went downstream."""
-    RESPONSE_END = 7
+    RESPONSE_END = RESPONSE_END
     """The last byte of the response went downstream."""
-    RETRY = 8
+    RETRY = RETRY
     """The connection was lost before any answer and another attempt is safe."""
-    FAULT = 9
+    FAULT = FAULT
     """The exchange cannot be completed."""
-    CLIENT_GONE = 10
+    CLIENT_GONE = CLIENT_GONE
     """Downstream closed, reset or stopped taking part."""
 
 
-class IllegalEventError(RuntimeError):
+class IllegalEventError(Exception):
     """An event came in a state that has no row for it: a bug in this program."""
 
 
@@ -138,12 +168,10 @@ TRANSITIONS: Final[dict[State, dict[Event, State]]] = {
 
 FINISHED: Final = frozenset(state for state, row in TRANSITIONS.items() if not row)
 
-EVENTS: Final = len(Event)
-ILLEGAL: Final = -1
-
 
 def flatten(table: dict[State, dict[Event, State]]) -> tuple[int, ...]:
     """Lay the table out as ``NEXT[state * EVENTS + event]``, the form the hot path indexes."""
+    assert len(Event) == EVENTS
     cells = [ILLEGAL] * (len(State) * EVENTS)
     for state, row in table.items():
         for event, target in row.items():
@@ -151,7 +179,7 @@ def flatten(table: dict[State, dict[Event, State]]) -> tuple[int, ...]:
     return tuple(cells)
 
 
-NEXT: Final = flatten(TRANSITIONS)
+NEXT: Final[tuple[int, ...]] = flatten(TRANSITIONS)
 
 
 def step(state: int, event: int) -> int:

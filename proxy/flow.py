@@ -5,9 +5,8 @@ from typing import Final
 
 # Who may hold a reader. Bits, so that several can at once and the last one to let go resumes.
 PEER_FULL: Final = 1  # the other side's write buffer is over its high-water mark
-CONNECTING: Final = 2  # there is nowhere to send the body yet
+NO_CONNECTION: Final = 2  # there is nowhere to send the body yet
 PIPELINED: Final = 4  # more requests arrived than may be kept while one is being answered
-HEAVY_BODY: Final = 8  # the body has not been allowed yet
 
 
 class Valve:

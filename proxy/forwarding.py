@@ -28,24 +28,6 @@ class Forwarding:
         self.proto_line = b"x-forwarded-proto: https\r\n" if tls else b"x-forwarded-proto: http\r\n"
         self.request_id_prefix = names.request_id + b": " if names.request_id else b""
 
-    def connection_lines(self, client: bytes) -> bytes:
-        """Return what is the same for every request of a connection."""
-        return b"x-forwarded-for: " + client + b"\r\n" + VIA if client else VIA
-
-    def proto_and_host(self, data: bytes, end: int, host: bytes) -> bytes:
-        """Return the X-Forwarded-Proto and -Host lines that the head ``data[:end]`` lacks."""
-        host_line = b"x-forwarded-host: " + host + b"\r\n" if host else b""
-        # Nearly no request has these fields: one search in the bytes as they came tells.
-        if not self.append or data.find(b"orwarded-", 0, end) < 0:
-            return self.proto_line + host_line
-        lowered = data[:end].lower()
-        lines = b""
-        if b"\nx-forwarded-proto:" not in lowered:
-            lines += self.proto_line
-        if b"\nx-forwarded-host:" not in lowered:
-            lines += host_line
-        return lines
-
     def request_id_line(self, request_id: bytes) -> bytes:
         """Return the field that names the request, in both directions; nothing when it is switched off."""
         if not self.request_id_prefix:
@@ -72,3 +54,37 @@ class RequestIds:
         """Return a new id of 32 hexadecimal digits."""
         self.count += 1
         return self.prefix + b"%016x" % self.count
+
+
+class ClientLines:
+    """What Headgate says about one client; the lines are the same for every request of a connection."""
+
+    __slots__ = ("_client", "_forwarding", "_host", "_lines")
+
+    def __init__(self, client: bytes) -> None:
+        self._client = b"x-forwarded-for: " + client + b"\r\n" + VIA if client else VIA
+        self._forwarding: Forwarding | None = None
+        self._host = b""
+        self._lines = b""
+
+    def lines(self, forwarding: Forwarding, host: bytes, data: bytes, end: int) -> bytes:
+        """Return the X-Forwarded-* and Via lines that the head ``data[:end]`` for ``host`` lacks."""
+        if forwarding is not self._forwarding or host != self._host:
+            self._forwarding = forwarding
+            self._host = host
+            self._lines = self._client + forwarding.proto_line + host_line(host)
+        # Nearly no request has such fields: one search in the bytes as they came tells.
+        if not forwarding.append or data.find(b"orwarded-", 0, end) < 0:
+            return self._lines
+        lowered = data[:end].lower()
+        lines = self._client
+        if b"\nx-forwarded-proto:" not in lowered:
+            lines += forwarding.proto_line
+        if b"\nx-forwarded-host:" not in lowered:
+            lines += host_line(host)
+        return lines
+
+
+def host_line(host: bytes) -> bytes:
+    """Return the X-Forwarded-Host line; nothing for a request of HTTP/1.0 without a Host."""
+    return b"x-forwarded-host: " + host + b"\r\n" if host else b""

@@ -39,6 +39,7 @@ class LiveArm:
         "first_byte",
         "guard",
         "guarded",
+        "only",
         "response_lines",
         "stream_idle",
         "total",
@@ -49,6 +50,8 @@ class LiveArm:
         self.base = slot_base(arm.slot)
         self.endpoints: list[Endpoint] = arm.upstream.live
         self.balancer = balancer
+        # Most sidecars have one endpoint per variant: nothing to balance.
+        self.only: Endpoint | None = self.endpoints[0] if len(self.endpoints) == 1 else None
         self.authority = self.endpoints[0].authority
         self.failure: tuple[bool, ...] = route.failure
         # Retries look for another endpoint; with a single one the same failure would only come twice.
@@ -74,8 +77,12 @@ class LiveTable:
 
     __slots__ = (
         "arms",
+        "body_bytes_max",
         "forwarding",
+        "head_bytes_max",
+        "headers_max",
         "keepalive_idle",
+        "pool_idle_max",
         "request_body_idle",
         "request_head",
         "table",
@@ -101,6 +108,11 @@ class LiveTable:
             self.arms.append(LiveArm(arm, routes[arm.route], balancer, self.forwarding))
         for route in table.routes:
             self._guard(worker, route)
+        limits = table.limits
+        self.head_bytes_max = limits.head_bytes
+        self.headers_max = limits.headers
+        self.body_bytes_max = limits.body_bytes
+        self.pool_idle_max = limits.pool_idle
         timeouts = table.timeouts
         self.keepalive_idle = ticks(timeouts.keepalive_idle)
         self.request_head = ticks(timeouts.request_head)

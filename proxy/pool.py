@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from proxy.faults import CONNECT_FAILED, TIMEOUT_CONNECT, Fault
 from proxy.flow import PEER_FULL
+from proxy.timers import NEVER
 from proxy.upstream import CLOSED, IDLE, UpstreamConnection
 
 if TYPE_CHECKING:
@@ -36,16 +37,6 @@ class Pool:
         self.open = 0
         self.connecting = 0
 
-    def take(self) -> UpstreamConnection | None:
-        """Return an idle connection, the most recently used first, or None."""
-        idle = self.idle
-        if not idle or self.waiters:
-            return None
-        connection = idle.pop()
-        # Only the number is cleared; its place in the wheel is found stale when its turn comes.
-        connection.deadline = 0
-        return connection
-
     def enqueue(self, relay: Relay) -> bool:
         """Let ``relay`` wait for a connection, opening one if there may be more; False when too many wait."""
         if len(self.waiters) >= WAITERS_MAX:
@@ -61,7 +52,8 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """Take a connection back whose exchange ended cleanly."""
-        connection.valve.release(PEER_FULL)
+        if connection.valve.holders:
+            connection.valve.release(PEER_FULL)
         if connection.transport.is_closing():
             return
         connection.state = IDLE
@@ -69,11 +61,13 @@ class Pool:
             self._serve(connection)
             return
         worker = self.worker
-        if worker.draining or len(self.idle) >= worker.live.table.limits.pool_idle:
+        live = worker.live
+        if worker.draining or len(self.idle) >= live.pool_idle_max:
             connection.close()
             return
         self.idle.append(connection)
-        worker.wheel.set(connection, worker.live.upstream_idle)
+        idle = live.upstream_idle
+        worker.wheel.set_at(connection, worker.wheel.now + idle + 1 if idle else NEVER)
 
     def forget(self, connection: UpstreamConnection) -> None:
         """Leave out a connection that is about to be closed."""

@@ -7,11 +7,39 @@ every end into one outcome.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
-from proxy import counters
-from proxy.exchange import Event, State, step
+from proxy import exchange
+from proxy.counters import (
+    ATTEMPTS,
+    BYTES_IN,
+    BYTES_OUT,
+    DIVERT_SCORE,
+    FAILED,
+    FINISHED,
+    HIST_FIRST_BYTE,
+    HIST_TOTAL,
+    OUTCOME_0,
+    RETRIES,
+    STARTED,
+    SUM_FIRST_BYTE_US,
+    SUM_TOTAL_US,
+    TUNNELS,
+    TUNNELS_OPEN,
+    UPSTREAM_CONNECTIONS_REUSED,
+)
+from proxy.exchange import (
+    AWAITING,
+    CONNECTING,
+    CONNECTING_COMPLETE,
+    NEW,
+    RELAYING,
+    SENDING,
+    TUNNEL,
+    step,
+)
 from proxy.faults import (
     RESET,
     SHED,
@@ -22,8 +50,8 @@ from proxy.faults import (
     TIMEOUT_TOTAL,
     Fault,
 )
-from proxy.flow import CONNECTING, PEER_FULL
-from proxy.histogram import bucket_index
+from proxy.flow import NO_CONNECTION, PEER_FULL
+from proxy.histogram import EDGES_US
 from proxy.outcomes import Outcome, outcome_of_status
 from proxy.timers import NEVER
 
@@ -31,6 +59,7 @@ if TYPE_CHECKING:
     from proxy.downstream import Downstream
     from proxy.endpoint import Endpoint
     from proxy.live import LiveArm
+    from proxy.pool import Pool
     from proxy.upstream import UpstreamConnection
     from proxy.worker import Worker
 
@@ -38,6 +67,17 @@ if TYPE_CHECKING:
 PENDING_BYTES_MAX: Final = 64 * 1024
 # RFC 9110, section 9.2.2: repeating these changes nothing.
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
+# Outcomes as plain numbers, for the reason given in `proxy.exchange`.
+OK: Final = 0
+UPSTREAM_5XX: Final = 3
+CLIENT_ABORT: Final = 14
+OVERRIDE: Final = 15
+assert (OK, UPSTREAM_5XX, CLIENT_ABORT, OVERRIDE) == (
+    Outcome.OK,
+    Outcome.UPSTREAM_5XX,
+    Outcome.CLIENT_ABORT,
+    Outcome.OVERRIDE,
+)
 
 
 class Relay:
@@ -55,13 +95,13 @@ class Relay:
         "first_byte_ns",
         "head_only",
         "head_sent",
+        "id_line",
+        "idempotent",
         "minor",
         "overridden",
         "pending",
         "pending_bytes",
         "replay",
-        "replay_safe",
-        "request_id",
         "response_bytes",
         "started_ns",
         "state",
@@ -77,148 +117,155 @@ class Relay:
         self.downstream = downstream
         self.arm = arm
         self.started_ns = started_ns
-        self.state: int = State.NEW
+        self.state: int = NEW
         self.connection: UpstreamConnection | None = None
         self.endpoint: Endpoint | None = None
-        self.pending: list[bytes] = []
+        self.pending: list[bytes | memoryview] | None = None
         self.pending_bytes = 0
+        # The whole request, kept where it may be sent a second time.
         self.replay = b""
-        self.replay_safe = False
+        self.idempotent = False
         self.attempts = 0
         self.waiting = False
         self.head_only = False
-        self.minor = 1
+        self.minor: int = 1
         self.upgrade = False
         self.overridden = False
         self.close_downstream = False
         self.dechunk = False
         self.head_sent = False
-        self.status = 0
+        self.status: int = 0
         self.first_byte_ns = 0
         self.body_bytes = 0
         self.response_bytes = 0
         self.total_at = 0
-        self.request_id = b""
+        self.id_line = b""
 
     # The request on its way up.
 
     def begin(self, message: bytes, *, complete: bool) -> None:
         """Send the rewritten head (and what came of the body with it) to an endpoint of the arm."""
-        worker = self.worker
         arm = self.arm
-        self.state = step(self.state, Event.ASSIGN_COMPLETE if complete else Event.ASSIGN)
+        self.state = step(self.state, exchange.ASSIGN_COMPLETE if complete else exchange.ASSIGN)
         if not self.overridden:
-            worker.cells[arm.base + counters.STARTED] += 1
+            self.worker.cells[arm.base + STARTED] += 1
         if arm.total:
-            self.total_at = worker.wheel.now + arm.total + 1
-        if complete:
+            self.total_at = self.worker.wheel.now + arm.total + 1
+        if complete and self.idempotent:
             self.replay = message
-        self.pending.append(message)
-        self.pending_bytes = len(message)
-        self._attempt(None)
+        self._attempt(message, None)
 
-    def request_data(self, data: bytes) -> None:
+    def request_data(self, data: bytes | memoryview) -> None:
         """Pass on a piece of the request body."""
         self.body_bytes += len(data)
         connection = self.connection
         if connection is not None:
             connection.write(data)
             return
-        self.pending.append(data)
-        self.pending_bytes += len(data)
-        if self.pending_bytes > PENDING_BYTES_MAX:
-            self.downstream.valve.hold(CONNECTING)
+        if self.pending is not None:
+            self.pending.append(data)
+            self.pending_bytes += len(data)
+            if self.pending_bytes > PENDING_BYTES_MAX:
+                self.downstream.valve.hold(NO_CONNECTION)
 
     def request_end(self) -> None:
         """The last byte of the request was handed over."""
-        self.state = step(self.state, Event.REQUEST_END)
-        if self.state == State.AWAITING:
+        self.state = step(self.state, exchange.REQUEST_END)
+        if self.state == AWAITING:
             self.wait(self.arm.first_byte)
 
-    def _attempt(self, avoid: Endpoint | None) -> None:
-        """Ask an endpoint for a connection; ``avoid`` is the one that has just failed."""
-        worker = self.worker
+    def _attempt(self, message: bytes, avoid: Endpoint | None) -> None:
+        """Send ``message`` on an idle connection, or wait for one; ``avoid`` has just failed."""
+        cells = self.worker.cells
+        arm = self.arm
         self.attempts += 1
-        worker.cells[self.arm.base + counters.ATTEMPTS] += 1
-        endpoint = self.arm.pick(avoid)
-        pool = endpoint.pool
-        assert pool is not None
+        cells[arm.base + ATTEMPTS] += 1
+        endpoint = arm.only
+        if endpoint is None:
+            endpoint = arm.pick(avoid)
         self.endpoint = endpoint
         endpoint.in_flight += 1
-        connection = pool.take()
-        if connection is not None:
-            worker.cells[counters.UPSTREAM_CONNECTIONS_REUSED] += 1
-            self.connected(connection)
-        elif not pool.enqueue(self):
-            self.fault(SHED)
-        else:
+        pool = endpoint.pool
+        assert pool is not None
+        if pool.idle and not pool.waiters:
+            connection = pool.idle.pop()
+            # Only the number is cleared; its place in the wheel is found stale when its turn comes.
+            connection.deadline = NEVER
+            cells[UPSTREAM_CONNECTIONS_REUSED] += 1
+            self._join(connection)
+            connection.write(message)
+            self._after_connect()
+            return
+        self.pending = [message]
+        self.pending_bytes = len(message)
+        self._wait_for_connection(pool)
+
+    def _wait_for_connection(self, pool: Pool) -> None:
+        if pool.enqueue(self):
             self.waiting = True
             self.wait(self.arm.connect)
+        else:
+            self.fault(SHED)
 
     def connected(self, connection: UpstreamConnection) -> None:
         """A connection is ours: hand it what is there of the request."""
         self.waiting = False
+        self._join(connection)
+        pending = self.pending
+        assert pending is not None
+        self.pending = None
+        self.pending_bytes = 0
+        for piece in pending:
+            connection.write(piece)
+        self._after_connect()
+        self.downstream.valve.release(NO_CONNECTION)
+
+    def _join(self, connection: UpstreamConnection) -> None:
         connection.relay = self
         connection.start_response()
         self.connection = connection
-        pending = self.pending
-        self.pending = []
-        self.pending_bytes = 0
-        self.state = step(self.state, Event.CONNECTED)
-        for piece in pending:
-            connection.write(piece)
-        if self.state == State.AWAITING:
-            self.wait(self.arm.first_byte)
-        else:
-            # Until its end the request is the client's to deliver.
-            self.wait(self.arm.body_idle)
-            self.downstream.valve.release(CONNECTING)
+        self.state = step(self.state, exchange.CONNECTED)
+
+    def _after_connect(self) -> None:
+        # Until its end the request is the client's to deliver; then the answer is the upstream's.
+        arm = self.arm
+        self.wait(arm.first_byte if self.state == AWAITING else arm.body_idle)
 
     def connect_failed(self, fault: Fault) -> None:
         """No connection came, so no byte of the request reached anybody: another endpoint may be asked."""
         self.waiting = False
         failed = self.endpoint
         self._leave_endpoint()
-        if self.attempts < self.arm.attempts_max and self.state in (
-            State.CONNECTING,
-            State.CONNECTING_COMPLETE,
-        ):
-            self.state = step(self.state, Event.RETRY)
+        pending = self.pending
+        if self.attempts < self.arm.attempts_max and pending is not None:
+            self.pending = None
             self._count_retry()
-            self._attempt(failed)
+            self._attempt(b"".join(pending), failed)
             return
         self.fault(fault)
 
-    def connection_lost(self, *, clean: bool, fresh: bool, any_byte: bool) -> None:
-        """The upstream closed (``clean``) or reset the connection while it owed us something.
+    def connection_lost(self, *, fresh: bool, any_byte: bool) -> None:
+        """The upstream closed or reset the connection while it owed us something.
 
         ``fresh``: the connection had carried no earlier exchange. ``any_byte``: some of the answer came.
         """
-        del clean
         self.connection = None
         if self.head_sent:
             self.fault(STREAM_TRUNCATED)
             return
         # A pooled connection may have been closed by the upstream just before it was used (RFC 9112, section
         # 9.3.1): what may be repeated without harm is repeated on another one.
-        if (
-            not fresh
-            and not any_byte
-            and self.replay_safe
-            and self.replay
-            and self.state == State.AWAITING
-            and self.attempts < self.arm.attempts_max + 1
-        ):
+        stale = not fresh and not any_byte
+        if stale and self.replay and self.state == AWAITING and self.attempts <= self.arm.attempts_max:
             self._leave_endpoint()
-            self.state = step(self.state, Event.RETRY)
-            self.pending.append(self.replay)
             self._count_retry()
-            self._attempt(None)
+            self._attempt(self.replay, None)
             return
         self.fault(RESET)
 
     def _count_retry(self) -> None:
-        self.worker.cells[self.arm.base + counters.RETRIES] += 1
+        self.state = step(self.state, exchange.RETRY)
+        self.worker.cells[self.arm.base + RETRIES] += 1
 
     # The response on its way down.
 
@@ -230,7 +277,7 @@ class Relay:
 
     def response_follows(self) -> None:
         """The head went out and a body follows."""
-        self.state = step(self.state, Event.RESPONSE_HEAD)
+        self.state = step(self.state, exchange.RESPONSE_HEAD)
         self.wait(self.arm.stream_idle)
 
     def response_data(self, data: bytes | memoryview) -> None:
@@ -242,8 +289,11 @@ class Relay:
 
     def response_end(self, *, reusable: bool) -> None:
         """The last byte of the response went downstream."""
-        request_complete = self.state == State.AWAITING or self.state == State.RELAYING
-        self.state = step(self.state, Event.RESPONSE_END)
+        state = self.state
+        request_complete = state in (AWAITING, RELAYING)
+        # A response that came with its head is timed by the same reading of the clock.
+        now_ns = self.first_byte_ns if state == AWAITING else perf_counter_ns()
+        self.state = step(state, exchange.RESPONSE_END)
         connection = self.connection
         if connection is not None:
             self.connection = None
@@ -252,38 +302,43 @@ class Relay:
                 connection.pool.give_back(connection)
             else:
                 connection.close()
-        self._leave_endpoint()
+        endpoint = self.endpoint
+        if endpoint is not None:
+            self.endpoint = None
+            endpoint.in_flight -= 1
         if not request_complete:
             self.close_downstream = True
-        self.record(outcome_of_status(self.status))
+        status = self.status
+        self.record(OK if status < 400 else outcome_of_status(status), now_ns)
         self.downstream.exchange_done(request_complete=request_complete)
 
     def switched(self) -> None:
         """A 101 that was asked for went downstream: from now on bytes are passed both ways unread."""
-        self.state = step(self.state, Event.SWITCH)
-        self.worker.cells[counters.TUNNELS] += 1
-        self.worker.cells[counters.TUNNELS_OPEN] += 1
+        self.state = step(self.state, exchange.SWITCH)
+        self.worker.cells[TUNNELS] += 1
+        self.worker.cells[TUNNELS_OPEN] += 1
         self.wait(self.arm.stream_idle)
 
     def tunnel_closed(self) -> None:
         """One side of a tunnel closed for good."""
-        self.state = step(self.state, Event.RESPONSE_END)
-        self.worker.cells[counters.TUNNELS_OPEN] -= 1
+        self.state = step(self.state, exchange.RESPONSE_END)
+        self.worker.cells[TUNNELS_OPEN] -= 1
         self._drop_connection(abort=False)
-        self.record(Outcome.OK)
+        self.record(OK, perf_counter_ns())
         self.downstream.tunnel_done()
 
     # Ends that nobody wished for.
 
     def fault(self, fault: Fault) -> None:
         """End the exchange with an error; nothing is ever written into an answer that has begun."""
-        if self.state == State.TUNNEL:
+        state = self.state
+        if state == TUNNEL:
             self.tunnel_closed()
             return
-        request_complete = self.state in (State.AWAITING, State.CONNECTING_COMPLETE, State.RELAYING)
-        self.state = step(self.state, Event.FAULT)
+        request_complete = state in (AWAITING, CONNECTING_COMPLETE, RELAYING)
+        self.state = step(state, exchange.FAULT)
         self._drop_connection(abort=True)
-        self.record(fault.outcome)
+        self.record(fault.outcome, 0)
         if self.head_sent:
             self.downstream.abort()
         else:
@@ -291,38 +346,33 @@ class Relay:
 
     def client_gone(self) -> None:
         """Downstream is gone: cancel the work upstream at once, and blame no arm."""
-        if self.state == State.TUNNEL:
-            self.worker.cells[counters.TUNNELS_OPEN] -= 1
-            self.state = step(self.state, Event.CLIENT_GONE)
-            self._drop_connection(abort=False)
-            self.record(Outcome.OK)
-            return
-        self.state = step(self.state, Event.CLIENT_GONE)
-        self._drop_connection(abort=True)
-        self.record(Outcome.CLIENT_ABORT)
+        tunnel = self.state == TUNNEL
+        self.state = step(self.state, exchange.CLIENT_GONE)
+        if tunnel:
+            self.worker.cells[TUNNELS_OPEN] -= 1
+        self._drop_connection(abort=not tunnel)
+        self.record(OK if tunnel else CLIENT_ABORT, perf_counter_ns())
 
     def expired(self) -> None:
         """The deadline that was set last has passed."""
         state = self.state
         if self.total_at and self.worker.wheel.now >= self.total_at:
             self.fault(TIMEOUT_TOTAL)
-        elif state in (State.CONNECTING, State.CONNECTING_COMPLETE):
+        elif state in (CONNECTING, CONNECTING_COMPLETE):
             self.fault(TIMEOUT_CONNECT)
-        elif state == State.AWAITING:
+        elif state == AWAITING:
             self.fault(TIMEOUT_FIRST_BYTE)
-        elif state == State.SENDING:
+        elif state == SENDING:
             if self.downstream.valve.holders & PEER_FULL:
                 # The client would send, but the upstream takes nothing.
                 self.fault(TIMEOUT_FIRST_BYTE)
             else:
                 self.downstream.body_timed_out()
-        elif state == State.TUNNEL:
+        elif state == TUNNEL:
             self.tunnel_closed()
         elif self.connection is not None and self.connection.valve.holders & PEER_FULL:
             # The upstream would send, but the client takes nothing: it has left in all but name.
-            downstream = self.downstream
-            self.client_gone()
-            downstream.abort()
+            self.downstream.cut_off()
         else:
             self.fault(TIMEOUT_IDLE)
 
@@ -333,7 +383,7 @@ class Relay:
         wheel = self.worker.wheel
         deadline = wheel.now + duration + 1 if duration else NEVER
         total_at = self.total_at
-        if total_at and (not deadline or total_at < deadline):
+        if total_at and (deadline == NEVER or total_at < deadline):
             deadline = total_at
         wheel.set_at(self.downstream, deadline)
 
@@ -357,33 +407,40 @@ class Relay:
                 connection.close()
         self._leave_endpoint()
 
-    def record(self, outcome: int) -> None:
-        """Count the exchange: once, under the arm that was chosen first, as its client saw it."""
-        worker = self.worker
-        cells = worker.cells
+    def record(self, outcome: int, now_ns: int) -> None:
+        """Count the exchange: once, under the arm that was chosen first, as its client saw it.
+
+        ``now_ns``: when it ended, by the clock of ``started_ns``; only successes are timed.
+        """
+        cells = self.worker.cells
         arm = self.arm
         base = arm.base
-        failed = False
+        if self.body_bytes:
+            cells[base + BYTES_IN] += self.body_bytes
+        if self.response_bytes:
+            cells[base + BYTES_OUT] += self.response_bytes
         if self.overridden:
             # Overrides stay out of every statistic, so they are counted as started only here.
-            cells[base + counters.STARTED] += 1
-            outcome = Outcome.OVERRIDE
-        else:
-            failed = arm.failure[outcome]
-        cells[base + counters.OUTCOME_0 + outcome] += 1
-        if self.body_bytes:
-            cells[base + counters.BYTES_IN] += self.body_bytes
-        if self.response_bytes:
-            cells[base + counters.BYTES_OUT] += self.response_bytes
+            cells[base + STARTED] += 1
+            cells[base + OUTCOME_0 + OVERRIDE] += 1
+            cells[base + FINISHED] += 1
+            return
+        cells[base + OUTCOME_0 + outcome] += 1
+        failed = arm.failure[outcome]
         if failed:
-            cells[base + counters.FAILED] += 1
-        elif outcome == Outcome.OK or (outcome <= Outcome.UPSTREAM_5XX and not self.overridden):
-            total_us = (perf_counter_ns() - self.started_ns) // 1000
-            first_us = (self.first_byte_ns - self.started_ns) // 1000
-            cells[base + counters.SUM_TOTAL_US] += total_us
-            cells[base + counters.SUM_FIRST_BYTE_US] += first_us
-            cells[base + counters.HIST_TOTAL + bucket_index(total_us)] += 1
-            cells[base + counters.HIST_FIRST_BYTE + bucket_index(first_us)] += 1
-        if arm.guard is not None and not self.overridden and outcome != Outcome.CLIENT_ABORT:
-            arm.guard.note(base, failed=failed)
-        cells[base + counters.FINISHED] += 1
+            cells[base + FAILED] += 1
+        elif outcome <= UPSTREAM_5XX:
+            total_us = (now_ns - self.started_ns) // 1000
+            cells[base + SUM_TOTAL_US] += total_us
+            bucket = bisect_left(EDGES_US, total_us)
+            cells[base + HIST_TOTAL + bucket] += 1
+            if self.first_byte_ns != now_ns:
+                total_us = (self.first_byte_ns - self.started_ns) // 1000
+                bucket = bisect_left(EDGES_US, total_us)
+            cells[base + SUM_FIRST_BYTE_US] += total_us
+            cells[base + HIST_FIRST_BYTE + bucket] += 1
+        guard = arm.guard
+        # A success matters to the divert only while there is something to forgive.
+        if guard is not None and (failed or cells[base + DIVERT_SCORE]) and outcome != CLIENT_ABORT:
+            guard.note(base, failed=failed)
+        cells[base + FINISHED] += 1

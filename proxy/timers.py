@@ -7,6 +7,8 @@ once. (Varghese & Lauck 1987, scheme 6, with lazy re-insertion.)
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 TICKS_PER_SECOND: Final = 10
 # 102 seconds in one turn; later deadlines wait at the far end and are placed again when it comes round.
 SLOTS: Final = 1024
@@ -20,6 +22,7 @@ def ticks(seconds: float) -> int:
     return int(seconds * TICKS_PER_SECOND + 0.999)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Timed:
     """Something with a deadline. Subclasses say what happens when it passes."""
 

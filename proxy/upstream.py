@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
-from proxy import counters
-from proxy.exchange import State
+from proxy.counters import (
+    UPSTREAM_CONNECTIONS_DISCARDED,
+    UPSTREAM_CONNECTIONS_OPEN,
+    UPSTREAM_CONNECTIONS_OPENED,
+)
+from proxy.exchange import AWAITING
 from proxy.faults import INVALID_RESPONSE, STREAM_ERROR
 from proxy.flow import PEER_FULL, Valve
 from proxy.timers import Timed
@@ -71,8 +75,8 @@ class UpstreamConnection(Timed):
         self.write = self.transport.write
         self.valve = Valve(self.transport)
         cells = self.worker.cells
-        cells[counters.UPSTREAM_CONNECTIONS_OPENED] += 1
-        cells[counters.UPSTREAM_CONNECTIONS_OPEN] += 1
+        cells[UPSTREAM_CONNECTIONS_OPENED] += 1
+        cells[UPSTREAM_CONNECTIONS_OPEN] += 1
 
     def start_response(self) -> None:
         """Expect the response to a request that is about to be written."""
@@ -99,20 +103,23 @@ class UpstreamConnection(Timed):
             relay.response_data(data)
 
     def _on_head(self, relay: Relay, data: bytes) -> None:
+        searched = 0
         if self.buffer:
+            # The blank line may have begun in the last three bytes of what was there before.
+            searched = max(0, len(self.buffer) - 3)
             data = self.buffer + data
             self.buffer = b""
-        limits = self.worker.live.table.limits
+        live = self.worker.live
+        head = self.worker.response_head
         while True:
-            end = find_head_end(data, 0)
+            end = find_head_end(data, searched)
             if end < 0:
-                if len(data) > limits.head_bytes:
+                if len(data) > live.head_bytes_max:
                     self._refuse(relay)
                 else:
                     self.buffer = data
                 return
-            head = self.worker.response_head
-            if end > limits.head_bytes or not scan_response(head, data, end, limits.headers):
+            if end > live.head_bytes_max or not scan_response(head, data, end, live.headers_max):
                 self._refuse(relay)
                 return
             if head.status >= 200:
@@ -129,6 +136,7 @@ class UpstreamConnection(Timed):
                 # RFC 9110, section 15.2: never to an HTTP/1.0 client.
                 relay.downstream.write(cut(data, 0, end, head.cuts) + b"\r\n")
             data = data[end + 2 :]
+            searched = 0
             if not data:
                 return
 
@@ -190,16 +198,20 @@ class UpstreamConnection(Timed):
     def _rewritten(self, relay: Relay, data: bytes, end: int) -> bytes:
         """Return the response head for downstream, without the blank line."""
         head = self.worker.response_head
-        if head.cuts:
-            kept = cut(data, 0, end, head.cuts)
-        else:
-            kept = data[:end]
+        kept = cut(data, 0, end, head.cuts) if head.cuts else data[:end]
         if head.minor == 0:
             # RFC 9110, section 2.5: a proxy speaks its own version.
             kept = b"HTTP/1.1" + kept[8:]
         if relay.dechunk:
             kept = without_transfer_encoding(kept)
-        return kept + relay.arm.response_lines + relay.downstream.response_lines(relay)
+        lines = relay.arm.response_lines + relay.id_line
+        if self.worker.draining:
+            relay.close_downstream = True
+        if relay.close_downstream:
+            return kept + lines + b"connection: close\r\n"
+        if relay.minor == 0:
+            return kept + lines + b"connection: keep-alive\r\n"
+        return kept + lines
 
     def _on_fixed(self, relay: Relay, data: bytes) -> None:
         remain = self.remain - len(data)
@@ -243,7 +255,7 @@ class UpstreamConnection(Timed):
 
     def _switch(self, relay: Relay, data: bytes, end: int) -> None:
         head = self.worker.response_head
-        if not relay.upgrade or not head.upgrade or relay.state != State.AWAITING:
+        if not relay.upgrade or not head.upgrade or relay.state != AWAITING:
             self._refuse(relay)
             return
         relay.response_started(101)
@@ -280,11 +292,12 @@ class UpstreamConnection(Timed):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        del exc  # an orderly end in the wrong place is as bad as a reset
         state = self.state
         self.state = CLOSED
         self.valve.close()
         self.worker.wheel.remove(self)
-        self.worker.cells[counters.UPSTREAM_CONNECTIONS_OPEN] -= 1
+        self.worker.cells[UPSTREAM_CONNECTIONS_OPEN] -= 1
         self.pool.lost(self, idle=state == IDLE)
         relay = self.relay
         if relay is not None:
@@ -295,7 +308,7 @@ class UpstreamConnection(Timed):
                 return
             any_byte = bool(self.buffer) or self.informational > 0
             self.buffer = b""
-            relay.connection_lost(clean=exc is None, fresh=self.served == 1, any_byte=any_byte)
+            relay.connection_lost(fresh=self.served == 1, any_byte=any_byte)
 
     def expire(self) -> None:
         """Idle for longer than the pool keeps a connection."""
@@ -303,7 +316,7 @@ class UpstreamConnection(Timed):
             self.close()
 
     def _discard_idle(self) -> None:
-        self.worker.cells[counters.UPSTREAM_CONNECTIONS_DISCARDED] += 1
+        self.worker.cells[UPSTREAM_CONNECTIONS_DISCARDED] += 1
         self.close()
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 import uvloop
 
 from proxy import counters
+from proxy.client import ClientConnection
 from proxy.counters import CounterPage
 from proxy.downstream import Downstream
 from proxy.endpoint import EndpointRegistry
@@ -47,7 +48,7 @@ class Worker:
         self.wheel = TimerWheel()
         self.endpoints = EndpointRegistry()
         self.request_ids = RequestIds()
-        self.downstreams: set[Downstream] = set()
+        self.clients: set[ClientConnection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.servers: list[asyncio.Server] = []
         self.draining = False
@@ -148,8 +149,8 @@ class Worker:
         self.draining = True
         for server in self.servers:
             server.close()
-        for downstream in list(self.downstreams):
-            downstream.drain()
+        for client in list(self.clients):
+            client.drain()
         for upstream in self.live.table.upstreams:
             for endpoint in upstream.live:
                 if endpoint.pool is not None:
@@ -161,7 +162,7 @@ class Worker:
 
     def drained_one(self) -> None:
         """A connection closed while draining; the last one ends the worker."""
-        if not self.downstreams:
+        if not self.clients:
             self.stopped.set()
 
 
@@ -225,8 +226,8 @@ async def serve(fd: int) -> int:
     ticking.cancel()
     for task in list(worker.tasks):
         task.cancel()
-    for downstream in list(worker.downstreams):
-        downstream.cut_off()
+    for client in list(worker.clients):
+        client.cut_off()
     # One more turn of the loop, so that every connection_lost has counted what it ends.
     await asyncio.sleep(0.05)
     link.drained()

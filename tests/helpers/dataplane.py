@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from proxy.counters import CounterPage, slot_base
 from proxy.outcomes import Outcome
 
 REVISIONS = itertools.count(1)
+SETTLE_SECONDS = 0.2
 
 
 def table(
@@ -118,7 +120,16 @@ class WorkerProcess:
         return self.process.pid
 
     def cell(self, slot: int, offset: int) -> int:
-        """Return one count of one slot."""
+        """Return one count of one slot, when what has been answered is counted too.
+
+        A response is written before it is counted, so a client may be quicker than the counter.
+        """
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while self.in_flight(slot) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        return self._cell(slot, offset)
+
+    def _cell(self, slot: int, offset: int) -> int:
         return int(self.cells[slot_base(slot) + offset])
 
     def outcome(self, slot: int, outcome: Outcome) -> int:
@@ -127,7 +138,7 @@ class WorkerProcess:
 
     def in_flight(self, slot: int) -> int:
         """Return the requests of an arm that have not ended."""
-        return self.cell(slot, counters.STARTED) - self.cell(slot, counters.FINISHED)
+        return self._cell(slot, counters.STARTED) - self._cell(slot, counters.FINISHED)
 
     def rss(self) -> int:
         """Return the resident memory in bytes."""

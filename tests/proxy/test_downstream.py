@@ -313,6 +313,36 @@ async def test_malformed_request_is_answered_and_charged_to_no_arm(
         assert w.cell(1, counters.STARTED) == 0
 
 
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"GET / HTTP/1.1\nhost: t\n\n",
+        b"GET /\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\r\n\r\nGET",
+    ],
+)
+async def test_hopeless_beginning_is_answered_at_once(tmp_path: Path, beginning: bytes) -> None:
+    """What cannot become a request any more need not wait for its time-out."""
+    async with answering() as server, worker(tmp_path, direct_table(server.port)) as w:
+        async with connected(w.port) as (reader, writer):
+            writer.write(beginning)
+
+            assert (await asyncio.wait_for(read_response(reader), 3)).status in (400, 505)
+
+
+async def test_one_empty_line_before_a_request_is_tolerated(tmp_path: Path) -> None:
+    """RFC 9112, section 2.2, asks for it; a client that sends empty lines only is not entertained."""
+    async with (
+        answering() as server,
+        worker(tmp_path, direct_table(server.port)) as w,
+        connected(w.port) as (reader, writer),
+    ):
+        for _ in range(2):
+            writer.write(b"\r\n" + get())
+            assert (await read_response(reader)).status == 200
+
+
 async def test_bad_chunk_is_the_clients_fault(tmp_path: Path) -> None:
     """A broken request body cancels the upstream request and is charged to nobody."""
     async with answering() as server, worker(tmp_path, direct_table(server.port)) as w:

@@ -328,9 +328,11 @@ async def test_least_in_flight_avoids_a_busy_endpoint(tmp_path: Path) -> None:
     async with upstream(stuck) as slow, answering(lambda r: ok(b"fast")) as fast:
         table = direct_table([slow.port, fast.port], balance="least_in_flight")
         async with worker(tmp_path, table) as w:
-            pending = [asyncio.create_task(ask(w.port, get())) for _ in range(6)]
-            await eventually(lambda: any(t.done() for t in pending) or slow.connections > 0)
-            await eventually(lambda: slow.connections >= 1)
+            # The first of two drawn wins a tie, so it may take a few until the stuck one has a request.
+            pending = []
+            while not slow.connections:
+                pending.append(asyncio.create_task(ask(w.port, get())))
+                await asyncio.sleep(0.02)
             answers = [await asyncio.wait_for(ask(w.port, get()), 5) for _ in range(20)]
             release.set()
             await asyncio.gather(*pending)

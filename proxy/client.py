@@ -1,0 +1,207 @@
+"""A client's socket: accepted, held back, drained, and closed in the way that tells the truth.
+
+What is said over it is `proxy.downstream`'s part; this module knows no requests, only whether one is owed an
+answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from typing import TYPE_CHECKING, Final, cast
+
+from proxy.answers import answer
+from proxy.counters import CONNECTIONS_ACCEPTED, CONNECTIONS_OPEN, CONNECTIONS_REFUSED
+from proxy.faults import Fault
+from proxy.flow import PEER_FULL, PIPELINED, Valve
+from proxy.forwarding import ClientLines
+from proxy.timers import TICKS_PER_SECOND, Timed
+
+if TYPE_CHECKING:
+    from proxy.relay import Relay
+    from proxy.worker import Worker
+
+# What the connection reads next.
+HEAD: Final = 0
+FIXED: Final = 1
+CHUNKED: Final = 2
+WAIT: Final = 3  # the request is complete, its answer is not
+TUNNEL: Final = 4
+LINGER: Final = 5  # closing: what still comes is thrown away, so that the answer is not lost to a reset
+CLOSED: Final = 6
+
+# How long and how much a closing connection is read, before it is closed for good.
+LINGER_TICKS: Final = 2 * TICKS_PER_SECOND
+LINGER_BYTES_MAX: Final = 1024 * 1024
+# SO_LINGER with time 0: close by reset, so that no client takes a truncated answer for a whole one.
+RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
+
+
+class ClientConnection(Timed):
+    """The socket's side of a downstream connection."""
+
+    __slots__ = (
+        "buffer",
+        "client",
+        "client_lines",
+        "discarded",
+        "eof",
+        "relay",
+        "state",
+        "transport",
+        "valve",
+        "worker",
+        "write",
+    )
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__()
+        self.worker = worker
+        # The exchange in progress; None while nothing is owed to the client.
+        self.relay: Relay | None = None
+        self.state: int = HEAD
+        self.buffer = b""
+        self.discarded = 0
+        self.eof = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        worker = self.worker
+        self.transport = cast(asyncio.Transport, transport)
+        self.write = self.transport.write
+        self.valve = Valve(self.transport)
+        cells = worker.cells
+        cells[CONNECTIONS_ACCEPTED] += 1
+        cells[CONNECTIONS_OPEN] += 1
+        peer = transport.get_extra_info("peername")
+        self.client = peer[0].encode() if isinstance(peer, tuple) else b""
+        self.client_lines = ClientLines(self.client)
+        worker.clients.add(self)
+        if len(worker.clients) > worker.live.table.limits.connections:
+            cells[CONNECTIONS_REFUSED] += 1
+            self.refuse(503, "connection_limit", "too many connections", head_only=False)
+            return
+        worker.wheel.set(self, worker.live.keepalive_idle)
+
+    def eof_received(self) -> bool:
+        self.eof = True
+        # Like nginx, we take a client that closes its sending side while it is owed an answer as gone: a
+        # full close looks the same, and a model server should not work for nobody.
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        worker = self.worker
+        self.state = CLOSED
+        self.valve.close()
+        worker.wheel.remove(self)
+        worker.cells[CONNECTIONS_OPEN] -= 1
+        worker.clients.discard(self)
+        self.buffer = b""
+        self.forget_request()
+        relay = self.relay
+        if relay is not None:
+            self.relay = None
+            relay.client_gone()
+        if worker.draining:
+            worker.drained_one()
+
+    def pause_writing(self) -> None:
+        relay = self.relay
+        if relay is not None and relay.connection is not None:
+            relay.connection.valve.hold(PEER_FULL)
+
+    def resume_writing(self) -> None:
+        relay = self.relay
+        if relay is not None and relay.connection is not None:
+            relay.connection.valve.release(PEER_FULL)
+
+    def forget_request(self) -> None:
+        """Drop what was kept of a request that will not be answered."""
+        raise NotImplementedError
+
+    def exchange_done(self, *, request_complete: bool) -> None:
+        """The answer is out."""
+        raise NotImplementedError
+
+    def answer_fault(self, fault: Fault, *, request_complete: bool) -> None:
+        """Answer in our own name: the exchange failed before anything of a response went out."""
+        relay = self.relay
+        head_only = relay is not None and relay.head_only
+        close = not request_complete or (relay is not None and relay.close_downstream) or self.worker.draining
+        if relay is not None:
+            relay.close_downstream = close
+        out = answer(fault.status, fault.code, fault.message, close=close, head_only=head_only)
+        if relay is not None:
+            # The arm and the id go in front of the blank line, so that an error can be traced too.
+            split = out.index(b"\r\n\r\n") + 2
+            out = out[:split] + relay.arm.response_lines + relay.id_line + out[split:]
+        self.write(out)
+        self.exchange_done(request_complete=request_complete)
+
+    def start_tunnel(self) -> None:
+        """Bytes are passed on unread from now on."""
+        self.state = TUNNEL
+        rest = self.buffer
+        self.buffer = b""
+        if rest and self.relay is not None:
+            self.relay.request_data(rest)
+
+    def tunnel_done(self) -> None:
+        """The other side of the tunnel closed; close ours when everything is written."""
+        self.relay = None
+        self.state = CLOSED
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Close by reset: what was sent of an answer is no answer."""
+        relay = self.relay
+        self.relay = None
+        self.state = CLOSED
+        if relay is not None and relay.head_sent:
+            raw = self.transport.get_extra_info("socket")
+            if raw is not None:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self.transport.abort()
+
+    def cut_off(self) -> None:
+        """Our time is up: end whatever is in progress, charged to nobody, and close."""
+        relay = self.relay
+        if relay is not None:
+            self.relay = None
+            relay.client_gone()
+            self.relay = relay
+        self.abort()
+
+    def drain(self) -> None:
+        """Close as soon as nothing is owed to the client."""
+        if self.relay is None and self.state == HEAD and not self.buffer:
+            self.state = CLOSED
+            self.transport.close()
+
+    def refuse(self, status: int, code: str, message: str, *, head_only: bool) -> None:
+        """Answer and close; requests behind this one are never read."""
+        self.write(answer(status, code, message, close=True, head_only=head_only))
+        self.close_after_answer()
+
+    def close_after_answer(self) -> None:
+        """Close in two steps, so that a client still sending reads its answer before it sees a reset.
+
+        RFC 9112, section 9.6: half-close, read on for a while, then close.
+        """
+        self.buffer = b""
+        self.forget_request()
+        self.valve.release(PIPELINED)
+        if self.eof or self.transport.is_closing():
+            self.state = CLOSED
+            self.transport.close()
+            return
+        self.state = LINGER
+        self.transport.write_eof()
+        self.worker.wheel.set(self, LINGER_TICKS)
+
+    def discard(self, data: bytes) -> None:
+        """Throw away what a closing connection still receives, up to a limit."""
+        self.discarded += len(data)
+        if self.discarded > LINGER_BYTES_MAX:
+            self.abort()
