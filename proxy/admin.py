@@ -40,6 +40,9 @@ SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 PROBES: Final = frozenset({"/livez", "/readyz"})
 METRICS: Final = "/metrics"
 
+# Missing on a request whose sender need not say who it is.
+_PRINCIPAL: Final = web.RequestKey("principal", Principal)
+
 _PLAIN: Final = {
     405: ("method_not_allowed", "this path does not take that method", "see docs/api.md for the methods"),
     413: ("body_too_large", f"the body is larger than {BODY_BYTES_MAX} bytes", "send less"),
@@ -87,10 +90,12 @@ class AdminServer:
             else inherited_socket(descriptor)
         )
         self.address = sock.getsockname()[:2]
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, shutdown_timeout=STOP_SECONDS
+        )
         await self._runner.setup()
         log.info("admin address %s:%d", *self.address)
-        await web.SockSite(self._runner, sock, backlog=BACKLOG, shutdown_timeout=STOP_SECONDS).start()
+        await web.SockSite(self._runner, sock, backlog=BACKLOG).start()
 
     async def stop(self) -> None:
         """Close the listener and what is open."""
@@ -102,7 +107,9 @@ class AdminServer:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let a request through if its sender may send it; turn every error into JSON."""
         try:
-            request["principal"] = self._admit(request)
+            principal = self._admit(request)
+            if principal is not None:
+                request[_PRINCIPAL] = principal
             return await handler(request)
         except DeniedError as exc:
             self.refused[exc.code] += 1
@@ -142,7 +149,7 @@ class AdminServer:
     async def _readyz(self, request: web.Request) -> web.Response:
         agent = self._agent
         body: dict[str, Any] = {"ready": agent.ready}
-        if request["principal"] is not None:
+        if _PRINCIPAL in request:
             body |= {
                 "draining": agent.fleet.draining,
                 "revision": agent.keeper.revision,
@@ -163,12 +170,12 @@ class AdminServer:
         return web.Response(body=body, headers={"Content-Type": content_type})
 
     async def _drain(self, request: web.Request) -> web.Response:
-        log.info("drain ordered by %s", request["principal"].actor)
+        log.info("drain ordered by %s", request[_PRINCIPAL].actor)
         self._agent.drain()
         return json_response({"draining": True, "in_flight": self._agent.in_flight}, status=202)
 
     async def _reload(self, request: web.Request) -> web.Response:
-        log.info("reload ordered by %s", request["principal"].actor)
+        log.info("reload ordered by %s", request[_PRINCIPAL].actor)
         reloaded = await self._agent.reloader.reload()
         if reloaded.outcome == "refused":
             message = "; ".join(reloaded.problems)
@@ -190,7 +197,7 @@ class AdminServer:
         )
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
-        return await forward(request, self._agent.link, request["principal"])
+        return await forward(request, self._agent.link, request[_PRINCIPAL])
 
 
 def _role_for(path: str, *, safe: bool) -> Role:

@@ -6,13 +6,14 @@ pages, and serves the admin address. It never touches a request: when it dies, t
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -42,6 +43,7 @@ EXIT_REFUSED: Final = 2
 """The start was refused for a reason that another try does not mend."""
 
 BOOT_BYTES: Final = 8
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,8 @@ class Options:
     parent_fd: int | None = None
     control_wait: float = CONTROL_WAIT_SECONDS
     hung_seconds: int = HUNG_SECONDS
+    signals: bool = True
+    """Whether this process is the agent's own, so that its signals are meant for the agent."""
 
 
 class Agent:
@@ -161,12 +165,12 @@ class Agent:
                 helpers = [tasks.create_task(self.reloader.follow())]
                 if self.link is not None:
                     helpers.append(tasks.create_task(self.link.follow()))
-                self._listen_to_signals(tasks)
-                if await self._first_table(tasks):
-                    assert self.keeper.table is not None
-                    self.keeper.serve_with(self.fleet)
-                    helpers.append(tasks.create_task(self.uplink.run(self.fleet)))
-                    await self.fleet.run(self.keeper.table)
+                with self._orders(tasks):
+                    if await self._first_table(tasks):
+                        assert self.keeper.table is not None
+                        self.keeper.serve_with(self.fleet)
+                        helpers.append(tasks.create_task(self.uplink.run(self.fleet)))
+                        await self.fleet.run(self.keeper.table)
                 for helper in helpers:
                     helper.cancel()
         except* StartError as group:
@@ -228,24 +232,35 @@ class Agent:
         if self.keeper.apply(table):
             self.keeper.troubles.pop(START, None)
 
-    def _listen_to_signals(self, tasks: asyncio.TaskGroup) -> None:
+    @contextlib.contextmanager
+    def _orders(self, tasks: asyncio.TaskGroup) -> Iterator[None]:
+        """Obey signals, and notice the supervisor's end, for a while."""
         loop = asyncio.get_running_loop()
-
-        def reload() -> None:
-            tasks.create_task(self.reloader.reload())
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.drain)
-        loop.add_signal_handler(signal.SIGHUP, reload)
+        numbers = _SIGNALS if self.options.signals else ()
         parent = self.options.parent_fd
+
+        def obey(number: signal.Signals) -> None:
+            if number is signal.SIGHUP:
+                tasks.create_task(self.reloader.reload())
+            else:
+                self.drain()
+
+        def parent_died() -> None:
+            loop.remove_reader(parent or 0)
+            tasks.create_task(self._abdicate())
+
+        for number in numbers:
+            loop.add_signal_handler(number, obey, number)
         if parent is not None:
-
-            def parent_died() -> None:
-                loop.remove_reader(parent)
-                tasks.create_task(self._abdicate())
-
             # Nothing is ever written to this pipe: it becomes readable when the other end closes.
             loop.add_reader(parent, parent_died)
+        try:
+            yield
+        finally:
+            if parent is not None:
+                loop.remove_reader(parent)
+            for number in numbers:
+                loop.remove_signal_handler(number)
 
 
 async def run_agent(options: Options) -> int:

@@ -179,6 +179,8 @@ class Fleet:
         except asyncio.CancelledError:
             if self._failed:
                 child.signal(signal.SIGKILL)
+                await child.exited.wait()
+                self._ended(child)
             raise
         self._ended(child)
         return child.ready
@@ -204,7 +206,7 @@ class Fleet:
         self._save_ledger()
         self._save_records()
         self.last_exit[child.index] = child.message or _exit_text(child.process.returncode)
-        if not self.draining:
+        if not (self.draining or self._failed):
             log.error(
                 "worker %d (process %d) ended: %s; %d requests in flight lost; starting another",
                 child.index,

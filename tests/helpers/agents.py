@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
+import logging
 import os
 import signal
 import socket
@@ -14,6 +16,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from proxy.agent import Options, parse_options, run_agent
 from proxy.launch import ADMIN_FD_VARIABLE, PARENT_FD_VARIABLE, child_environment, python_command
 from proxy.processes import ProcessRecord, read_records
 from proxy.state import StateDirectory
@@ -77,14 +80,22 @@ class AgentProcess:
 
         async def is_ready() -> bool:
             nonlocal answer
-            if self.process is not None and self.process.returncode is not None:
-                raise AssertionError(f"the agent ended with {self.process.returncode}: {self.said()}")
+            self._check_running()
             status, answer = await self.get("/readyz")
             return status == 200
 
         await until_async(is_ready, what=lambda: (answer, self.said()))
         self._see()
         return answer
+
+    @property
+    def running(self) -> bool:
+        """Whether the agent has not ended."""
+        return self.process is not None and self.process.returncode is None
+
+    def _check_running(self) -> None:
+        if self.process is not None and self.process.returncode is not None:
+            raise AssertionError(f"the agent ended with {self.process.returncode}: {self.said()}")
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
         """Ask the admin address; returns status and JSON or text."""
@@ -185,6 +196,97 @@ class AgentProcess:
     def _see(self) -> None:
         """Remember the workers there are, so that none is forgotten at the end."""
         self._seen |= {record.pid: record for record in self.workers()}
+
+
+class AgentTask(AgentProcess):
+    """The same agent inside the test's own process, for tests that need not kill it: it starts at once."""
+
+    def __init__(self, folder: Path, config: str) -> None:
+        super().__init__(folder, config)
+        self._task: asyncio.Task[int] | None = None
+        self._log_stream = self.log.open("a", buffering=1)
+        self._handler = logging.StreamHandler(self._log_stream)
+        logging.getLogger("headgate").addHandler(self._handler)
+        logging.getLogger("headgate").setLevel(logging.INFO)
+
+    async def start(
+        self,
+        *,
+        worker: str = SCRIPTED,
+        control: Path | None = None,
+        control_wait: float = 20.0,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        read, self.parent_write = os.pipe()
+        given = parse_options(
+            [
+                *("--config", str(self.config), "--state", str(self.state.root), "--worker", worker),
+                *("--control", str(control or "none"), "--control-wait", str(control_wait)),
+                *options,
+            ],
+            {PARENT_FD_VARIABLE: str(read), ADMIN_FD_VARIABLE: str(os.dup(self._admin.fileno()))},
+        )
+        self._task = asyncio.ensure_future(self._run(given, read, environment or {}))
+        # The workers' environment is read as they start.
+        await asyncio.sleep(0)
+
+    async def _run(self, options: Options, read: int, environment: Mapping[str, str]) -> int:
+        before = dict(os.environ)
+        os.environ.update(environment)
+        try:
+            with contextlib.redirect_stderr(self._log_stream):
+                return await run_agent(dataclasses.replace(options, signals=False))
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+            os.close(read)
+
+    @property
+    def running(self) -> bool:
+        return self._task is not None and not self._task.done()
+
+    def _check_running(self) -> None:
+        if self._task is not None and self._task.done() and not self._task.exception():
+            raise AssertionError(f"the agent ended with {self._task.result()}: {self.said()}")
+
+    async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        await self.call("POST", "/-/drain")
+        return await self.ended()
+
+    async def ended(self) -> int:
+        assert self._task is not None
+        async with asyncio.timeout(20):
+            code = await asyncio.shield(self._task)
+        self._close_parent()
+        return code
+
+    async def close(self) -> None:
+        self._see()
+        for record in self._seen.values():
+            record.send(signal.SIGCONT)
+        if self._task is not None and not self._task.done():
+            self._close_parent()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    await asyncio.shield(self._task)
+            self._see()
+            for record in self._seen.values():
+                record.send(signal.SIGKILL)
+            await self.ended()
+        await super().close()
+        logging.getLogger("headgate").removeHandler(self._handler)
+        self._log_stream.close()
+
+
+@contextlib.asynccontextmanager
+async def agent_task(folder: Path, config: str) -> AsyncIterator[AgentProcess]:
+    """An agent of this process that is not started yet, and is surely ended."""
+    agent = AgentTask(folder, config)
+    try:
+        yield agent
+    finally:
+        await agent.close()
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,7 @@ import pytest
 from config.load import load_file
 from proxy.compile import RouteState, compile_table
 from proxy.snapshot import read_snapshot, write_snapshot
-from tests.helpers.agents import AgentProcess, agent_process
+from tests.helpers.agents import AgentProcess, agent_process, agent_task
 from tests.helpers.configurations import configuration
 from tests.helpers.control_stand_in import ControlStandIn, control_stand_in
 from tests.helpers.waiting import until, until_async
@@ -26,14 +26,21 @@ LOST_V1 = 'headgate_lost_requests_total{role="stable",route="fraud",variant="v1"
 @pytest.fixture
 async def agent(tmp_path: Path) -> AsyncIterator[AgentProcess]:
     """An agent of two workers, not started yet."""
+    async with agent_task(tmp_path, configuration(workers=2)) as agent:
+        yield agent
+
+
+@pytest.fixture
+async def apart(tmp_path: Path) -> AsyncIterator[AgentProcess]:
+    """The same in a process of its own, which can be killed."""
     async with agent_process(tmp_path, configuration(workers=2)) as agent:
         yield agent
 
 
 @pytest.fixture
-async def control(agent: AgentProcess) -> AsyncIterator[ControlStandIn]:
+async def control(tmp_path: Path) -> AsyncIterator[ControlStandIn]:
     """A control beside the agent's state."""
-    async with control_stand_in(agent.folder / "c.sock") as control:
+    async with control_stand_in(tmp_path / "c.sock") as control:
         yield control
 
 
@@ -44,14 +51,14 @@ def table(agent: AgentProcess, revision: int, *, weight: float = 0.05, stage: st
     return compile_table(loaded.config, revision=revision, states=states, digest=loaded.digest)
 
 
-async def test_workers_serve_and_drain(agent: AgentProcess) -> None:
+async def test_workers_serve_and_drain(apart: AgentProcess) -> None:
     """From start to end: workers accept, their counts show, SIGTERM ends everything and leaves nothing."""
-    await agent.start()
-    ready = await agent.ready()
-    await agent.tell("count v1 3")
+    await apart.start()
+    ready = await apart.ready()
+    await apart.tell("count v1 3")
 
-    metrics = await agent.metrics()
-    code = await agent.stop()
+    metrics = await apart.metrics()
+    code = await apart.stop()
 
     assert ready["workers"] == {"configured": 2, "ready": 2, "revision": 1}
     assert (ready["control"], ready["problems"], ready["revision"]) == ("none", [], 1)
@@ -59,8 +66,8 @@ async def test_workers_serve_and_drain(agent: AgentProcess) -> None:
     assert metrics['headgate_variant_weight{role="canary",route="fraud",variant="v2"}'] == 0.05
     assert metrics["headgate_table_revision"] == 1
     assert code == 0
-    assert agent.workers() == []
-    assert list(agent.state.pages.iterdir()) == []
+    assert apart.workers() == []
+    assert list(apart.state.pages.iterdir()) == []
 
 
 async def test_drain_waits_for_requests(agent: AgentProcess) -> None:
@@ -78,8 +85,7 @@ async def test_drain_waits_for_requests(agent: AgentProcess) -> None:
 
     assert (status, answer) == (202, {"draining": True, "in_flight": 1})
     assert (unready, state["draining"], live) == (503, True, 200)
-    assert agent.process is not None
-    assert agent.process.returncode is None
+    assert agent.running
     writer.write(f"end {slot}\n".encode())
     assert await agent.ended() == 0
     writer.close()
@@ -172,29 +178,29 @@ async def can_tell(agent: AgentProcess, command: str, *, seconds: float = 10.0) 
     return True
 
 
-async def test_killed_agent_is_succeeded_without_a_gap(agent: AgentProcess) -> None:
+async def test_killed_agent_is_succeeded_without_a_gap(apart: AgentProcess) -> None:
     """kill -9 of the agent: its workers serve on until the next agent's accept, and no count is lost."""
-    await agent.start()
-    await agent.ready()
-    port = agent.port
-    old = {record.pid for record in agent.workers()}
-    await agent.tell("count v1 100")
-    await agent.kill()
-    assert (await agent.tell("count v1 10", port=port))["pid"] in old
+    await apart.start()
+    await apart.ready()
+    port = apart.port
+    old = {record.pid for record in apart.workers()}
+    await apart.tell("count v1 100")
+    await apart.kill()
+    assert (await apart.tell("count v1 10", port=port))["pid"] in old
 
-    await agent.start()
+    await apart.start()
     answers = 0
-    while {record.pid for record in agent.workers()} & old:
-        await agent.tell("count v1 1", port=port)
+    while {record.pid for record in apart.workers()} & old:
+        await apart.tell("count v1 1", port=port)
         answers += 1
-    await agent.ready()
+    await apart.ready()
 
-    assert agent.port == port
+    assert apart.port == port
     assert answers > 0
-    await until_async(lambda: metric_is(agent, OK_V1, 110 + answers), what=lambda: answers)
-    await until_async(lambda: metric_is(agent, "headgate_earlier_boots", 0))
-    assert (await agent.metrics())[OK_V1] == 110 + answers
-    boots = {file.name.partition("-")[0].removesuffix(".json") for file in agent.state.pages.iterdir()}
+    await until_async(lambda: metric_is(apart, OK_V1, 110 + answers), what=lambda: answers)
+    await until_async(lambda: metric_is(apart, "headgate_earlier_boots", 0))
+    assert (await apart.metrics())[OK_V1] == 110 + answers
+    boots = {file.name.partition("-")[0].removesuffix(".json") for file in apart.state.pages.iterdir()}
     assert len(boots) == 1
 
 
@@ -203,29 +209,29 @@ async def metric_is(agent: AgentProcess, name: str, value: float) -> bool:
     return (await agent.metrics()).get(name) == value
 
 
-async def test_counts_of_a_killed_agent_reach_control(agent: AgentProcess, control: ControlStandIn) -> None:
+async def test_counts_of_a_killed_agent_reach_control(apart: AgentProcess, control: ControlStandIn) -> None:
     """The old boot's last counts, orphans' requests included, arrive under its own name, once and final."""
-    control.publish(table(agent, 1))
-    await agent.start(control=control.socket)
-    await agent.ready()
-    port = agent.port
-    boot = (await agent.tell("count v1 7"))["boot"]
+    control.publish(table(apart, 1))
+    await apart.start(control=control.socket)
+    await apart.ready()
+    port = apart.port
+    boot = (await apart.tell("count v1 7"))["boot"]
     await until(lambda: (control.counted(boot, "v1") or {}).get("finished") == 7)
     before = max(report["sequence"] for report in control.reports)
-    await agent.kill()
-    await agent.tell("count v1 5", port=port)
+    await apart.kill()
+    await apart.tell("count v1 5", port=port)
 
-    await agent.start(control=control.socket)
-    await agent.ready()
+    await apart.start(control=control.socket)
+    await apart.ready()
 
     await until(lambda: any(report["final"] for report in control.reports))
-    await until(lambda: not list(agent.state.pages.glob(f"{boot}*")))
+    await until(lambda: not list(apart.state.pages.glob(f"{boot}*")))
     last = [report for report in control.reports if report["boot"] == boot][-1]
     (arm,) = [arm for arm in last["arms"] if arm["variant"] == "v1" and arm["role"] == "stable"]
     assert last["final"]
     assert last["sequence"] > before
     assert (arm["finished"], arm["lost"], arm["stage"]) == (12, 0, "s0")
-    assert (await agent.metrics())[OK_V1] == 12
+    assert (await apart.metrics())[OK_V1] == 12
 
 
 async def test_last_counts_wait_for_control(agent: AgentProcess, control: ControlStandIn) -> None:
@@ -379,49 +385,49 @@ async def test_faulty_configuration_ends_the_start(agent: AgentProcess) -> None:
     assert "v9" in agent.said()
 
 
-async def test_one_agent_a_state_directory(agent: AgentProcess) -> None:
+async def test_one_agent_a_state_directory(apart: AgentProcess) -> None:
     """A second agent on the same state is refused; the first one does not notice."""
-    await agent.start()
-    await agent.ready()
-    first = agent.process
+    await apart.start()
+    await apart.ready()
+    first = apart.process
 
-    await agent.start()
+    await apart.start()
 
-    assert await agent.ended() == 2
-    assert "is in use by another Headgate (process" in agent.said()
-    agent.process = first
-    await agent.ready()
+    assert await apart.ended() == 2
+    assert f"is in use by another Headgate (process {first.pid if first else 0})" in apart.said()
+    apart.process = first
+    await apart.ready()
 
 
-async def test_agent_ends_with_its_supervisor(agent: AgentProcess) -> None:
+async def test_agent_ends_with_its_supervisor(apart: AgentProcess) -> None:
     """When the supervisor's end of the pipe closes, everything finishes by itself."""
-    await agent.start()
-    await agent.ready()
+    await apart.start()
+    await apart.ready()
 
-    agent._close_parent()
+    apart._close_parent()
 
-    assert await agent.ended() == 0
-    assert "the supervisor is gone" in agent.said()
-    assert agent.workers() == []
+    assert await apart.ended() == 0
+    assert "the supervisor is gone" in apart.said()
+    assert apart.workers() == []
 
 
-async def test_successor_need_not_wait_for_a_long_stream(agent: AgentProcess) -> None:
+async def test_successor_need_not_wait_for_a_long_stream(apart: AgentProcess) -> None:
     """An agent without supervisor makes room for the next one while its workers finish; counts arrive."""
-    await agent.start()
-    await agent.ready()
-    port = agent.port
+    await apart.start()
+    await apart.ready()
+    port = apart.port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"begin v1\n")
     slot = json.loads(await reader.readline())["slots"]["v1"]
-    first = agent.process
+    first = apart.process
     assert first is not None
-    agent._close_parent()
-    await until(lambda: "the supervisor is gone" in agent.said())
+    apart._close_parent()
+    await until(lambda: "the supervisor is gone" in apart.said())
 
-    await agent.start()
-    await agent.ready()
+    await apart.start()
+    await apart.ready()
     writer.write(f"end {slot}\n".encode())
     await asyncio.wait_for(first.wait(), 20)
 
-    await until_async(lambda: metric_is(agent, OK_V1, 1))
+    await until_async(lambda: metric_is(apart, OK_V1, 1))
     writer.close()
