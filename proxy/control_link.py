@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -120,8 +121,8 @@ class ControlLink:
             async with self.session.request(
                 method,
                 BASE + path,
-                data=orjson.dumps(body),
-                headers={"Content-Type": "application/json"},
+                # Given as a file, a configuration of a thousand routes is sent piece by piece.
+                data=aiohttp.BytesIOPayload(BytesIO(orjson.dumps(body)), content_type="application/json"),
             ) as response:
                 data = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:

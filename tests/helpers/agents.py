@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class AgentProcess:
         url = URL(self.admin + path, encoded=True)
         try:
             async with self._session.request(
-                method, url, data=data, headers=headers, timeout=timeout
+                method, url, data=BytesIO(data), headers=headers, timeout=timeout
             ) as answer:
                 text = await answer.text()
         except (aiohttp.ClientError, TimeoutError) as exc:

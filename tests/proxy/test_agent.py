@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from config.load import load_file
-from proxy.compile import RouteState, compile_table
 from proxy.snapshot import read_snapshot, write_snapshot
 from tests.helpers.agents import AgentProcess, agent_process, agent_task
 from tests.helpers.configurations import configuration
 from tests.helpers.control_stand_in import ControlStandIn, control_stand_in
+from tests.helpers.tables import table_for
 from tests.helpers.waiting import until, until_async
 
 OK_V1 = 'headgate_requests_total{outcome="ok",role="stable",route="fraud",variant="v1"}'
@@ -46,9 +45,7 @@ async def control(tmp_path: Path) -> AsyncIterator[ControlStandIn]:
 
 def table(agent: AgentProcess, revision: int, *, weight: float = 0.05, stage: str = "s0") -> dict[str, Any]:
     """What control would publish for the agent's configuration."""
-    loaded = load_file(agent.config, os.environ)
-    states = {"fraud": RouteState(canary_weight=weight, stage=stage)}
-    return compile_table(loaded.config, revision=revision, states=states, digest=loaded.digest)
+    return table_for(agent.config, revision, weight=weight, stage=stage)
 
 
 async def test_workers_serve_and_drain(apart: AgentProcess) -> None:
