@@ -45,7 +45,9 @@ class Outcome(IntEnum):
     """The client named the variant itself: answered, and kept out of every statistic."""
 
 
-OUTCOMES: Final = len(Outcome)
+# A literal, so that the cell numbers made from it are constants to a compiler.
+OUTCOMES: Final = 16
+assert len(Outcome) == OUTCOMES
 
 OUTCOME_NAMES: Final[tuple[str, ...]] = tuple(outcome.name.lower() for outcome in Outcome)
 """The names as configuration, metrics and the API write them, by number."""
