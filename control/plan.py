@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -207,9 +208,11 @@ class _Reader:
             return default
 
     def _count(self, key: str, default: int) -> int:
-        value = self._get(key, default)
+        return self._counted((key,), self._get(key, default), default)
+
+    def _counted(self, path: Path, value: object, default: int) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            self._fault((key,), f"{value!r} is not a number of requests", "write a whole number from 0")
+            self._fault(path, f"{value!r} is not a number of requests", "write a whole number from 0")
             return default
         return value
 
@@ -240,25 +243,29 @@ class _Reader:
         steps: list[Step] = []
         for i, entry in enumerate(given):
             step = _plain(entry) if not isinstance(entry, (str, int, float)) else {"weight": entry}
-            weight = self._parsed(("steps", i, "weight"), step.get("weight"), parse_fraction, 1.0)
-            if not weight > (steps[-1].weight if steps else 0.0):
+            steps.append(self._step(i, step, duration, requests))
+            before = steps[i - 1].weight if i else 0.0
+            if not math.isnan(steps[i].weight + before) and not steps[i].weight > before:
                 self._fault(
                     ("steps", i),
-                    f"{weight:.4%} does not rise above the step before it",
+                    f"{steps[i].weight * 100:g}% does not rise above the {before * 100:g}% before it",
                     "list the weights in rising order, the first above 0%",
                 )
-            own_duration, own_requests = step.get("duration"), step.get("requests")
-            steps.append(
-                Step(
-                    weight=weight,
-                    duration_s=duration
-                    if own_duration is None
-                    else self._parsed(("steps", i, "duration"), own_duration, parse_duration, duration),
-                    requests=requests if own_requests is None else int(own_requests),
-                    manual=step.get("approval") == "manual" or step.get("manual") is True,
-                )
-            )
         return tuple(steps)
+
+    def _step(self, i: int, given: Mapping[str, Any], duration: float, requests: int) -> Step:
+        own_duration, own_requests = given.get("duration"), given.get("requests")
+        return Step(
+            # Not a number stands for a weight that has been complained about already.
+            weight=self._parsed(("steps", i, "weight"), given.get("weight"), parse_fraction, math.nan),
+            duration_s=duration
+            if own_duration is None
+            else self._parsed(("steps", i, "duration"), own_duration, parse_duration, duration),
+            requests=requests
+            if own_requests is None
+            else self._counted(("steps", i, "requests"), own_requests, requests),
+            manual=given.get("approval") == "manual" or given.get("manual") is True,
+        )
 
     def _guardrails(self, preset: Preset, steps: Sequence[Step]) -> tuple[Guardrail, ...]:
         found: list[Guardrail] = []
@@ -324,7 +331,9 @@ class _Reader:
         try:
             return kind.from_config(parameters, name=name, mode=Mode[mode], defaults=margins)
         except GuardrailConfigError as error:
-            self._fault((*path, *error.path), error.problem, error.remedy)
+            # The flat form has a place for the whole guardrail, none for its parameters.
+            place = (*path, *error.path) if path[:1] == ("guardrails",) else path
+            self._fault(place, error.problem, error.remedy)
             return None
 
 
