@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from config.explain import empty_values, explain
 from config.problems import ConfigError, Path, Problem
+from config.salvage import salvage
 from config.schema import Config
 from config.source import Source, read_yaml
 
@@ -71,19 +72,24 @@ def load_text(
         if fault.path not in spoiled:
             problems.append(reading.source.problem(fault.path, fault.problem, fault.remedy))
             spoiled.append(fault.path)
-    config: Config | None = None
+    config: Config | None
     try:
         config = Config.from_json(value)
     except ValidationError as error:
-        problems += explain(error, value, reading.source, spoiled)
-    if config is None or problems:
-        raise ConfigError(problems)
-    return Loaded(
-        config=config,
-        source=reading.source,
-        digest=config_digest(config),
-        directory=(directory or FilePath.cwd()).absolute(),
-    )
+        faults = explain(error, value, reading.source, spoiled)
+        problems += faults
+        config = salvage(value, faults)
+    loaded: Loaded | None = None
+    if config is not None:
+        loaded = Loaded(
+            config=config,
+            source=reading.source,
+            digest=config_digest(config),
+            directory=(directory or FilePath.cwd()).absolute(),
+        )
+    if loaded is None or problems:
+        raise ConfigError(problems, rest=loaded)
+    return loaded
 
 
 def _without_extensions(value: object) -> object:

@@ -33,7 +33,9 @@ class Problem:
 class ConfigError(Exception):
     """A configuration that cannot be used, with everything that is wrong with it, in file order."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], rest: object = None) -> None:
+        """`rest`: a `Loaded` without the faulty keys, for checks that want to add their own; often None."""
+        self.rest = rest
         found = sorted(problems)
         self.problems: list[Problem] = found[:PROBLEMS_MAX]
         if len(found) > PROBLEMS_MAX:

@@ -32,10 +32,18 @@ def examine(path: str) -> tuple[Loaded | None, list[Problem]]:
     try:
         loaded = load_file(path, os.environ)
     except ConfigError as error:
-        return None, error.problems
+        # What the schema refused is left out, so that the kinds can say what they think of the rest.
+        rest = error.rest
+        further = _further_problems(rest) if isinstance(rest, Loaded) else []
+        return None, sorted({*error.problems, *further})
+    return loaded, _further_problems(loaded)
+
+
+def _further_problems(loaded: Loaded) -> list[Problem]:
+    """What splits, guardrails and rollout plans have to say once the schema is content."""
     from proxy.compile import check_config
 
-    return loaded, sorted([*check_config(loaded), *_plan_problems(loaded)])
+    return sorted([*check_config(loaded), *_plan_problems(loaded)])
 
 
 def unreachable(loaded: Loaded) -> list[Problem]:
