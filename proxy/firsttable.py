@@ -26,7 +26,7 @@ class FirstTable:
        is not there yet, since it holds the last word control had.
     2. Without control, the table of the configuration as it stands.
     3. Else what control publishes for this configuration, for which we wait.
-    4. Else the snapshot of an earlier configuration, which is said to be one.
+    4. If control stays away, or refuses the configuration: the snapshot of an earlier one, and we say so.
     5. Else nothing: the start fails.
     """
 
@@ -52,7 +52,7 @@ class FirstTable:
             self._take(snapshot)
         elif self._link is None:
             self._take(self._reloader.compile(snapshot))
-        elif not await self._from_control(refusal_ends=snapshot is None):
+        elif not await self._from_control():
             self._earlier(snapshot)
 
     def _read_snapshot(self) -> Table | None:
@@ -67,13 +67,13 @@ class FirstTable:
         if not self._keeper.apply(table):
             raise StartError(self._keeper.troubles.get(SLOTS, f"table {table['revision']} is no table"))
 
-    async def _from_control(self, *, refusal_ends: bool) -> bool:
-        """Wait for control's table; return whether it came. StartError if control refuses what we have."""
+    async def _from_control(self) -> bool:
+        """Wait for control's table; return whether it came. A refusal ends the wait."""
         try:
             async with asyncio.timeout(self._wait):
                 while self._keeper.table is None:
-                    if self._reloader.problems and refusal_ends:
-                        raise StartError("\n".join(self._reloader.problems))
+                    if self._reloader.problems:
+                        return False
                     self._keeper.news.clear()
                     await self._keeper.news.wait()
         except TimeoutError:
@@ -81,15 +81,19 @@ class FirstTable:
         return True
 
     def _earlier(self, snapshot: Table | None) -> None:
-        connected = self._link is not None and self._link.connected
-        silence = "gave no table for this configuration" if connected else "did not answer"
-        why = f"control {silence} within {self._wait:g} s"
         if snapshot is None:
             raise StartError(
-                f"{why}, and there is no earlier table to start from; see what control says above"
+                "\n".join(self._reloader.problems)
+                or f"{self._silence()}, and there is no earlier table to start from; see what control says above"
             )
+        reason = "control refuses the configuration" if self._reloader.problems else self._silence()
         self._keeper.troubles[START] = (
-            f"{why}; serving table {snapshot['revision']}, made from an earlier configuration"
+            f"{reason}; serving table {snapshot['revision']}, made from an earlier configuration"
         )
         log.error("%s", self._keeper.troubles[START])
         self._take(snapshot)
+
+    def _silence(self) -> str:
+        connected = self._link is not None and self._link.connected
+        what = "gave no table for this configuration" if connected else "did not answer"
+        return f"control {what} within {self._wait:g} s"

@@ -80,7 +80,8 @@ def entries_on_the_way(path: Path) -> set[Path]:
     """Return the file and every link that leads to it: when one of these changes, the content may."""
     entries: set[Path] = set()
     place, parts = Path("/"), deque(path.absolute().parts[1:])
-    while parts and len(entries) < LINKS_MAX:
+    links = 0
+    while parts and links < LINKS_MAX:
         part = parts.popleft()
         if part == "..":
             place = place.parent
@@ -90,6 +91,7 @@ def entries_on_the_way(path: Path) -> set[Path]:
             place = entry
             continue
         entries.add(entry)
+        links += 1
         target = entry.readlink()
         if target.is_absolute():
             place, target = Path("/"), target.relative_to("/")

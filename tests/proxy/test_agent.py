@@ -371,6 +371,22 @@ async def test_configuration_that_control_refuses_ends_a_first_start(
     assert "routes[0].rollout: steps fall; raise them" in agent.said()
 
 
+async def test_configuration_that_control_refuses_after_a_restart(
+    agent: AgentProcess, control: ControlStandIn
+) -> None:
+    """A restart with a refused configuration serves the last table at once, and tells what is wrong."""
+    agent.state.make()
+    write_snapshot(agent.state.table, {**table(agent, 41), "config_digest": "sha256:older"})
+    control.config_errors = [{"path": "routes[0].rollout", "problem": "steps fall", "remedy": "raise them"}]
+
+    await agent.start(control=control.socket)
+    ready = await agent.ready()
+
+    assert ready["revision"] == 41
+    assert "routes[0].rollout: steps fall; raise them" in ready["problems"]
+    assert any("control refuses the configuration; serving table 41" in text for text in ready["problems"])
+
+
 async def test_faulty_configuration_ends_the_start(agent: AgentProcess) -> None:
     """A configuration that cannot be read, or whose split does not fit, is told with its place."""
     agent.config.write_text(configuration().replace("canary: v2", "canary: v9"))
