@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
+# A copy of the tree with the hot path compiled in place; the working tree itself always runs as written.
+COMPILED := build/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test unit check format test-slow test-real bench bench-quick stats-report \
-        lock image clean
+.PHONY: help setup setup-run demo test unit check format test-compiled test-slow test-real bench bench-quick \
+        stats-report lock image clean
 
 help: ## Show what can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,14 +37,26 @@ format: $(VENV)/.test ## Format and repair what ruff can repair.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+test-compiled: $(COMPILED)/.built ## The data plane's tests against the compiled hot path; needs a C compiler.
+	cd $(COMPILED) && $(abspath $(BIN))/python -m pytest $(or $(ARGS),tests/proxy tests/integration)
+
 test-slow: $(VENV)/.test ## Long simulations, soak and fault runs.
 	$(PYTEST) -m slow $(ARGS)
 
-test-real: $(VENV)/.test ## Against software nobody here wrote; each test says what it installs.
+REAL := triton kserve openai mlserver litellm mlflow
+test-real: $(VENV)/.test $(REAL:%=.venv-real/%/installed) ## Against software that others wrote; installs it into .venv-real first.
 	$(PYTEST) -m real $(ARGS)
 
-bench: $(VENV)/.test ## CPU per request beside nginx, and micro benchmarks; results as JSON.
-	$(BIN)/python -m benchmarks.load $(ARGS)
+# Each in an environment of its own, for their requirements contradict each other and ours. What cannot be installed
+# is no failure here: its log stays, and the tests that need it are skipped with the error.
+.venv-real/%/installed: requirements/real-%.txt
+	@rm -rf $(@D) && mkdir -p .venv-real && $(PYTHON) -m venv $(@D)
+	@echo "installing $*"
+	@if $(@D)/bin/pip --disable-pip-version-check --quiet install -r $< >.venv-real/$*.log 2>&1; then touch $@; else \
+	  echo "make: $* cannot be installed, see .venv-real/$*.log; its tests will be skipped" >&2; fi
+
+bench: $(COMPILED)/.built ## CPU per request beside nginx, compiled and not; takes long. ARGS="--out F" keeps it.
+	$(BIN)/python -m benchmarks.load --headgate compiled=$(COMPILED) $(ARGS)
 
 bench-quick: $(VENV)/.test ## The same in about a minute, too short for conclusions.
 	$(BIN)/python -m benchmarks.load --quick $(ARGS)
@@ -75,15 +89,24 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # The project itself goes in without its dependencies and without build isolation: nothing unpinned is fetched.
+# HEADGATE_PURE: a compiled module beside its source would hide what is edited.
 $(VENV)/.run: $(VENV)/bin/python requirements/run.txt requirements/build.txt pyproject.toml
 	$(PIP) install --require-hashes -r requirements/build.txt -r requirements/run.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	HEADGATE_PURE=1 $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/bin/python requirements/test.txt pyproject.toml
 	$(PIP) install --require-hashes -r requirements/test.txt
-	$(PIP) install --no-deps --no-build-isolation --editable .
+	HEADGATE_PURE=1 $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.run
+
+$(COMPILED)/.built: $(VENV)/.test setup.py $(shell find config proxy control tests benchmarks -name '*.py')
+	mkdir -p $(COMPILED)
+	rm -rf $(addprefix $(COMPILED)/,config proxy control tests benchmarks)
+	cp -r config proxy control tests benchmarks docs pyproject.toml setup.py README.md LICENSE $(COMPILED)/
+	cd $(COMPILED) && $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
+	@ls $(COMPILED)/proxy/*.so >/dev/null 2>&1 || { echo "make: nothing was compiled; see above" >&2; exit 2; }
+	@touch $@
 
 clean: ## Remove what was built or cached, the virtual environment included.
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .headgate

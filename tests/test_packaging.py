@@ -154,6 +154,7 @@ def test_scripts_are_valid_and_executable(script: str) -> None:
         "test",
         "unit",
         "check",
+        "test-compiled",
         "test-slow",
         "test-real",
         "bench",

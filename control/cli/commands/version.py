@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import platform
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 
 import click
 
@@ -29,10 +31,17 @@ def version_command(output: Format) -> None:
         "headgate": headgate_version(),
         "python": platform.python_version(),
         "platform": f"{sys.platform} {platform.machine()}",
+        "hot path": "compiled" if _compiled() else "interpreted",
         **{name: _library(name) for name in _LIBRARIES},
     }
     text = "\n".join(f"{name} {value or 'not installed'}" for name, value in found.items())
     emit(found, output, text)
+
+
+def _compiled() -> bool:
+    """Whether the data plane's modules were compiled when Headgate was installed."""
+    spec = find_spec("proxy.wire.head")
+    return spec is not None and (spec.origin or "").endswith(tuple(EXTENSION_SUFFIXES))
 
 
 def _library(name: str) -> str | None:
