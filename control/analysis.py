@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 
 from control.evidence import ArmCounts, Evidence
 from control.guardrails.finding import Family, Finding, Mode, Verdict
-from control.guardrails.words import e_value, rate
-from control.observation import observe
+from control.guardrails.words import e_value, percent, rate
+from control.observation import RECENT_SECONDS, observe
 from control.plan import BREAKER, RolloutPlan
 from control.stats.events import FAILURE
 from control.stats.intervals import one_look
@@ -21,6 +21,8 @@ __all__ = ["Analysis", "ArmCounts", "Evidence", "analyse", "observe"]
 
 # An arm is as broken as the canary from this failure rate on: then the fault is shared.
 _SHARED_FROM: Final = 0.25
+# So many recent control requests are enough to say that it fails.
+_TROUBLE_REQUESTS: Final = 5.0
 # How many more canary requests may be in flight than control's pace explains, in standard deviations.
 _DEVIATIONS: Final = 3.0
 # After the workers diverted a canary request, widening waits for this long.
@@ -41,7 +43,7 @@ class Analysis:
     hold: str = ""
     """Why nothing may widen although no harm is shown (a broken comparison, a fault both arms share)."""
     hold_code: str = ""
-    """The name of the guardrail behind it, for comparing two holds."""
+    """The names of the guardrails behind it, or "control", for comparing two holds."""
     log_e: float = 0.0
     """Natural logarithm of the combined e-value of the enforced guardrails."""
     threshold: float
@@ -106,7 +108,9 @@ def analyse(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int | No
         for finding in findings
         if finding.mode is Mode.ENFORCE and finding.family is not Family.PLUMBING
     ]
-    holding = [finding for finding in findings if finding.holds and finding.mode is Mode.ENFORCE]
+    holding = {f.name: f.reason for f in findings if f.holds and f.mode is Mode.ENFORCE}
+    if trouble := _trouble(evidence, now):
+        holding["control"] = trouble
     log_e = view.combined_log_e()
     raw = evidence.stages[-1].raw if evidence.stages else None
     needed = [finding.needed for finding in enforced if finding.verdict is not Verdict.PASS]
@@ -117,8 +121,8 @@ def analyse(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int | No
         verdict=verdict,
         reason=reason,
         culprits=culprits,
-        hold="; ".join(finding.reason for finding in holding),
-        hold_code=",".join(finding.name for finding in holding),
+        hold="; ".join(holding.values()),
+        hold_code=",".join(holding),
         log_e=log_e,
         threshold=1.0 / plan.alpha,
         anytime_p=min(1.0, math.exp(-max(evidence.log_peak, log_e))),
@@ -211,6 +215,16 @@ def _broken(view: EvidenceView, now: float) -> str:
             f" requests fail: {rate(failed[0], answered[0])} at this step"
         )
     return ""
+
+
+def _trouble(evidence: Evidence, now: float) -> str:
+    """Why nothing should be decided on what happens now, or an empty text: control itself fails."""
+    n, x = evidence.recent
+    n *= math.exp((evidence.recent_at - now) / RECENT_SECONDS)
+    x *= math.exp((evidence.recent_at - now) / RECENT_SECONDS)
+    if n < _TROUBLE_REQUESTS or x < _SHARED_FROM * n:
+        return ""
+    return f"control itself fails now ({percent(x / n)} of its last requests), so the rollout waits"
 
 
 def _shared(failed: int, answered: int) -> bool:

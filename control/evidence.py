@@ -180,6 +180,9 @@ class Evidence:
     """The share set in the current stage, log e of that stage, and the sum of earlier stages."""
     log_peak: float = 0.0
     """The largest combined log e so far."""
+    recent: tuple[float, float] = (0.0, 0.0)
+    """Control's requests and failures, each fading with time."""
+    recent_at: float = 0.0
     first_failure_at: float | None = None
     """When the first canary failure was seen."""
     diverted_at: float | None = None
@@ -222,6 +225,7 @@ class Evidence:
             "phi": self.phi,
             "sample_ratio": list(self.sample_ratio),
             "log_peak": self.log_peak,
+            "recent": [*self.recent, self.recent_at],
             "first_failure_at": self.first_failure_at,
             "diverted_at": self.diverted_at,
             "latency": dict(self.latency),
@@ -234,6 +238,7 @@ class Evidence:
             return cls()
         slice_at, start_at, starts, fresh, refresh_at = data["schedule"]
         share, log_e, earlier = data["sample_ratio"]
+        recent_n, recent_x, recent_at = data["recent"]
         return cls(
             stages=tuple(StageLedger.from_json(ledger) for ledger in data["stages"]),
             wealth={key: Wealth.from_json(wealth) for key, wealth in data["wealth"].items()},
@@ -245,6 +250,8 @@ class Evidence:
             phi=data["phi"],
             sample_ratio=(share, log_e, earlier),
             log_peak=data["log_peak"],
+            recent=(recent_n, recent_x),
+            recent_at=recent_at,
             first_failure_at=data["first_failure_at"],
             diverted_at=data["diverted_at"],
             latency=data["latency"],

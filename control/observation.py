@@ -7,6 +7,7 @@ makes repeated and late reports harmless is that a block is the difference of tw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -30,6 +31,8 @@ BLOCK_SECONDS: Final = 10.0
 START_SECONDS: Final = 60.0
 # Control's quantiles drift with load, so latency thresholds are taken anew every minute.
 REFRESH_SECONDS: Final = 60.0
+# How long control's failures are remembered for telling a fault that both arms share.
+RECENT_SECONDS: Final = 20.0
 # Levels at which latency is shown, and the level of its intervals.
 SHOWN_QUANTILES: Final = (0.5, 0.95, 0.99)
 SHOWN_ALPHA: Final = 0.05
@@ -87,11 +90,19 @@ def observe(
     after = replace(ledger, raw=raw, x={**ledger.x, **taken}, answered=raw.answered, opened_at=now)
     if late:
         return _peak(evidence.with_stage(after), plan)
+    evidence = _fade(evidence, grown[1], taken[FAILURE.key][1] - ledger.x.get(FAILURE.key, (0, 0))[1], now)
     if raw.diverted == ledger.raw.diverted:
         # While requests are diverted, the canary's share is meant to be smaller.
         after = replace(after, units=_units(ledger, plan, grown, canary, control))
     evidence = _refresh(evidence.with_stage(replace(after, n=n)), plan, canary, control, now)
     return _peak(_note(evidence, plan, canary, control, share, now), plan)
+
+
+def _fade(evidence: Evidence, n: int, x: int, now: float) -> Evidence:
+    """Add a block of control to what is remembered of its last seconds."""
+    kept = math.exp((evidence.recent_at - now) / RECENT_SECONDS)
+    recent = (evidence.recent[0] * kept + n, evidence.recent[1] * kept + x)
+    return replace(evidence, recent=recent, recent_at=now)
 
 
 def _peak(evidence: Evidence, plan: RolloutPlan) -> Evidence:

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom
 
@@ -17,6 +17,7 @@ RATES = st.floats(0.001, 0.5)
 SIZES = st.integers(1, 12)
 
 
+@settings(max_examples=40)
 @given(n_c=SIZES, n_t=SIZES, theta_t=RATES, m=st.floats(1.0, 3.0), delta=st.floats(0.0, 0.05))
 def test_harm_bets_are_fair_at_the_margin(n_c: int, n_t: int, theta_t: float, m: float, delta: float) -> None:
     """At theta_c = m theta_t + delta the expectation over all outcomes is at most one."""
@@ -27,6 +28,7 @@ def test_harm_bets_are_fair_at_the_margin(n_c: int, n_t: int, theta_t: float, m:
     assert (means <= 1.0 + 1e-9).all()
 
 
+@settings(max_examples=40)
 @given(n_c=SIZES, n_t=SIZES, theta_t=RATES, m=st.floats(1.0, 3.0), delta=st.floats(0.0, 0.05))
 def test_safe_bets_are_fair_at_the_margin(n_c: int, n_t: int, theta_t: float, m: float, delta: float) -> None:
     """The same for bets on the absence of harm, at and beyond their margin."""

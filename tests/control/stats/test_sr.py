@@ -11,7 +11,7 @@ from control.stats.sr import TICKS_TO_FALSE_ALARM, Watch, frozen_limit
 
 
 def test_statistic_grows_by_one_a_tick_on_average() -> None:
-    """At the limit the mean of R less the number of ticks stays zero: that bounds the rate of false alarms."""
+    """At the limit the mean of R less the number of ticks stays zero, which bounds false alarms."""
     rng = np.random.default_rng(7)
     watch = Watch(0.05)
     ticks, finals = 30, []

@@ -34,7 +34,7 @@ def play(won: list[float], caution: Caution, *, starts: dict[int, int] | None = 
 
 
 def by_definition(won: list[float], window: int, *, starts: dict[int, int]) -> float:
-    """The smallest over windows that have ended, or end now, of the process that bets nothing in the window."""
+    """The smallest, over windows that have ended or end now, of the process that bets nothing in it."""
     best = math.inf
     for left in range(-window, len(won) - window + 1):
         value = math.exp(LOG_FIRST_START)
