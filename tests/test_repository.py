@@ -172,6 +172,13 @@ def test_every_command_is_documented() -> None:
     assert sorted(sections) == sorted(CATALOGUE)
 
 
+def test_the_readme_leads_to_every_document() -> None:
+    """Nobody has to guess what there is to read."""
+    linked = set(re.findall(r"\]\((docs/[^)#\s]+)", (ROOT / "README.md").read_text("utf-8")))
+
+    assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")} == linked
+
+
 def test_links_between_documents_lead_somewhere() -> None:
     """A relative link in the documentation names a file that is there."""
     broken = []
