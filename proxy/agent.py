@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from config.load import Loaded
 from config.problems import ConfigError
+from proxy.accepted import recall, remember
 from proxy.admin import AdminServer
 from proxy.control_link import ControlLink
 from proxy.counters import CounterPage
@@ -75,6 +76,7 @@ class Agent:
         self.tally = Tally(node=socket.gethostname(), boot=self.boot, book=SlotBook())
         self.keeper = TableKeeper(state, self.tally)
         self.reloader = Reloader(file, loaded, self.keeper)
+        self.keeper.on_use = self._remember
         orphans = [record for record in read_records(state.workers) if record.alive]
         self.leftovers, self.files_given_up = find_leftovers(state, self.boot, orphans)
         for leftover in self.leftovers:
@@ -216,6 +218,15 @@ class Agent:
         for file in [*self.state.pages.glob(f"{self.boot}-*.page"), self.state.ledger(self.boot)]:
             file.unlink(missing_ok=True)
 
+    def _remember(self, table: Table) -> None:
+        """Keep the configuration that is in force from now on, for an agent that finds a faulty one."""
+        loaded = self.reloader.loaded
+        if self.state.ours and table["config_digest"] == loaded.digest:
+            try:
+                remember(self.state.config, loaded)
+            except OSError as exc:
+                self.keeper.write_failed("configuration", exc)
+
     def _make_link(self, control: Path) -> ControlLink:
         return ControlLink(
             control,
@@ -266,8 +277,9 @@ class Agent:
 async def run_agent(options: Options) -> int:
     """Run an agent to its end and return the exit code; messages go to standard error."""
     file = ConfigFile(options.config, os.environ)
+    problems: list[str] = []
     try:
-        loaded = file.load()
+        loaded = _load(file, options, problems)
         state = StateDirectory(options.state or loaded.state_directory)
         state.make()
         lock = lock_file(state.agent_lock)
@@ -279,6 +291,7 @@ async def run_agent(options: Options) -> int:
         return EXIT_REFUSED
     try:
         agent = Agent(options, file, loaded, state, lock)
+        agent.reloader.refuse(problems)
         try:
             await agent.run()
         finally:
@@ -287,6 +300,24 @@ async def run_agent(options: Options) -> int:
         sys.stderr.write(f"{exc}\n")
         return EXIT_REFUSED
     return 0
+
+
+def _load(file: ConfigFile, options: Options, problems: list[str]) -> Loaded:
+    """Return the configuration; in a supervised agent the last one in force, if the file has become faulty.
+
+    The supervisor has begun with a sound file, so a faulty one was written while Headgate ran: it is refused
+    as it would be by a reload, and `problems` says why.
+    """
+    try:
+        return file.load()
+    except ConfigError as exc:
+        earlier = None
+        if options.parent_fd is not None and options.state is not None:
+            earlier = recall(StateDirectory(options.state).config)
+        if earlier is None:
+            raise
+        problems += [str(problem) for problem in exc.problems]
+        return earlier
 
 
 def parse_options(arguments: Sequence[str], environ: dict[str, str]) -> Options:

@@ -60,6 +60,8 @@ class ControlLink:
         self.connected: bool | None = None
         self.reconnects = 0
         self.trouble = ""
+        # Why control does not accept the last configuration it was told; empty when it does.
+        self.refused: list[str] = []
         self._loaded = loaded
         self._revision = revision
         self._on_table = on_table
@@ -100,10 +102,12 @@ class ControlLink:
         }
         status, value = await self._call("PUT", "/v1/config", body)
         if status == 422:
-            raise ConfigRefusedError(_problems(value))
+            self.refused = _problems(value)
+            raise ConfigRefusedError(self.refused)
         if status != 200 or not isinstance(value, dict) or not isinstance(value.get("revision"), int):
             raise ControlAwayError(f"PUT /v1/config was answered {status}: {_brief(value)}")
         self._has_answered()
+        self.refused = []
         return int(value["revision"])
 
     async def post_statistics(self, report: dict[str, Any]) -> None:

@@ -52,8 +52,8 @@ class FirstTable:
             self._take(snapshot)
         elif self._link is None:
             self._take(self._reloader.compile(snapshot))
-        elif not await self._from_control():
-            self._earlier(snapshot)
+        elif not await self._from_control(self._link):
+            self._earlier(self._link, snapshot)
 
     def _read_snapshot(self) -> Table | None:
         try:
@@ -67,12 +67,12 @@ class FirstTable:
         if not self._keeper.apply(table):
             raise StartError(self._keeper.troubles.get(SLOTS, f"table {table['revision']} is no table"))
 
-    async def _from_control(self) -> bool:
+    async def _from_control(self, link: ControlLink) -> bool:
         """Wait for control's table; return whether it came. A refusal ends the wait."""
         try:
             async with asyncio.timeout(self._wait):
                 while self._keeper.table is None:
-                    if self._reloader.problems:
+                    if link.refused:
                         return False
                     self._keeper.news.clear()
                     await self._keeper.news.wait()
@@ -80,20 +80,16 @@ class FirstTable:
             return False
         return True
 
-    def _earlier(self, snapshot: Table | None) -> None:
+    def _earlier(self, link: ControlLink, snapshot: Table | None) -> None:
+        what = "gave no table for this configuration" if link.connected else "did not answer"
+        why = f"control {what} within {self._wait:g} s"
         if snapshot is None:
-            raise StartError(
-                "\n".join(self._reloader.problems)
-                or f"{self._silence()}, and there is no earlier table to start from; see what control says above"
-            )
-        reason = "control refuses the configuration" if self._reloader.problems else self._silence()
+            no_table = f"{why}, and there is no earlier table to start from; see its log above"
+            raise StartError("\n".join(link.refused) or no_table)
+        if link.refused:
+            why = "control refuses the configuration"
         self._keeper.troubles[START] = (
-            f"{reason}; serving table {snapshot['revision']}, made from an earlier configuration"
+            f"{why}; serving table {snapshot['revision']}, made from an earlier configuration"
         )
         log.error("%s", self._keeper.troubles[START])
         self._take(snapshot)
-
-    def _silence(self) -> str:
-        connected = self._link is not None and self._link.connected
-        what = "gave no table for this configuration" if connected else "did not answer"
-        return f"control {what} within {self._wait:g} s"

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Final
 
 import orjson
@@ -30,6 +31,8 @@ class TableKeeper:
         self.troubles: dict[str, str] = {}
         # Set, and never cleared by us, whenever something here or in the configuration has changed.
         self.news = asyncio.Event()
+        # Told of each table that is in use from now on.
+        self.on_use: Callable[[Table], None] = lambda _: None
         self._state = state
         self._tally = tally
         self._fleet: Fleet | None = None
@@ -76,6 +79,7 @@ class TableKeeper:
         self.table = slotted
         if self._fleet is not None:
             self._fleet.publish(slotted)
+        self.on_use(table)
         self.news.set()
         log.info("table %d is in use", table["revision"])
         return True
@@ -93,7 +97,7 @@ class TableKeeper:
         try:
             write_atomically(self._state.ledger(self._tally.boot), data, durable=False)
         except OSError as exc:
-            self._write_failed("ledger", exc)
+            self.write_failed("ledger", exc)
         else:
             self.troubles.pop("ledger", None)
 
@@ -103,11 +107,12 @@ class TableKeeper:
         try:
             write_snapshot(self._state.table, table)
         except OSError as exc:
-            self._write_failed("snapshot", exc)
+            self.write_failed("snapshot", exc)
         else:
             self.troubles.pop("snapshot", None)
 
-    def _write_failed(self, what: str, exc: OSError) -> None:
+    def write_failed(self, what: str, exc: OSError) -> None:
+        """Count and show that a file of the state directory could not be written."""
         self.write_failures += 1
         self.troubles[what] = f"the {what} cannot be written to {self._state.root}: {exc.strerror}"
         log.error("%s", self.troubles[what])

@@ -20,6 +20,7 @@ class StateDirectory:
         self.lock = root / "lock"
         self.agent_lock = root / "agent.lock"
         self.table = root / "table.json"
+        self.config = root / "config.json"
         self.pages = root / "pages"
         self.workers = root / "workers.json"
         self.control_socket = root / "control.sock"

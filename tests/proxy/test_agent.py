@@ -393,9 +393,32 @@ async def test_faulty_configuration_ends_the_start(agent: AgentProcess) -> None:
 
     await agent.start()
 
+    # Supervised or not: there is no configuration from before.
     assert await agent.ended() == 2
     assert f"{agent.config}:" in agent.said()
     assert "v9" in agent.said()
+
+
+async def test_successor_of_an_agent_survives_a_faulty_file(apart: AgentProcess) -> None:
+    """A faulty edit and then a killed agent: the next one serves the configuration before, and says so."""
+    await apart.start()
+    await apart.ready()
+    apart.config.write_text(configuration().replace("canary: v2", "canary: v9"))
+    await until(lambda: "configuration refused" in apart.said())
+    await apart.kill()
+
+    await apart.start()
+    ready = await apart.ready()
+
+    assert ready["revision"] == 1
+    assert any("v9" in problem for problem in ready["problems"])
+    apart.config.write_text(configuration(workers=2))
+    await until_async(lambda: has_no_problem(apart))
+
+
+async def has_no_problem(agent: AgentProcess) -> bool:
+    """Whether /readyz has nothing to tell."""
+    return not (await agent.get("/readyz"))[1]["problems"]
 
 
 async def test_one_agent_a_state_directory(apart: AgentProcess) -> None:
