@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
-# A copy of the tree with the hot path compiled in place; the working tree itself always runs as written.
+# A copy of the tree with the hot path compiled.
 COMPILED := build/compiled
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run demo test unit check format test-compiled test-slow test-real bench bench-quick \
-        stats-report lock image clean
+.PHONY: help setup setup-run demo test unit check format build pure test-compiled test-slow test-real bench \
+        bench-quick stats-report lock image clean
 
 help: ## Show what can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,8 +37,16 @@ format: $(VENV)/.test ## Format and repair what ruff can repair.
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test-compiled: $(COMPILED)/.built ## The data plane's tests against the compiled hot path; needs a C compiler.
-	cd $(COMPILED) && $(abspath $(BIN))/python -m pytest $(or $(ARGS),tests/proxy tests/integration)
+build: $(VENV)/.test ## Compile the hot path in place; `make pure` goes back to the source.
+	nice -n 5 $(BIN)/python setup.py --quiet build_ext --inplace
+
+pure: ## Remove what `make build` made.
+	find . -maxdepth 1 -name '*__mypyc*.so' -delete
+	find proxy -name '*.so' -delete
+	rm -f proxy/compiled.json
+
+test-compiled: $(VENV)/.test ## Compile a copy and run the data plane's tests on it.
+	$(BIN)/python -m tests.compiled $(ARGS)
 
 test-slow: $(VENV)/.test ## Long simulations, soak and fault runs.
 	$(PYTEST) -m slow $(ARGS)
@@ -61,8 +69,8 @@ bench: $(COMPILED)/.built ## CPU per request beside nginx, compiled and not; tak
 bench-quick: $(VENV)/.test ## The same in about a minute, too short for conclusions.
 	$(BIN)/python -m benchmarks.load --quick $(ARGS)
 
-stats-report: $(VENV)/.test ## Error rates and detection times of the sequential tests, simulated.
-	$(BIN)/python -m control.stats.report $(ARGS)
+stats-report: $(VENV)/.test ## How often a good canary is rolled back and how soon a bad one, simulated.
+	$(BIN)/python -m benchmarks.decisions $(ARGS)
 
 image: ## Build the container image with Docker.
 	docker build --tag headgate .
@@ -88,8 +96,8 @@ $(VENV)/bin/python:
 	  echo "make: $(PYTHON) cannot make virtual environments; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-# The project itself goes in without its dependencies and without build isolation: nothing unpinned is fetched.
-# HEADGATE_PURE: a compiled module beside its source would hide what is edited.
+# The project itself goes in without its dependencies and without build isolation: nothing unpinned is fetched. Pure, so
+# that the checkout runs as its files say; `make build` compiles it.
 $(VENV)/.run: $(VENV)/bin/python requirements/run.txt requirements/build.txt pyproject.toml
 	$(PIP) install --require-hashes -r requirements/build.txt -r requirements/run.txt
 	HEADGATE_PURE=1 $(PIP) install --no-deps --no-build-isolation --editable .
@@ -101,13 +109,10 @@ $(VENV)/.test: $(VENV)/bin/python requirements/test.txt pyproject.toml
 	@touch $@ $(VENV)/.run
 
 $(COMPILED)/.built: $(VENV)/.test setup.py $(shell find config proxy control tests benchmarks -name '*.py')
-	mkdir -p $(COMPILED)
-	rm -rf $(addprefix $(COMPILED)/,config proxy control tests benchmarks)
-	cp -r config proxy control tests benchmarks docs pyproject.toml setup.py README.md LICENSE $(COMPILED)/
-	cd $(COMPILED) && $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
-	@ls $(COMPILED)/proxy/*.so >/dev/null 2>&1 || { echo "make: nothing was compiled; see above" >&2; exit 2; }
+	rm -rf $(COMPILED) && mkdir -p $(COMPILED)
+	$(BIN)/python -c 'from pathlib import Path; from tests.compiled import build; build(Path("$(COMPILED)"))'
 	@touch $@
 
-clean: ## Remove what was built or cached, the virtual environment included.
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .headgate
-	find config proxy control tests benchmarks \( -name '__pycache__' -o -name '*.so' \) -prune -exec rm -rf {} +
+clean: pure ## Remove what was built or cached, virtual environments included.
+	rm -rf $(VENV) .venv-real build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find config proxy control tests benchmarks -name '__pycache__' -prune -exec rm -rf {} +

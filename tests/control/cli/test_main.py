@@ -102,7 +102,7 @@ def test_version_has_two_spellings() -> None:
     assert short.exit_code == long.exit_code == 0
     told = json.loads(long.stdout)
     assert told["headgate"] == short.stdout.split()[1]
-    assert told["hot path"] in ("compiled", "interpreted")
+    assert told["hot path"].startswith(("compiled", "interpreted"))
 
 
 def test_a_closed_pipe_is_no_mistake() -> None:
