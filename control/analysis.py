@@ -15,6 +15,7 @@ from control.plan import BREAKER, RolloutPlan
 from control.stats.events import FAILURE
 from control.stats.intervals import one_look
 from control.stats.one_sample import BROKEN, LOG_BROKEN
+from control.stats.sr import TICKS_TO_FALSE_ALARM, Watch
 from control.view import EvidenceView
 
 __all__ = ["Analysis", "ArmCounts", "Evidence", "analyse", "observe"]
@@ -43,7 +44,7 @@ class Analysis:
     hold: str = ""
     """Why nothing may widen although no harm is shown (a broken comparison, a fault both arms share)."""
     hold_code: str = ""
-    """The names of the guardrails behind it, or "control", for comparing two holds."""
+    """The names of the guardrails behind it, "control" or "baseline", for comparing two holds."""
     log_e: float = 0.0
     """Natural logarithm of the combined e-value of the enforced guardrails."""
     threshold: float
@@ -111,6 +112,8 @@ def analyse(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int | No
     holding = {f.name: f.reason for f in findings if f.holds and f.mode is Mode.ENFORCE}
     if trouble := _trouble(evidence, now):
         holding["control"] = trouble
+    if risen := _risen(evidence):
+        holding["baseline"] = risen
     log_e = view.combined_log_e()
     raw = evidence.stages[-1].raw if evidence.stages else None
     needed = [finding.needed for finding in enforced if finding.verdict is not Verdict.PASS]
@@ -225,6 +228,20 @@ def _trouble(evidence: Evidence, now: float) -> str:
     if n < _TROUBLE_REQUESTS or x < _SHARED_FROM * n:
         return ""
     return f"control itself fails now ({percent(x / n)} of its last requests), so the rollout waits"
+
+
+def _risen(evidence: Evidence) -> str:
+    """Why a canary that has all requests must not be promoted yet, or an empty text.
+
+    There is no control to tell its fault from everybody's, so this holds and does not condemn.
+    """
+    baseline = evidence.baseline
+    if baseline is None or Watch(baseline.limit).log_value(baseline.log_r) < math.log(TICKS_TO_FALSE_ALARM):
+        return ""
+    return (
+        f"with all requests the canary failed {rate(baseline.x, baseline.n)}, where control's rate before"
+        f" and the margin make {percent(baseline.limit)}: it is not promoted"
+    )
 
 
 def _shared(failed: int, answered: int) -> bool:

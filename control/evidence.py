@@ -10,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from control.stats.events import Tally
-from control.stats.wealth import Wealth
+from control.stats.wealth import Wealth, pack, unpack
 from proxy.histogram import BUCKETS
 from proxy.outcomes import OUTCOMES, Outcome
 
 Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 # A rollout has at most a hundred steps; stages beyond this can only come from an error elsewhere.
 STAGES_MAX: Final = 256
@@ -162,6 +163,19 @@ class Schedule:
     """When the latency thresholds were last taken."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Baseline:
+    """Control's rate when it got its last requests, and the watch over the canary since."""
+
+    limit: float
+    """Control's rate with the margin added."""
+    log_r: Floats
+    """State of `control.stats.sr.Watch`."""
+    n: int = 0
+    x: int = 0
+    """The canary's requests and failures since."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """The running state of a rollout's analysis: of bounded size, and enough to go on after a restart."""
@@ -180,6 +194,8 @@ class Evidence:
     """The share set in the current stage, log e of that stage, and the sum of earlier stages."""
     log_peak: float = 0.0
     """The largest combined log e so far."""
+    baseline: Baseline | None = None
+    """What the canary is held against once it has all requests."""
     recent: tuple[float, float] = (0.0, 0.0)
     """Control's requests and failures, each fading with time."""
     recent_at: float = 0.0
@@ -225,6 +241,9 @@ class Evidence:
             "phi": self.phi,
             "sample_ratio": list(self.sample_ratio),
             "log_peak": self.log_peak,
+            "baseline": None
+            if self.baseline is None
+            else [self.baseline.limit, pack(self.baseline.log_r), self.baseline.n, self.baseline.x],
             "recent": [*self.recent, self.recent_at],
             "first_failure_at": self.first_failure_at,
             "diverted_at": self.diverted_at,
@@ -239,6 +258,7 @@ class Evidence:
         slice_at, start_at, starts, fresh, refresh_at = data["schedule"]
         share, log_e, earlier = data["sample_ratio"]
         recent_n, recent_x, recent_at = data["recent"]
+        baseline = data["baseline"]
         return cls(
             stages=tuple(StageLedger.from_json(ledger) for ledger in data["stages"]),
             wealth={key: Wealth.from_json(wealth) for key, wealth in data["wealth"].items()},
@@ -250,6 +270,9 @@ class Evidence:
             phi=data["phi"],
             sample_ratio=(share, log_e, earlier),
             log_peak=data["log_peak"],
+            baseline=None
+            if baseline is None
+            else Baseline(limit=baseline[0], log_r=unpack(baseline[1]), n=baseline[2], x=baseline[3]),
             recent=(recent_n, recent_x),
             recent_at=recent_at,
             first_failure_at=data["first_failure_at"],

@@ -14,15 +14,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from control.evidence import ArmCounts, Counts, Evidence, Raw, StageLedger
+from control.evidence import ArmCounts, Baseline, Counts, Evidence, Raw, StageLedger
 from control.plan import RolloutPlan
 from control.stats.events import FAILURE, Source, Tally
 from control.stats.latency import quantile_name, summary, threshold
 from control.stats.overdispersion import phi
 from control.stats.process import log_start_weight
 from control.stats.sample_ratio import sample_ratio_log_e
+from control.stats.sr import Watch, frozen_limit
 from control.stats.wealth import Wealth
-from control.view import EvidenceView
+from control.view import ALONE_FROM, EvidenceView
 from proxy.outcomes import Outcome
 
 BLOCK_REQUESTS: Final = 20
@@ -90,7 +91,10 @@ def observe(
     after = replace(ledger, raw=raw, x={**ledger.x, **taken}, answered=raw.answered, opened_at=now)
     if late:
         return _peak(evidence.with_stage(after), plan)
-    evidence = _fade(evidence, grown[1], taken[FAILURE.key][1] - ledger.x.get(FAILURE.key, (0, 0))[1], now)
+    failed = tuple(taken[FAILURE.key][i] - ledger.x.get(FAILURE.key, (0, 0))[i] for i in (0, 1))
+    evidence = _fade(evidence, grown[1], failed[1], now)
+    if n[1] == 0 and n[0] >= ALONE_FROM:
+        evidence = _watch(evidence, plan, grown[0], failed[0])
     if raw.diverted == ledger.raw.diverted:
         # While requests are diverted, the canary's share is meant to be smaller.
         after = replace(after, units=_units(ledger, plan, grown, canary, control))
@@ -105,6 +109,23 @@ def _fade(evidence: Evidence, n: int, x: int, now: float) -> Evidence:
     return replace(evidence, recent=recent, recent_at=now)
 
 
+def _watch(evidence: Evidence, plan: RolloutPlan, n: int, x: int) -> Evidence:
+    """Hold the canary, which has all requests now, against what control was like before."""
+    baseline = evidence.baseline
+    if baseline is None:
+        tally = evidence.tally(FAILURE.key)
+        if not tally.n_control:
+            return evidence
+        margins = plan.margins
+        limit = frozen_limit(tally.x_control, tally.n_control, margins.promote_ratio, margins.promote_rise)
+        baseline = Baseline(limit=limit, log_r=Watch(limit).begin())
+    log_r = Watch(baseline.limit).absorb(baseline.log_r, n, x)
+    return replace(
+        evidence,
+        baseline=Baseline(limit=baseline.limit, log_r=log_r, n=baseline.n + n, x=baseline.x + x),
+    )
+
+
 def _peak(evidence: Evidence, plan: RolloutPlan) -> Evidence:
     log_e = EvidenceView(evidence, plan).combined_log_e()
     return evidence if log_e <= evidence.log_peak else replace(evidence, log_peak=log_e)
@@ -116,6 +137,7 @@ def _begin_stage(evidence: Evidence, ledger: StageLedger) -> Evidence:
         evidence.with_stage(ledger),
         sample_ratio=(None, 0.0, earlier + log_e),
         diverted_at=None,
+        baseline=None,
         latency={},
     )
 
@@ -137,6 +159,7 @@ def _pass_time(evidence: Evidence, plan: RolloutPlan, now: float) -> Evidence:
         held = wealth.get(process.key)
         if held is None or not process.harm:
             continue
+        held = held.fit(care.window)
         # Empty slices move the window on like any other; after a window of them nothing changes any more.
         for _ in range(min(ended, care.window + 1)):
             held = held.close(care.cap)
@@ -294,5 +317,5 @@ def _shown_latency(plan: RolloutPlan, canary: ArmCounts, control: ArmCounts) -> 
             name: dict(zip(names, summary(_histogram(arm, source), array, SHOWN_ALPHA), strict=True))
             for name, arm in (("canary", canary), ("control", control))
         }
-        for source in (Source.TOTAL, Source.FIRST_BYTE)
+        for source in {Source.TOTAL, *(event.source for event in plan.events)} - {Source.FAILURE}
     }

@@ -69,6 +69,8 @@ class RolloutPlan:
     """Canary requests before guardrails may decide anything; the circuit breakers do not wait."""
     burst_s: float = 60.0
     """Failures of one arm within a time as short as this are not enough to condemn a build; 0 = off."""
+    margins: Defaults = field(default_factory=Defaults)
+    """The preset's margins; guardrails have their own, made from these."""
     sticky: bool = False
     """Whether requests are routed by a key, so that they are not independent."""
     source: Mapping[str, Any] = field(default_factory=dict)
@@ -183,6 +185,7 @@ class _Reader:
             auto_start=self._get("auto_start", True) is not False,
             min_requests=self._count("min_requests_before_check", 0),
             burst_s=self._duration("burst", preset.burst_s),
+            margins=preset.margins,
             sticky=self._sticky,
             source=self._given,
         )

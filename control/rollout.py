@@ -227,7 +227,7 @@ def advance(rollout: Rollout, plan: RolloutPlan, analysis: Analysis | None, now:
     if rollout.state is State.PENDING:
         if not plan.auto_start:
             return Advance(rollout=rollout)
-        return _start(rollout, plan, CONTROLLER, "the rollout begins", now)
+        return _decide(rollout, plan, Event.START, CONTROLLER, "the rollout begins", now)
     if analysis is not None and analysis.verdict is Verdict.FAIL:
         return _decide(rollout, plan, Event.ROLL_BACK, CONTROLLER, analysis.reason, now, analysis)
     if rollout.state is State.PAUSED:
@@ -249,7 +249,7 @@ def command(
     because = reason or f"asked for by {actor}"
     match asked:
         case Command.PROMOTE if rollout.state is State.PENDING:
-            return _start(rollout, plan, actor, because, now)
+            return _decide(rollout, plan, Event.START, actor, because, now)
         case Command.PROMOTE:
             event = Event.PROMOTE if rollout.step + 1 >= len(plan.steps) else Event.ADVANCE
             return _decide(rollout, plan, event, actor, because, now)
@@ -290,10 +290,6 @@ _KINDS: Final[Mapping[Event, DecisionKind]] = {
     Event.SUPERSEDE: DecisionKind.SUPERSEDED,
     Event.RESTART: DecisionKind.RESTARTED,
 }
-
-
-def _start(rollout: Rollout, plan: RolloutPlan, actor: str, reason: str, now: float) -> Advance:
-    return _decide(rollout, plan, Event.START, actor, reason, now)
 
 
 def _gates_met(rollout: Rollout, plan: RolloutPlan, analysis: Analysis, now: float) -> Advance:

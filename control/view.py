@@ -19,7 +19,7 @@ from control.stats.logspace import log_sum_exp_of
 from control.stats.process import LOG_FIRST_START, HarmProcess, Process, SafeProcess
 
 # With so many canary requests in a stage and none to control, control gets no traffic at all.
-_ALONE_FROM: Final = 50
+ALONE_FROM: Final = 50
 
 
 class EvidenceView:
@@ -44,7 +44,7 @@ class EvidenceView:
         if step is not None and self.plan.step(step).weight >= 1:
             return False
         ledger = self.evidence.current
-        return ledger is None or ledger.n[1] > 0 or ledger.n[0] < _ALONE_FROM
+        return ledger is None or ledger.n[1] > 0 or ledger.n[0] < ALONE_FROM
 
     def values(self, process: Process) -> npt.NDArray[np.float64]:
         """What each member of the process' bet has won, as logarithms, shape (size,)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, Self
 
@@ -112,7 +113,8 @@ class ErrorRateRise(Guardrail):
             unit="share",
             canary=measure(tally.x_canary, tally.n_canary),
             control=measure(tally.x_control, tally.n_control),
-            ratio=Measure(value=tally.ratio, low=ratio_low, high=ratio_high, n=tally.n_canary),
+            # Infinity is no JSON; without a control failure there is only a lower end.
+            ratio=Measure(value=_finite(tally.ratio), low=ratio_low, high=ratio_high, n=tally.n_canary),
             difference=Measure(value=tally.difference, low=low, high=high, n=tally.n_canary),
             threshold=self.promote[1],
             log_e=log_e,
@@ -160,3 +162,7 @@ class ErrorRateRise(Guardrail):
                     f"{figures}; not yet shown to be below {margin}"
                     f" (e-value {e_value(log_e_safe)} of {1 / view.alpha_promote:.3g}){more}"
                 )
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or math.isinf(value) else value

@@ -26,7 +26,7 @@ TICKS_TO_FALSE_ALARM: Final = 604_800
 
 
 class Watch:
-    """Watches one arm against "its rate is at most `limit`"."""
+    """Watches one arm against "its rate is at most `limit`". Its state is R, kept by the caller."""
 
     def __init__(self, limit: float) -> None:
         self.limit = limit

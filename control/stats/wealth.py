@@ -12,9 +12,9 @@ W. Each
   threshold. A burst that fits into the window adds nothing to the E^(W) that leaves it out, hence a single
   burst causes a false rollback no more often than no burst at all.
 
-The recursion behind the second: with A the full process and B the smallest over the windows that have ended,
-after a slice that won e, B_s = min(B_(s-1) e, A_(s-window)), because such a window either ended before or ends
-now. Among them is the window at the very beginning, so B is below one supermartingale all the time.
+The recursion behind the second: with A the full process and B the smallest over the windows that have
+ended, after a slice that won e, B_s = min(B_(s-1) e, A_(s-window)), because such a window either ended before
+or ends now. Among them is the window at the very beginning, so B is below one supermartingale all the time.
 Both measures are applied to each member of the grid, which is at most more careful than to the mixture.
 """
 
@@ -83,6 +83,13 @@ class Wealth:
             history=np.full((*runs, window, process.bet.size), first),
             pending=np.zeros(shape),
         )
+
+    def fit(self, window: int) -> Wealth:
+        """The state for another length of window, which begins empty."""
+        if self.history.shape[-2] == window:
+            return self
+        newest = self.history[..., -1:, :] if self.history.shape[-2] else self.least[..., None, :]
+        return Wealth(least=self.least, history=np.repeat(newest, window, axis=-2), pending=self.pending)
 
     def absorb(self, increments: Floats) -> Wealth:
         """The state after one more block."""

@@ -316,3 +316,41 @@ def _observe(evidence: Evidence, totals: np.ndarray, second: int) -> Evidence:
         for n, x in totals
     )
     return observe(evidence, PLAN, stage="r:0:1", canary=canary, control=control, now=float(second))
+
+
+def test_a_canary_with_all_requests_is_held_against_what_control_was_like() -> None:
+    """No control is left: its last rate and the margin are the limit, until control comes back."""
+    watched = Feeder(PLAN)
+    for _ in range(100):
+        watched.tick(50, 50, 0, 1)
+    watched.begin("r:1:2")
+    for _ in range(60):
+        watched.tick(100, 0, 1, 0)
+    healthy = watched.analyse(step=4)
+    assert watched.evidence.baseline is not None
+    assert watched.evidence.baseline.limit == pytest.approx(1.2 * 101 / 5002 + 0.005)
+    for _ in range(20):
+        watched.tick(100, 0, 20, 0)
+    watched.evidence = Evidence.from_json(json.loads(json.dumps(watched.evidence.to_json())))
+    risen = watched.analyse(step=4)
+
+    assert healthy.hold == ""
+    assert risen.hold_code == "baseline"
+    assert "it is not promoted" in risen.hold
+    watched.begin("r:0:3")
+    watched.tick(50, 50)
+    assert watched.evidence.baseline is None
+
+
+def test_another_length_of_bursts_is_taken_up() -> None:
+    """A plan that is changed on the way finds its evidence in another shape."""
+    watched = Feeder(PLAN)
+    for _ in range(10):
+        watched.tick(50, 50, 1, 1)
+    for burst in (60.0, 0.0, 6.0):
+        watched.plan = replace(PLAN, burst_s=burst)
+        for _ in range(30):
+            watched.tick(50, 50, 5, 1)
+
+        assert watched.evidence.wealth[ODDS_KEY].history.shape == (watched.plan.caution.window, 16)
+    assert watched.analyse().log_e > np.log(100)

@@ -134,3 +134,15 @@ def test_runs_side_by_side_are_independent() -> None:
 
     for i in range(2):
         assert (both.values(caution.cap)[i] == alone[i].values(caution.cap)).all()
+
+
+def test_a_window_can_be_fitted() -> None:
+    """What is already won stays; the new window begins empty."""
+    wealth = Wealth.begin(HARM, Caution.of(0.0, 0.01)).absorb(np.ones(ODDS.size)).close(math.inf)
+
+    longer = wealth.fit(7)
+
+    assert longer.history.shape == (7, ODDS.size)
+    assert (longer.values(math.inf) == wealth.values(math.inf)).all()
+    assert longer.fit(0).history.shape == (0, ODDS.size)
+    assert longer.fit(7) is longer
