@@ -163,13 +163,15 @@ def _verdict(
         )
     if log_e >= math.log(1.0 / plan.alpha):
         return Verdict.FAIL, *_blame(enforced, log_e, plan)
-    if not enforced:
-        if not seen:
-            return Verdict.NO_DATA, "no canary request has been counted", ()
-        return Verdict.PASS, f"no guardrail is enforced; {seen} canary requests have been counted", ()
-    worst = max(finding.verdict for finding in enforced)
+    worst = max((finding.verdict for finding in enforced), default=Verdict.PASS)
     if worst is not Verdict.PASS:
         return worst, "; ".join(f.reason for f in enforced if f.verdict is worst), ()
+    ledger = view.evidence.current
+    if ledger is None or not ledger.raw.answered[0]:
+        # What earlier steps have shown says nothing about a step that nobody has used.
+        return Verdict.NO_DATA, "no canary request has been answered at this step", ()
+    if not enforced:
+        return Verdict.PASS, f"no guardrail is enforced; {seen} canary requests have been counted", ()
     if waiting := _unsettled(view, log_e, now):
         return Verdict.INCONCLUSIVE, waiting, ()
     return Verdict.PASS, "; ".join(finding.reason for finding in enforced), ()

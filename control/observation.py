@@ -95,7 +95,7 @@ def observe(
     evidence = _fade(evidence, grown[1], failed[1], now)
     if n[1] == 0 and n[0] >= ALONE_FROM:
         evidence = _watch(evidence, plan, grown[0], failed[0])
-    if raw.diverted == ledger.raw.diverted:
+    if evidence.diverted_at is None or evidence.diverted_at < ledger.opened_at:
         # While requests are diverted, the canary's share is meant to be smaller.
         after = replace(after, units=_units(ledger, plan, grown, canary, control))
     evidence = _refresh(evidence.with_stage(replace(after, n=n)), plan, canary, control, now)

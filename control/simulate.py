@@ -196,6 +196,8 @@ class Study:
     """Seconds from the beginning, -1 for never; shape (runs,)."""
     canary_requests: Counts
     """Canary requests since the onset until then (or until the end), shape (runs,)."""
+    log_peak: Floats
+    """The largest log e that was looked at, shape (runs,)."""
 
     @property
     def rate(self) -> float:
@@ -235,6 +237,7 @@ def study(
     state = _Batch(runs, 1 + (len(SLOW_SHARES) if latency else 0), Caution.of(burst_s, alpha), exact=exact)
     detected = np.full(runs, -1, dtype=np.int64)
     requests = np.zeros(runs, dtype=np.int64)
+    peak = np.full(runs, -np.inf)
     for second in range(traffic.seconds):
         n = rng.poisson(shares, size=(runs, 2))
         bad = np.stack([rng.binomial(n[:, arm], rates[arm][:, second]) for arm in (0, 1)], axis=1)
@@ -242,13 +245,14 @@ def study(
         state.second(float(second), n, np.stack(x, axis=1))
         running = detected < 0
         requests[running & (second >= traffic.onset_s)] += n[running & (second >= traffic.onset_s), 0]
-        reached = running & (state.log_e() >= math.log(1.0 / alpha))
+        np.maximum(peak, state.log_e(), out=peak)
+        reached = running & (peak >= math.log(1.0 / alpha))
         detected[reached] = second + 1
         if progress is not None and second % 60 == 0:
             progress(second, traffic.seconds)
         if not (detected < 0).any():
             break
-    return Study(detected_s=detected, canary_requests=requests)
+    return Study(detected_s=detected, canary_requests=requests, log_peak=peak)
 
 
 def _slow(n: Counts, rng: Generator) -> list[Counts]:

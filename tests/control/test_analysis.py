@@ -112,6 +112,20 @@ def test_nothing_seen_is_no_data_whatever_is_enforced() -> None:
     assert alone.analyse().verdict is Verdict.NO_DATA
 
 
+def test_a_step_without_requests_never_passes() -> None:
+    """Whatever the steps before have shown: a night without traffic widens nothing."""
+    watched = feeder(RISE)
+    for _ in range(60):
+        watched.tick(100, 100)
+    assert watched.analyse().verdict is Verdict.PASS
+    watched.begin("r:1:2")
+    for _ in range(60):
+        watched.report()
+
+    assert watched.analyse().verdict is Verdict.NO_DATA
+    assert watched.analyse().reason == "no canary request has been answered at this step"
+
+
 def test_an_equal_canary_passes() -> None:
     """After an undecided time, in which it says how much is missing."""
     watched = feeder(RISE)
