@@ -37,6 +37,7 @@ def about(requests: float) -> int | None:
     """A number of requests to two digits, upwards; None when it is beyond saying."""
     if not math.isfinite(requests) or requests > 1e12:
         return None
-    whole = max(0, math.ceil(requests))
+    # A hair above a whole number is rounding, not another request.
+    whole = max(0, math.ceil(requests * (1.0 - 1e-9)))
     step = 10 ** max(0, len(str(whole)) - 2)
     return int(-(-whole // step) * step)
