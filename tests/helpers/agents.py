@@ -37,6 +37,8 @@ class AgentProcess:
         self.state = StateDirectory(folder / "state")
         self.log = folder / "agent.log"
         self.process: asyncio.subprocess.Process | None = None
+        # The agent of this process, for those that live in it.
+        self.handle: asyncio.Task[int] | None = None
         self.parent_write = -1
         self._admin = socket.socket()
         self._admin.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -88,6 +90,12 @@ class AgentProcess:
         await until_async(is_ready, what=lambda: (answer, self.said()))
         self._see()
         return answer
+
+    def swap(self, other: tuple[asyncio.Task[int] | None, int]) -> tuple[asyncio.Task[int] | None, int]:
+        """Put another agent of this process in the place of the current one, which is returned."""
+        current = (self.handle, self.parent_write)
+        self.handle, self.parent_write = other
+        return current
 
     @property
     def running(self) -> bool:
@@ -157,7 +165,7 @@ class AgentProcess:
         self._see()
         self.process.kill()
         await self.process.wait()
-        self._close_parent()
+        self.close_parent()
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask the agent to finish; return its exit code."""
@@ -171,10 +179,11 @@ class AgentProcess:
         assert self.process is not None
         async with asyncio.timeout(20):
             code = await self.process.wait()
-        self._close_parent()
+        self.close_parent()
         return code
 
-    def _close_parent(self) -> None:
+    def close_parent(self) -> None:
+        """Let the agent see that its supervisor is gone."""
         if self.parent_write >= 0:
             os.close(self.parent_write)
             self.parent_write = -1
@@ -187,7 +196,7 @@ class AgentProcess:
         if self.process is not None and self.process.returncode is None:
             self.process.kill()
             await self.process.wait()
-        self._close_parent()
+        self.close_parent()
         self._admin.close()
         self._see()
         for record in self._seen.values():
@@ -204,7 +213,6 @@ class AgentTask(AgentProcess):
 
     def __init__(self, folder: Path, config: str) -> None:
         super().__init__(folder, config)
-        self._task: asyncio.Task[int] | None = None
         self._log_stream = self.log.open("a", buffering=1)
         self._handler = logging.StreamHandler(self._log_stream)
         logging.getLogger("headgate").addHandler(self._handler)
@@ -228,7 +236,7 @@ class AgentTask(AgentProcess):
             ],
             {PARENT_FD_VARIABLE: str(read), ADMIN_FD_VARIABLE: str(os.dup(self._admin.fileno()))},
         )
-        self._task = asyncio.ensure_future(self._run(given, read, environment or {}))
+        self.handle = asyncio.ensure_future(self._run(given, read, environment or {}))
         # The workers' environment is read as they start.
         await asyncio.sleep(0)
 
@@ -245,32 +253,32 @@ class AgentTask(AgentProcess):
 
     @property
     def running(self) -> bool:
-        return self._task is not None and not self._task.done()
+        return self.handle is not None and not self.handle.done()
 
     def _check_running(self) -> None:
-        if self._task is not None and self._task.done() and not self._task.exception():
-            raise AssertionError(f"the agent ended with {self._task.result()}: {self.said()}")
+        if self.handle is not None and self.handle.done() and not self.handle.exception():
+            raise AssertionError(f"the agent ended with {self.handle.result()}: {self.said()}")
 
     async def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         await self.call("POST", "/-/drain")
         return await self.ended()
 
     async def ended(self) -> int:
-        assert self._task is not None
+        assert self.handle is not None
         async with asyncio.timeout(20):
-            code = await asyncio.shield(self._task)
-        self._close_parent()
+            code = await asyncio.shield(self.handle)
+        self.close_parent()
         return code
 
     async def close(self) -> None:
         self._see()
         for record in self._seen.values():
             record.send(signal.SIGCONT)
-        if self._task is not None and not self._task.done():
-            self._close_parent()
+        if self.handle is not None and not self.handle.done():
+            self.close_parent()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1):
-                    await asyncio.shield(self._task)
+                    await asyncio.shield(self.handle)
             self._see()
             for record in self._seen.values():
                 record.send(signal.SIGKILL)

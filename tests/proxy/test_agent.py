@@ -18,6 +18,7 @@ from tests.helpers.control_stand_in import ControlStandIn, control_stand_in
 from tests.helpers.tables import table_for
 from tests.helpers.waiting import until, until_async
 
+NOBODY = (None, -1)
 OK_V1 = 'headgate_requests_total{outcome="ok",role="stable",route="fraud",variant="v1"}'
 LOST_V1 = 'headgate_lost_requests_total{role="stable",route="fraud",variant="v1"}'
 
@@ -421,49 +422,49 @@ async def has_no_problem(agent: AgentProcess) -> bool:
     return not (await agent.get("/readyz"))[1]["problems"]
 
 
-async def test_one_agent_a_state_directory(apart: AgentProcess) -> None:
+async def test_one_agent_a_state_directory(agent: AgentProcess) -> None:
     """A second agent on the same state is refused; the first one does not notice."""
-    await apart.start()
-    await apart.ready()
-    first = apart.process
+    await agent.start()
+    await agent.ready()
+    first = agent.swap(NOBODY)
 
-    await apart.start()
+    await agent.start()
 
-    assert await apart.ended() == 2
-    assert f"is in use by another Headgate (process {first.pid if first else 0})" in apart.said()
-    apart.process = first
-    await apart.ready()
+    assert await agent.ended() == 2
+    assert "is in use by another Headgate (process" in agent.said()
+    agent.swap(first)
+    await agent.ready()
 
 
-async def test_agent_ends_with_its_supervisor(apart: AgentProcess) -> None:
+async def test_agent_ends_with_its_supervisor(agent: AgentProcess) -> None:
     """When the supervisor's end of the pipe closes, everything finishes by itself."""
-    await apart.start()
-    await apart.ready()
+    await agent.start()
+    await agent.ready()
 
-    apart._close_parent()
+    agent.close_parent()
 
-    assert await apart.ended() == 0
-    assert "the supervisor is gone" in apart.said()
-    assert apart.workers() == []
+    assert await agent.ended() == 0
+    assert "the supervisor is gone" in agent.said()
+    assert agent.workers() == []
 
 
-async def test_successor_need_not_wait_for_a_long_stream(apart: AgentProcess) -> None:
+async def test_successor_need_not_wait_for_a_long_stream(agent: AgentProcess) -> None:
     """An agent without supervisor makes room for the next one while its workers finish; counts arrive."""
-    await apart.start()
-    await apart.ready()
-    port = apart.port
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    await agent.start()
+    await agent.ready()
+    reader, writer = await asyncio.open_connection("127.0.0.1", agent.port)
     writer.write(b"begin v1\n")
     slot = json.loads(await reader.readline())["slots"]["v1"]
-    first = apart.process
-    assert first is not None
-    apart._close_parent()
-    await until(lambda: "the supervisor is gone" in apart.said())
+    agent.close_parent()
+    await until(lambda: "the supervisor is gone" in agent.said())
+    first = agent.swap(NOBODY)
 
-    await apart.start()
-    await apart.ready()
+    await agent.start()
+    await agent.ready()
+    second = agent.swap(first)
     writer.write(f"end {slot}\n".encode())
-    await asyncio.wait_for(first.wait(), 20)
+    assert await agent.ended() == 0
+    agent.swap(second)
 
-    await until_async(lambda: metric_is(apart, OK_V1, 1))
+    await until_async(lambda: metric_is(agent, OK_V1, 1))
     writer.close()
