@@ -1,6 +1,7 @@
 """What only an agent may ask, over the socket: take a configuration, take counts, watch the table."""
 
 import asyncio
+import contextlib
 from typing import Final
 
 from aiohttp import web
@@ -82,7 +83,8 @@ async def watch(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     )
-    with watching:
+    # A watcher that goes away, an agent that was killed for one, is no failure of ours.
+    with watching, contextlib.suppress(ConnectionResetError):
         await response.prepare(request)
         # At once, so that a watcher with the newest table learns that it is connected.
         await _send(response, b": watching\n\n")
@@ -93,9 +95,10 @@ async def watch(request: web.Request) -> web.StreamResponse:
                 await _send(response, b": heartbeat\n\n")
                 continue
             if table is None:
-                return response
+                break
             await _send(response, _event(table))
             known = table.revision
+    return response
 
 
 def _event(table: Published) -> bytes:

@@ -124,6 +124,20 @@ async def test_many_watchers_get_every_change_and_leave_no_trace(
         await until(lambda: plane.ledger.publisher.watchers == 0)
 
 
+async def test_a_watcher_that_goes_away_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An agent that was killed leaves nothing behind, and no error in the log."""
+    monkeypatch.setattr("control.api.link.HEARTBEAT_SECONDS", 0.05)
+    async with served(tmp_path / "db") as (plane, client):
+        await put_config(client)
+        async with watch(client, 1):
+            assert plane.ledger.publisher.watchers == 1
+        await until(lambda: plane.ledger.publisher.watchers == 0)
+
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_the_stream_ends_when_the_process_stops(tmp_path: Path) -> None:
     """Stopping does not wait for watchers; they come back by themselves."""
     async with served(tmp_path / "db") as (plane, client):
