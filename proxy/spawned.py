@@ -21,8 +21,16 @@ _DEFAULT_SIGNALS: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 class Spawned:
     """One program that shall run, whatever happens to its process. `pid` is 0 while none runs."""
 
-    def __init__(self, name: str, command: Sequence[str], descriptors: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        descriptors: Mapping[str, int],
+        *,
+        delay_max: float = RESTART_DELAY_MAX,
+    ) -> None:
         self.name = name
+        self._delay_max = delay_max
         self.pid = 0
         self.starts = 0
         self.exit_code: int | None = None
@@ -66,7 +74,7 @@ class Spawned:
         self.pid = 0
         lived = time.monotonic() - self._started_at
         self._failures = 0 if lived >= STEADY_SECONDS else self._failures + 1
-        pause = min(RESTART_DELAY_MAX, RESTART_DELAY_FIRST * 2.0 ** max(0, self._failures - 1))
+        pause = min(self._delay_max, RESTART_DELAY_FIRST * 2.0 ** max(0, self._failures - 1))
         self._due = time.monotonic() + pause
         return pause
 

@@ -28,6 +28,9 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 STOP_GRACE_SECONDS: Final = 15.0
 CONTROL_STOP_SECONDS: Final = 10.0
 TICK_SECONDS: Final = 0.25
+# While there is no agent nobody replaces a worker that dies, so its pause stays short; a start takes about a
+# second of processor time.
+AGENT_DELAY_MAX: Final = 2.0
 
 
 class Settings(NamedTuple):
@@ -130,6 +133,7 @@ class Supervisor:
             "agent",
             self._agent_command(),
             {PARENT_FD_VARIABLE: self._alive_read, ADMIN_FD_VARIABLE: settings.admin_fd},
+            delay_max=AGENT_DELAY_MAX,
         )
         self._control: Spawned | None = None
         if settings.control:
