@@ -27,7 +27,7 @@ class Spawned:
         command: Sequence[str],
         descriptors: Mapping[str, int],
         *,
-        delay_max: float = RESTART_DELAY_MAX,
+        delay_max: float | None = None,
     ) -> None:
         self.name = name
         self._delay_max = delay_max
@@ -74,7 +74,8 @@ class Spawned:
         self.pid = 0
         lived = time.monotonic() - self._started_at
         self._failures = 0 if lived >= STEADY_SECONDS else self._failures + 1
-        pause = min(self._delay_max, RESTART_DELAY_FIRST * 2.0 ** max(0, self._failures - 1))
+        limit = RESTART_DELAY_MAX if self._delay_max is None else self._delay_max
+        pause = min(limit, RESTART_DELAY_FIRST * 2.0 ** max(0, self._failures - 1))
         self._due = time.monotonic() + pause
         return pause
 

@@ -88,6 +88,15 @@ def test_pauses_grow_and_end_with_a_steady_life(started: Started, monkeypatch: p
     assert steady == 0.1
 
 
+def test_bound_of_pauses_can_be_lower(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What others depend on is not left away for as long as the rest."""
+    monkeypatch.setattr(spawned_module, "STEADY_SECONDS", float("inf"))
+    child = Spawned("child", [sys.executable, "-c", ""], {}, delay_max=0.3)
+    child.pid = 1
+
+    assert [child.ended(0) for _ in range(4)] == [0.1, 0.2, 0.3, 0.3]
+
+
 def test_no_start_before_its_time(started: Started) -> None:
     """A child that has died is not started again during its pause, and is after it."""
     child = started.child("raise SystemExit(3)")
