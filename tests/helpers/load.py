@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 ANSWER_SECONDS = 20.0
+GAP_SECONDS = 0.1
 
 
 @dataclass(slots=True)
@@ -26,11 +27,19 @@ class Account:
     """A new connection, or one in the middle of an answer, was closed."""
     silent: int = 0
     """No answer within the time."""
-    began: dict[int, float] = field(default_factory=dict)
-    gap_seconds: float = 0.0
-    """The longest time without an answer."""
+    gaps: list[tuple[float, float]] = field(default_factory=list)
+    """Times without an answer, from `GAP_SECONDS` on: when they ended, by the loop's clock, and how long."""
     errors: list[str] = field(default_factory=list)
     last_answer: float = 0.0
+
+    @property
+    def gap_seconds(self) -> float:
+        """The longest time without an answer; 0 when none was worth noting."""
+        return max((length for _, length in self.gaps), default=0.0)
+
+    def gap_since(self, at: float) -> float:
+        """The longest of those that ended after a time of the loop's clock."""
+        return max((length for ended, length in self.gaps if ended > at), default=0.0)
 
     @property
     def total_answered(self) -> int:
@@ -163,8 +172,8 @@ class Load:
         else:
             account.answered[place, variant, status] += 1
             now = asyncio.get_running_loop().time()
-            if account.last_answer:
-                account.gap_seconds = max(account.gap_seconds, now - account.last_answer)
+            if account.last_answer and now - account.last_answer > GAP_SECONDS:
+                account.gaps.append((now, now - account.last_answer))
             account.last_answer = now
             if status != 200:
                 self._note(f"{place}: {status} of {variant}")
