@@ -1,5 +1,7 @@
 """Opens the database, brings its schema up to date and hands out transactions."""
 
+import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -75,6 +77,9 @@ async def open_store(url: str) -> Store:
     engine = _engine(url)
     place = _place(engine.url)
     try:
+        if engine.dialect.name == "sqlite":
+            # The driver leaves a thread behind when it cannot open a file, so this is found out without it.
+            await asyncio.to_thread(_try_file, engine.url.database or ":memory:")
         async with engine.connect() as connection:
             await connection.execution_options(headgate_writes=True)
             async with connection.begin():
@@ -84,7 +89,7 @@ async def open_store(url: str) -> Store:
     except SchemaError as error:
         await engine.dispose()
         raise StoreError(f"{place}: {error}") from error
-    except (SQLAlchemyError, OSError) as error:
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         await engine.dispose()
         raise StoreError(f"{place}: cannot be opened: {_cause(error)}; {_remedy(error)}") from error
     except BaseException:
@@ -121,6 +126,10 @@ def _engine(text: str) -> AsyncEngine:
     return engine
 
 
+def _try_file(path: str) -> None:
+    sqlite3.connect(path).close()
+
+
 def _place(url: URL) -> str:
     """The database as people know it: a file by its path, a server by its URL without the password."""
     if url.get_backend_name() == "sqlite":
@@ -131,10 +140,15 @@ def _place(url: URL) -> str:
 def _configure_sqlite(connection: Any, _record: Any) -> None:
     # The driver's own idea of when to begin would leave DDL outside transactions.
     connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in _SQLITE_PRAGMAS:
-        cursor.execute(pragma)
-    cursor.close()
+    try:
+        cursor = connection.cursor()
+        for pragma in _SQLITE_PRAGMAS:
+            cursor.execute(pragma)
+        cursor.close()
+    except BaseException:
+        # The pool does not know it yet, so nobody else would; its thread would outlive the event loop.
+        connection.close()
+        raise
 
 
 def _begin_sqlite(connection: SyncConnection) -> None:

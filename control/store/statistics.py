@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.store.schema import ended_boots, statistics
 
-_KEPT_ENDED_BOOTS: Final = 10_000
+ENDED_BOOTS_MAX: Final = 10_000
 _KEY: Final = ("node", "boot", "route", "variant", "role", "stage")
 _DELETE: Final = delete(statistics).where(*(statistics.c[name] == bindparam(f"old_{name}") for name in _KEY))
 
@@ -65,12 +65,14 @@ async def all_counts(connection: AsyncConnection) -> list[StoredCounts]:
     return [StoredCounts(**row) for row in (await connection.execute(select(statistics))).mappings()]
 
 
-async def all_ended_boots(connection: AsyncConnection) -> list[tuple[str, str]]:
-    """The (node, boot) that ended, oldest first; only the newest ten thousand are kept."""
+async def all_ended_boots(
+    connection: AsyncConnection, *, keep: int = ENDED_BOOTS_MAX
+) -> list[tuple[str, str]]:
+    """The (node, boot) that ended, oldest first; all but the newest *keep* are dropped."""
     query = select(ended_boots).order_by(ended_boots.c.ended_at)
     rows = (await connection.execute(query)).all()
-    if len(rows) > _KEPT_ENDED_BOOTS:
-        limit = rows[-_KEPT_ENDED_BOOTS].ended_at
-        await connection.execute(delete(ended_boots).where(ended_boots.c.ended_at < limit))
-        rows = rows[-_KEPT_ENDED_BOOTS:]
+    if len(rows) > keep:
+        oldest = rows[-keep].ended_at
+        await connection.execute(delete(ended_boots).where(ended_boots.c.ended_at < oldest))
+        rows = rows[-keep:]
     return [(row.node, row.boot) for row in rows]

@@ -160,7 +160,7 @@ async def fight(state: Path, *, kills: int, seed: int) -> World:
 
 async def test_killed_while_it_decides(tmp_path: Path) -> None:
     """A few times here, a hundred in the slow suite."""
-    world = await fight(tmp_path / "state", kills=4, seed=7)
+    world = await fight(tmp_path / "state", kills=3, seed=7)
 
     assert world.acknowledged
     assert world.table is not None

@@ -21,6 +21,8 @@ from control.reports import parse_report
 from control.store.engine import open_store, sqlite_url
 from tests.helpers.counts import arm, report
 
+_template: list[bytes] = []
+
 AGENT = Origin(actor="local")
 ALICE = Origin(actor="alice", address="192.0.2.7", user_agent="test")
 
@@ -87,9 +89,28 @@ def config_body(config: Config, *, source: str = "headgate.yaml", revision: int 
     return {"digest": digest(value), "source": source, "config": value, "revision": revision}
 
 
+async def migrated_file(path: Path) -> None:
+    """Put an empty database with the current schema at *path*, unless there is one: migrating takes long."""
+    if _copied(path):
+        return
+    await (await open_store(sqlite_url(path))).close()
+    _template.append(_read(path))
+
+
+def _copied(path: Path) -> bool:
+    if not path.exists() and _template:
+        path.write_bytes(_template[0])
+    return path.exists()
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes()
+
+
 @asynccontextmanager
 async def plane_on(path: Path, clock: FakeClock) -> AsyncIterator[Plane]:
     """A control plane on the database *path*; leaving it is a kill: nothing is saved on the way out."""
+    await migrated_file(path)
     store = await open_store(sqlite_url(path))
     try:
         controller = Controller(Ledger(store, Collector(), Publisher()), clock)

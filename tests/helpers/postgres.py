@@ -43,10 +43,11 @@ def server() -> Iterator[str]:
             _run(["pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop"], account)
 
 
-def create_database(socket_directory: str, name: str) -> str:
-    """Make an empty database and return its URL."""
+def create_database(socket_directory: str, name: str, *, template: str = "template1") -> str:
+    """Make a database like *template*, by default an empty one, and return its URL."""
     with psycopg.connect(f"host={socket_directory} user=headgate dbname=postgres", autocommit=True) as admin:
-        admin.execute(psycopg.sql.SQL("CREATE DATABASE {}").format(psycopg.sql.Identifier(name)))
+        names = (psycopg.sql.Identifier(one) for one in (name, template))
+        admin.execute(psycopg.sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(*names))
     return f"postgresql://headgate@/{name}?host={socket_directory}"
 
 

@@ -15,7 +15,7 @@ async def test_a_decision_by_its_id_has_everything_it_was_made_from(tmp_path: Pa
     """Analysis, evidence, thresholds, digests: enough to compute it again a year later."""
     clock = FakeClock()
     async with served(tmp_path / "db", clock) as (plane, client):
-        await put_config(client)
+        await put_config(client, rollout={"preset": "aggressive"})
         proxies = Proxies(failing={"v1": 0.01, "v2": 0.4})
         await run(plane, clock, proxies, seconds=200, stop="rolled_back")
 
@@ -27,7 +27,7 @@ async def test_a_decision_by_its_id_has_everything_it_was_made_from(tmp_path: Pa
     assert shown["analysis"]["verdict"] == "fail"
     assert shown["analysis"]["culprits"]
     assert len(shown["evidence"]["stages"]) == 1
-    assert shown["plan"]["alpha"] == 0.01
+    assert shown["plan"]["alpha"] == 0.05
     assert shown["plan_source"]["duration"] == 5.0
     assert shown["config_digest"].startswith("sha256:")
     assert shown["at"] == pytest.approx(clock.wall(), abs=1)

@@ -8,8 +8,11 @@ import pytest
 
 from control.store.engine import Store, open_store, sqlite_url
 from tests.helpers import postgres
+from tests.helpers.control import migrated_file
 
 _numbers = itertools.count()
+_TEMPLATE = "migrated"
+_migrated: set[str] = set()
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +32,22 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return postgres.create_database(request.getfixturevalue("postgres_socket"), f"test_{next(_numbers)}")
 
 
-@pytest.fixture
-async def store(database_url: str) -> AsyncIterator[Store]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     """An open store with nothing in it."""
-    opened = await open_store(database_url)
+    if request.param == "sqlite":
+        await migrated_file(tmp_path / "headgate.db")
+        url = sqlite_url(tmp_path / "headgate.db")
+    else:
+        socket = request.getfixturevalue("postgres_socket")
+        await _migrate_template(socket)
+        url = postgres.create_database(socket, f"test_{next(_numbers)}", template=_TEMPLATE)
+    opened = await open_store(url)
     yield opened
     await opened.close()
+
+
+async def _migrate_template(socket: str) -> None:
+    if socket not in _migrated:
+        await (await open_store(postgres.create_database(socket, _TEMPLATE))).close()
+        _migrated.add(socket)

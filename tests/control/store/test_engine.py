@@ -14,12 +14,14 @@ from control.store.engine import Store, StoreError, open_store, sqlite_url
 from control.store.schema import metadata
 
 
-async def test_migrations_from_empty_give_the_schema_the_code_expects(store: Store) -> None:
+async def test_migrations_from_empty_give_the_schema_the_code_expects(database_url: str) -> None:
     """What the migrations build and what the queries are written against are the same."""
+    store = await open_store(database_url)
     async with store.read() as connection:
         differences = await connection.run_sync(
             lambda sync: compare_metadata(MigrationContext.configure(sync), metadata)
         )
+    await store.close()
 
     assert differences == []
 
