@@ -133,6 +133,10 @@ def _peak(evidence: Evidence, plan: RolloutPlan) -> Evidence:
 
 def _begin_stage(evidence: Evidence, ledger: StageLedger) -> Evidence:
     _, log_e, earlier = evidence.sample_ratio
+    if evidence.current is not None:
+        # Only failures are still taken in from a stage that has ended.
+        failures = {key: x for key, x in evidence.current.x.items() if key == FAILURE.key}
+        evidence = evidence.with_stage(replace(evidence.current, x=failures))
     return replace(
         evidence.with_stage(ledger),
         sample_ratio=(None, 0.0, earlier + log_e),
