@@ -80,7 +80,7 @@ image: ## Build the container image with Docker.
 COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/pip-compile --quiet --generate-hashes --strip-extras \
            --unsafe-package headgate --no-emit-index-url --no-emit-trusted-host --no-emit-find-links --no-emit-options
 lock: $(VENV)/.test ## Choose the newest versions again. ARGS="--upgrade-package aiohttp" for one of them.
-	$(COMPILE) $(or $(ARGS),--upgrade) --extra control --extra test --build-deps-for wheel -o requirements/test.txt pyproject.toml
+	$(COMPILE) $(or $(ARGS),--upgrade) --extra control --extra postgres --extra test --build-deps-for wheel -o requirements/test.txt pyproject.toml
 	sed -i '/^# WARNING/,$$d' requirements/test.txt  # it is about the project itself, which pins nothing
 	cp requirements/test.txt requirements/run.txt
 	$(COMPILE) --extra control -o requirements/run.txt pyproject.toml

@@ -19,8 +19,8 @@ from proxy.forwarding import ClientLines
 from proxy.timers import TICKS_PER_SECOND, Timed
 
 if TYPE_CHECKING:
+    from proxy.context import WorkerContext
     from proxy.relay import Relay
-    from proxy.worker import Worker
 
 # What the connection reads next.
 HEAD: Final = 0
@@ -55,7 +55,7 @@ class ClientConnection(Timed):
         "write",
     )
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerContext) -> None:
         super().__init__()
         self.worker = worker
         # The exchange in progress; None while nothing is owed to the client.

@@ -1,9 +1,9 @@
 """Counter pages: a memory-mapped file of unsigned 64-bit cells per worker, which alone writes it.
 
 A page is a header of `HEADER_CELLS` cells and then `slots` slots of `SLOT_CELLS` cells. A slot counts one
-arm; slot 0 counts nothing that is reported and means "no arm". Recording is `cells[base + STARTED] += 1`: a
-plain load, an add and a store into shared memory, no lock, no system call, no message. The kernel keeps the
-file when the writer is killed, so everything it had counted can still be read.
+arm; slot 0 counts nothing that is reported and means "no arm". Recording is `cells[base + STARTED] = n`: a
+plain store into shared memory, no lock, no system call, no message. The kernel keeps the file when the writer
+is killed, so everything it had counted can still be read.
 
 Readers never write. A counter only grows; a gauge (named so below) may go both ways. Within one request the
 writer adds `STARTED` first and `FINISHED` last, so `STARTED - FINISHED` is what is in flight.
@@ -22,7 +22,7 @@ from proxy.outcomes import OUTCOMES
 __all__ = ["CounterPage", "PageBusyError", "PageError", "bucket_index", "bucket_upper_edge", "slot_base"]
 
 MAGIC_VALUE: Final = int.from_bytes(b"HEADGATE", sys.byteorder)
-LAYOUT_VERSION: Final = 1
+LAYOUT_VERSION: Final = 2
 CELL_BYTES: Final = 8
 HEADER_CELLS: Final = 64
 # An arm in 6 KiB; 256 of them outlast the slowest drain at one weight change a second and cost 1.5 MiB of
@@ -68,24 +68,28 @@ INTERNAL_ERRORS: Final = 35  # exceptions that a loop survived: always a bug of 
 
 # Slot: counts of one arm.
 STARTED: Final = 0
-FINISHED: Final = 1
-OUTCOME_0: Final = 2
-BYTES_IN: Final = OUTCOME_0 + OUTCOMES
-BYTES_OUT: Final = BYTES_IN + 1
-ATTEMPTS: Final = BYTES_IN + 2
-RETRIES: Final = BYTES_IN + 3
-DIVERTED: Final = BYTES_IN + 4
-PROBES: Final = BYTES_IN + 5
-DIVERT_SCORE: Final = BYTES_IN + 6  # gauge: failures in a row, as the divert counts them
-DIVERTED_FLAG: Final = BYTES_IN + 7  # gauge: 1 while this worker diverts the arm
-SUM_TOTAL_US: Final = BYTES_IN + 8
-SUM_FIRST_BYTE_US: Final = BYTES_IN + 9
-FAILED: Final = BYTES_IN + 10  # finished with an outcome that the route counts as a failure
+# These six change with nearly every request and are stored by one call (`proxy.slot_counts`).
+ATTEMPTS: Final = 1
+BYTES_IN: Final = 2
+BYTES_OUT: Final = 3
+SUM_TOTAL_US: Final = 4
+SUM_FIRST_BYTE_US: Final = 5
+OUTCOME_0: Final = 6
+# Literals all along: a sum is a look-up by name to the compiled hot path.
+FINISHED: Final = 22
+RETRIES: Final = 23
+DIVERTED: Final = 24
+PROBES: Final = 25
+DIVERT_SCORE: Final = 26  # gauge: failures in a row, as the divert counts them
+DIVERTED_FLAG: Final = 27  # gauge: 1 while this worker diverts the arm
+FAILED: Final = 28  # finished with an outcome that the route counts as a failure
 HIST_TOTAL: Final = 40
-HIST_FIRST_BYTE: Final = HIST_TOTAL + BUCKETS
+HIST_FIRST_BYTE: Final = 401
 SLOT_CELLS: Final = 768
 
+assert OUTCOME_0 + OUTCOMES == FINISHED
 assert FAILED < HIST_TOTAL
+assert HIST_TOTAL + BUCKETS == HIST_FIRST_BYTE
 assert HIST_FIRST_BYTE + BUCKETS <= SLOT_CELLS
 
 _HEADER_GAUGES: Final = (REVISION, HEARTBEAT_NS, LOOP_LAG_US_MAX, LAST_LAG_US, CONNECTIONS_OPEN)

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from proxy import counters
+from proxy.counters import DIVERT_SCORE, DIVERTED, PROBES
 from proxy.timers import ticks
 
 if TYPE_CHECKING:
+    from proxy.context import WorkerContext
+    from proxy.slot_counts import SlotCounts
     from proxy.table import DivertSpec
-    from proxy.worker import Worker
 
 # Scores are integers in a counter cell; one failure is this many units.
 UNIT: Final = 1000
@@ -28,8 +29,8 @@ class DivertGuard:
     """Watches the arms of one route in this worker, and reads what its siblings saw."""
 
     __slots__ = (
-        "arm_base",
-        "fallback_base",
+        "arm",
+        "fallback",
         "gain",
         "limit",
         "next_probe",
@@ -37,50 +38,52 @@ class DivertGuard:
         "worker",
     )
 
-    def __init__(self, worker: Worker, spec: DivertSpec, arm_base: int, fallback_base: int) -> None:
+    def __init__(
+        self, worker: WorkerContext, spec: DivertSpec, arm: SlotCounts, fallback: SlotCounts
+    ) -> None:
         self.worker = worker
-        self.arm_base = arm_base
-        self.fallback_base = fallback_base
+        self.arm = arm
+        self.fallback = fallback
         self.limit = spec.failures * UNIT
         self.gain = max(1, self.limit // max(1, spec.recover))
         self.probe_ticks = max(1, ticks(spec.probe_interval))
         self.next_probe = 0
 
-    def note(self, base: int, *, failed: bool) -> None:
+    def note(self, counts: SlotCounts, *, failed: bool) -> None:
         """Take one finished request of an arm into its score."""
-        cells = self.worker.cells
-        cell = base + counters.DIVERT_SCORE
-        score = cells[cell]
+        score = counts.score
         if failed:
             # Capped, so that an hour of failures is recovered from as quickly as a minute of them.
-            cells[cell] = min(score + UNIT, self.limit)
+            counts.rate(min(score + UNIT, self.limit))
         elif score:
-            cells[cell] = max(score - self.gain, 0)
+            counts.rate(max(score - self.gain, 0))
 
-    def score(self, base: int) -> int:
+    def score(self, counts: SlotCounts) -> int:
         """Return the score of an arm over all workers of this machine."""
-        total = 0
-        for cells in self.worker.pages:
-            total += cells[base + counters.DIVERT_SCORE]
+        total = counts.score
+        pages = self.worker.pages
+        for index in range(1, len(pages)):
+            total += pages[index][counts.base + DIVERT_SCORE]
         return total
 
     def diverts(self) -> bool:
         """Whether the guarded arm's next request has to go to the fallback."""
-        cells = self.worker.cells
-        flag = self.arm_base + counters.DIVERTED_FLAG
-        if self.score(self.arm_base) < self.limit:
-            if cells[flag]:
-                cells[flag] = 0
+        arm = self.arm
+        if self.score(arm) < self.limit:
+            if arm.diverted:
+                arm.divert(0)
             return False
         # Shared fate: when the fallback fails as badly, moving the requests there helps nobody.
-        if self.score(self.fallback_base) >= self.limit:
+        if self.score(self.fallback) >= self.limit:
             return False
-        if not cells[flag]:
-            cells[flag] = 1
-            self.next_probe = self.worker.wheel.now + self.probe_ticks
-        elif self.worker.wheel.now >= self.next_probe:
-            self.next_probe = self.worker.wheel.now + self.probe_ticks
-            cells[self.arm_base + counters.PROBES] += 1
+        cells = self.worker.cells
+        now = self.worker.wheel.now
+        if not arm.diverted:
+            arm.divert(1)
+            self.next_probe = now + self.probe_ticks
+        elif now >= self.next_probe:
+            self.next_probe = now + self.probe_ticks
+            cells[arm.base + PROBES] += 1
             return False
-        cells[self.arm_base + counters.DIVERTED] += 1
+        cells[arm.base + DIVERTED] += 1
         return True

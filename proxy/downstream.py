@@ -13,7 +13,6 @@ from proxy.answers import CONTINUE, answer
 from proxy.client import CHUNKED, CLOSED, FIXED, HEAD, LINGER, TUNNEL, WAIT, ClientConnection
 from proxy.counters import (
     KEEPALIVE_EXPIRED,
-    REQUESTS,
     REQUESTS_MALFORMED,
     REQUESTS_REFUSED,
     REQUESTS_TIMED_OUT_BODY,
@@ -22,18 +21,18 @@ from proxy.counters import (
 )
 from proxy.flow import NO_CONNECTION, PEER_FULL, PIPELINED
 from proxy.held import Held
-from proxy.outbound import request_lines
+from proxy.outbound import request_message
 from proxy.relay import IDEMPOTENT, Relay
 from proxy.request import RequestView
 from proxy.timers import NEVER
 from proxy.upstream import VIEW_BYTES_MIN
 from proxy.wire.chunked import ChunkError, ChunkTracker
-from proxy.wire.head import RequestHead, find_head_end, scan_beginning, scan_request
+from proxy.wire.head import RequestHead, scan_beginning, scan_request
 
 if TYPE_CHECKING:
+    from proxy.context import WorkerContext
     from proxy.live import LiveArm
     from proxy.table import Route
-    from proxy.worker import Worker
 
 # Pipelined bytes kept while a request is being answered; behind that the client is not read.
 PIPELINED_BYTES_MAX: Final = 64 * 1024
@@ -45,7 +44,7 @@ class Downstream(ClientConnection):
 
     __slots__ = ("blank_line", "held", "remain", "tracker")
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: WorkerContext) -> None:
         super().__init__(worker)
         self.remain = 0
         self.blank_line = False
@@ -58,17 +57,13 @@ class Downstream(ClientConnection):
     def data_received(self, data: bytes) -> None:
         state = self.state
         if state == HEAD:
-            # The blank line may have begun in the last three bytes of what was there before.
-            searched = len(self.buffer) - 3
-            if searched > 0:
+            searched = 0
+            if self.buffer:
+                # The blank line may have begun in the last three bytes of what was there before.
+                searched = max(0, len(self.buffer) - 3)
                 data = self.buffer + data
                 self.buffer = b""
-                self._on_head(data, searched)
-            else:
-                if self.buffer:
-                    data = self.buffer + data
-                    self.buffer = b""
-                self._on_head(data, 0)
+            self._on_head(data, searched)
         elif state == FIXED:
             self._on_fixed(data)
         elif state == CHUNKED:
@@ -104,8 +99,6 @@ class Downstream(ClientConnection):
 
     def _on_head(self, data: bytes, searched: int) -> None:
         """Take a request from the front of ``data``; the first ``searched`` bytes hold no end of a head."""
-        worker = self.worker
-        live = worker.live
         if data[0] == CARRIAGE_RETURN:
             # One empty line before a request is tolerated (RFC 9112, section 2.2).
             if data[:2] == b"\r\n" and not self.blank_line:
@@ -116,12 +109,15 @@ class Downstream(ClientConnection):
             if len(data) < 2:
                 self.buffer = data
                 return
-        end = find_head_end(data, searched)
-        if end < 0:
+        # As `find_head_end` says.
+        end = data.find(b"\r\n\r\n", searched) + 2
+        if end < 2:
             self._keep_partial(data)
             return
         started_ns = perf_counter_ns()
-        worker.cells[REQUESTS] += 1
+        worker = self.worker
+        live = worker.live
+        worker.requests += 1
         if end > live.head_bytes_max:
             self._malformed(431, "request head too large")
             return
@@ -134,16 +130,18 @@ class Downstream(ClientConnection):
             message = f"the body is larger than {live.body_bytes_max} bytes"
             self.refuse(413, "body_too_large", message, head_only=head.is_head)
             return
-        route = live.table.match(head.method, head.target, head.host, data, head.line_end, end)
+        route = live.everything
+        if route is None:
+            route = live.table.match(head.method, head.target, head.host, data, head.line_end, end)
         if route is None:
             worker.cells[REQUESTS_UNMATCHED] += 1
             self._unmatched(head, data, end)
         elif route.direct is not None:
-            self._open(live.arms[route.direct.index], head, data, end, started_ns)
+            self._open(live.arms[route.direct.index], head, data, end, started_ns, False)
         elif route.needs_body and (head.chunked or head.content_length > 0):
             self._hold(route, data, end, started_ns)
         else:
-            view = RequestView(data, head.line_end, end, head.method, head.target, head.host, self.client)
+            view = RequestView.of(head, data, end, self.client)
             self._assign(route, view, head, data, end, started_ns)
 
     def _keep_partial(self, data: bytes) -> None:
@@ -170,56 +168,47 @@ class Downstream(ClientConnection):
         arm = arms[route.assign(view).index]
         if arm.guarded and not view.overridden and arm.guard is not None and arm.guard.diverts():
             arm = arms[arm.fallback]
-        self._open(arm, head, data, end, started_ns, overridden=view.overridden)
+        self._open(arm, head, data, end, started_ns, view.overridden)
 
     def _open(
-        self,
-        arm: LiveArm,
-        head: RequestHead,
-        data: bytes,
-        end: int,
-        started_ns: int,
-        *,
-        overridden: bool = False,
+        self, arm: LiveArm, head: RequestHead, data: bytes, end: int, started_ns: int, overridden: bool
     ) -> None:
         """Open the exchange with what is there of the request."""
-        relay = Relay(self.worker, self, arm, started_ns)
-        relay.overridden = overridden
-        relay.head_only = head.is_head
-        relay.minor = head.minor
-        relay.upgrade = head.upgrade
-        relay.close_downstream = not head.keep_alive
-        relay.idempotent = head.method in IDEMPOTENT
+        relay = Relay(self.worker, self, arm, head, started_ns, overridden)
         self.relay = relay
-        out = request_lines(self, relay, head, data, end)
         start = end + 2
-        available = len(data) - start
+        stop = len(data)
         length: int = head.content_length
         if head.chunked:
             self.state = CHUNKED
             self.tracker = ChunkTracker()
-            relay.begin(out + b"\r\n", complete=False)
-            if available and self.relay is relay:
+            relay.begin(request_message(self, relay, head, data, end, start), complete=False)
+            if stop > start and self.relay is relay:
                 self._on_chunked(data[start:])
-        elif length <= available:
+            return
+        if length < 0:
+            length = 0
+        if start + length <= stop:
             self.state = WAIT
-            if length < 0:
-                length = 0
-            if length < available:
-                self.buffer = data[start + length :]
-                data = data[: start + length]
+            if start + length < stop:
+                stop = start + length
+                self.buffer = data[stop:]
             relay.body_bytes = length
-            relay.begin(out + data[end:], complete=True)
+            message = request_message(self, relay, head, data, end, stop)
+            method = head.method
+            if method != b"POST" and method in IDEMPOTENT:
+                relay.replay = message
+            relay.begin(message, complete=True)
+            return
+        self.state = FIXED
+        self.remain = start + length - stop
+        if stop - start > VIEW_BYTES_MIN:
+            relay.begin(request_message(self, relay, head, data, end, start), complete=False)
+            if self.relay is relay:
+                relay.request_data(memoryview(data)[start:])
         else:
-            self.state = FIXED
-            self.remain = length - available
-            if available > VIEW_BYTES_MIN:
-                relay.begin(out + b"\r\n", complete=False)
-                if self.relay is relay:
-                    relay.request_data(memoryview(data)[start:])
-            else:
-                relay.body_bytes = available
-                relay.begin(out + data[end:], complete=False)
+            relay.body_bytes = stop - start
+            relay.begin(request_message(self, relay, head, data, end, stop), complete=False)
 
     # The body.
 
@@ -327,9 +316,7 @@ class Downstream(ClientConnection):
         scan_request(head, held.head, held.end, worker.live.headers_max)
         # A body over the limit is not looked into: the key counts as absent, and the request streams on.
         body = held.body() if complete else None
-        view = RequestView(
-            held.head, head.line_end, held.end, head.method, head.target, head.host, self.client, body
-        )
+        view = RequestView.of(head, held.head, held.end, self.client, body)
         # From here on it is a request like any other, read again from its first byte.
         data = held.message() + self.buffer
         self.buffer = b""
@@ -351,8 +338,13 @@ class Downstream(ClientConnection):
             return
         self.state = HEAD
         self.blank_line = False
+        wheel = worker.wheel
         idle = worker.live.keepalive_idle
-        worker.wheel.set_at(self, worker.wheel.now + idle + 1 if idle else NEVER)
+        deadline = wheel.now + idle + 1 if idle else NEVER
+        if NEVER < self.placed <= deadline:
+            self.deadline = deadline
+        else:
+            wheel.set_at(self, deadline)
         if self.buffer:
             data = self.buffer
             self.buffer = b""

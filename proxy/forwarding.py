@@ -29,9 +29,7 @@ class Forwarding:
         self.request_id_prefix = names.request_id + b": " if names.request_id else b""
 
     def request_id_line(self, request_id: bytes) -> bytes:
-        """Return the field that names the request, in both directions; nothing when it is switched off."""
-        if not self.request_id_prefix:
-            return b""
+        """Return the field that names the request, in both directions; only for a name that is set."""
         return self.request_id_prefix + request_id + b"\r\n"
 
     def response_lines(self, variant: bytes) -> bytes:
@@ -41,19 +39,30 @@ class Forwarding:
         return VIA + self.names.variant + b": " + variant + b"\r\n"
 
 
-class RequestIds:
-    """Ids nobody else makes: 64 random bits per worker start, then a counter."""
+# The ends of the lines: two digits and CRLF.
+ENDS: Final[list[bytes]] = [b"%02x\r\n" % number for number in range(256)]
 
-    __slots__ = ("count", "prefix")
+
+class RequestIds:
+    """Ids nobody else makes, of 32 hexadecimal digits: 64 random bits per worker start, then a counter."""
+
+    __slots__ = ("_prefix", "_start", "_stem", "count")
 
     def __init__(self) -> None:
-        self.prefix = os.urandom(8).hex().encode()
+        self._start = os.urandom(8).hex().encode()
         self.count = 0
+        # What the lines of 256 requests in a row begin with, for a field of this prefix.
+        self._prefix = b""
+        self._stem = b""
 
-    def next(self) -> bytes:
-        """Return a new id of 32 hexadecimal digits."""
-        self.count += 1
-        return self.prefix + b"%016x" % self.count
+    def line(self, prefix: bytes) -> bytes:
+        """Return a field that begins with ``prefix`` (name, colon, space) and holds a new id."""
+        count = self.count = self.count + 1
+        low = count & 255
+        if low == 0 or prefix != self._prefix:
+            self._prefix = prefix
+            self._stem = prefix + self._start + b"%014x" % (count >> 8)
+        return self._stem + ENDS[low]
 
 
 class ClientLines:
@@ -67,22 +76,18 @@ class ClientLines:
         self._host = b""
         self._lines = b""
 
-    def lines(self, forwarding: Forwarding, host: bytes, data: bytes, end: int) -> bytes:
-        """Return the X-Forwarded-* and Via lines that the head ``data[:end]`` for ``host`` lacks."""
+    def lines(self, forwarding: Forwarding, host: bytes, *, has_proto: bool, has_host: bool) -> bytes:
+        """Return the X-Forwarded-* and Via lines that a request for ``host`` lacks."""
+        if has_proto or has_host:
+            lines = self._client
+            if not has_proto:
+                lines += forwarding.proto_line
+            return lines if has_host else lines + host_line(host)
         if forwarding is not self._forwarding or host != self._host:
             self._forwarding = forwarding
             self._host = host
             self._lines = self._client + forwarding.proto_line + host_line(host)
-        # Nearly no request has such fields: one search in the bytes as they came tells.
-        if not forwarding.append or data.find(b"orwarded-", 0, end) < 0:
-            return self._lines
-        lowered = data[:end].lower()
-        lines = self._client
-        if b"\nx-forwarded-proto:" not in lowered:
-            lines += forwarding.proto_line
-        if b"\nx-forwarded-host:" not in lowered:
-            lines += host_line(host)
-        return lines
+        return self._lines
 
 
 def host_line(host: bytes) -> bytes:

@@ -40,13 +40,14 @@ class KeySource(ABC):
 class HeaderKey(KeySource):
     """`header:NAME`: the first header of that name."""
 
-    __slots__ = ("_needle",)
+    __slots__ = ("name", "needle")
 
     def __init__(self, name: str) -> None:
-        self._needle = needle(name)
+        self.name = name.lower().encode("latin-1")
+        self.needle = needle(name)
 
     def read(self, request: RequestView) -> bytes | None:
-        return request.field(self._needle)
+        return request.field(self.needle)
 
 
 class CookieKey(KeySource):
@@ -166,17 +167,22 @@ class JwtKey(KeySource):
 class KeyReader:
     """Tries the places in their order; the first key that is not empty is taken, then the default."""
 
-    __slots__ = ("_default", "_first", "_others", "needs_body")
+    __slots__ = ("_default", "_first", "_needle", "_others", "needs_body", "noted")
 
     def __init__(self, sources: Sequence[KeySource], default: bytes | None = None) -> None:
-        self._first = sources[0]
+        first = sources[0]
+        self._first = first
+        # The header that is looked at for every request, and what finds it.
+        self.noted = first.name if isinstance(first, HeaderKey) else b""
+        self._needle = first.needle if isinstance(first, HeaderKey) else b""
         self._others = list(sources[1:])
         self._default = default
         self.needs_body = any(source.needs_body for source in sources)
 
     def read(self, request: RequestView) -> bytes | None:
         """The key of a request, or None when it has none and there is no default."""
-        key = self._first.read(request)
+        needle = self._needle
+        key = request.field(needle) if needle else self._first.read(request)
         if key:
             return key
         for source in self._others:

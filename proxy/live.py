@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from proxy.balance import Balancer
-from proxy.counters import slot_base
 from proxy.divert import DivertGuard
 from proxy.forwarding import Forwarding
 from proxy.pool import Pool
@@ -17,9 +16,10 @@ from proxy.timers import ticks
 
 if TYPE_CHECKING:
     from proxy.arms import Arm
+    from proxy.context import WorkerContext
     from proxy.endpoint import Endpoint
+    from proxy.slot_counts import SlotCounts
     from proxy.table import Route, RoutingTable
-    from proxy.worker import Worker
 
 
 class LiveArm:
@@ -30,9 +30,9 @@ class LiveArm:
         "attempts_max",
         "authority",
         "balancer",
-        "base",
         "body_idle",
         "connect",
+        "counts",
         "endpoints",
         "failure",
         "fallback",
@@ -45,9 +45,11 @@ class LiveArm:
         "total",
     )
 
-    def __init__(self, arm: Arm, route: Route, balancer: Balancer, forwarding: Forwarding) -> None:
+    def __init__(
+        self, arm: Arm, route: Route, balancer: Balancer, forwarding: Forwarding, counts: SlotCounts
+    ) -> None:
         self.arm = arm
-        self.base = slot_base(arm.slot)
+        self.counts = counts
         self.endpoints: list[Endpoint] = arm.upstream.live
         self.balancer = balancer
         # Most sidecars have one endpoint per variant: nothing to balance.
@@ -78,6 +80,7 @@ class LiveTable:
     __slots__ = (
         "arms",
         "body_bytes_max",
+        "everything",
         "forwarding",
         "head_bytes_max",
         "headers_max",
@@ -89,9 +92,11 @@ class LiveTable:
         "upstream_idle",
     )
 
-    def __init__(self, worker: Worker, table: RoutingTable) -> None:
+    def __init__(self, worker: WorkerContext, table: RoutingTable) -> None:
         """Adopt the endpoints of earlier tables with their pools; close idle connections of the others."""
         self.table = table
+        # The route of every request, where the first one takes all.
+        self.everything: Route | None = table.everything
         for gone in worker.endpoints.adopt(table):
             if gone.pool is not None:
                 gone.pool.close_idle()
@@ -105,7 +110,8 @@ class LiveTable:
         for arm in table.arms:
             balancer = arm.upstream.balancer
             assert balancer is not None
-            self.arms.append(LiveArm(arm, routes[arm.route], balancer, self.forwarding))
+            counts = worker.slot_counts(arm.slot)
+            self.arms.append(LiveArm(arm, routes[arm.route], balancer, self.forwarding, counts))
         for route in table.routes:
             self._guard(worker, route)
         limits = table.limits
@@ -119,13 +125,13 @@ class LiveTable:
         self.request_body_idle = ticks(timeouts.request_body_idle)
         self.upstream_idle = ticks(timeouts.upstream_idle)
 
-    def _guard(self, worker: Worker, route: Route) -> None:
+    def _guard(self, worker: WorkerContext, route: Route) -> None:
         spec = route.divert
         if spec is None:
             return
         arm = self.arms[spec.arm.index]
         fallback = self.arms[spec.fallback.index]
-        guard = DivertGuard(worker, spec, arm.base, fallback.base)
+        guard = DivertGuard(worker, spec, arm.counts, fallback.counts)
         arm.guarded = True
         arm.fallback = spec.fallback.index
         arm.guard = guard

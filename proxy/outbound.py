@@ -1,4 +1,4 @@
-"""The request head as it goes upstream: what came, less what belongs to one hop, plus our own lines."""
+"""The request as it goes upstream: what came, less what belongs to one hop, plus our own lines."""
 
 from __future__ import annotations
 
@@ -14,15 +14,39 @@ if TYPE_CHECKING:
 VERSION_LINE_END: Final = b" HTTP/1.1\r\n"
 
 
-def request_lines(client: ClientConnection, relay: Relay, head: RequestHead, data: bytes, end: int) -> bytes:
-    """Return the head ``data[:end]`` rewritten for the upstream, without its blank line.
+def request_message(
+    client: ClientConnection, relay: Relay, head: RequestHead, data: bytes, end: int, stop: int
+) -> bytes:
+    """Return the head ``data[:end]`` rewritten for the upstream, and behind it ``data[end:stop]``.
 
     Notes the request-id line in the relay: the response carries the same.
     """
     worker = client.worker
     forwarding = worker.live.forwarding
+    prefix = forwarding.request_id_prefix
+    id_line = added = b""
+    if head.request_id_start >= 0:
+        id_line = forwarding.request_id_line(data[head.request_id_start : head.request_id_end])
+    elif prefix:
+        id_line = added = worker.request_ids.line(prefix)
+    relay.id_line = id_line
+    lines = client.client_lines.lines(
+        forwarding, head.host, has_proto=head.forwarded_proto, has_host=head.forwarded_host
+    )
+    cuts = head.cuts
+    if head.minor != 1 or head.upgrade:
+        return b"".join((_detour(relay, head, data, end), lines, added, data[end:stop]))
+    if not cuts:
+        return b"".join((data[:end], lines, added, data[end:stop]))
+    if len(cuts) == 2:
+        return b"".join((data[: cuts[0]], data[cuts[1] : end], lines, added, data[end:stop]))
+    return b"".join((cut(data, 0, end, cuts), lines, added, data[end:stop]))
+
+
+def _detour(relay: Relay, head: RequestHead, data: bytes, end: int) -> bytes:
+    """Return the head of an HTTP/1.0 request, or of one that asks for another protocol."""
     if head.minor == 1:
-        kept = cut(data, 0, end, head.cuts) if head.cuts else data[:end]
+        kept = cut(data, 0, end, head.cuts)
     else:
         # RFC 9110, section 2.5: a proxy speaks its own version.
         line: int = head.line_end
@@ -32,10 +56,4 @@ def request_lines(client: ClientConnection, relay: Relay, head: RequestHead, dat
             kept += b"host: " + relay.arm.authority + b"\r\n"
     if head.upgrade:
         kept += b"connection: upgrade\r\nupgrade: " + head.upgrade_protocol + b"\r\n"
-    lines = client.client_lines.lines(forwarding, head.host, data, end)
-    if head.request_id_start >= 0:
-        relay.id_line = forwarding.request_id_line(data[head.request_id_start : head.request_id_end])
-        return kept + lines
-    id_line = forwarding.request_id_line(worker.request_ids.next())
-    relay.id_line = id_line
-    return kept + lines + id_line
+    return kept

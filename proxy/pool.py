@@ -16,9 +16,9 @@ from proxy.timers import NEVER
 from proxy.upstream import CLOSED, IDLE, UpstreamConnection
 
 if TYPE_CHECKING:
+    from proxy.context import WorkerContext
     from proxy.endpoint import Endpoint
     from proxy.relay import Relay
-    from proxy.worker import Worker
 
 # Exchanges that may wait for a connection to one endpoint; the next one is refused and counted as shed.
 WAITERS_MAX: Final = 1024
@@ -29,7 +29,7 @@ class Pool:
 
     __slots__ = ("connecting", "endpoint", "idle", "open", "waiters", "worker")
 
-    def __init__(self, worker: Worker, endpoint: Endpoint) -> None:
+    def __init__(self, worker: WorkerContext, endpoint: Endpoint) -> None:
         self.worker = worker
         self.endpoint = endpoint
         self.idle: list[UpstreamConnection] = []
@@ -62,12 +62,17 @@ class Pool:
             return
         worker = self.worker
         live = worker.live
-        if worker.draining or len(self.idle) >= live.pool_idle_max:
+        idle = self.idle
+        if worker.draining or len(idle) >= live.pool_idle_max:
             connection.close()
             return
-        self.idle.append(connection)
-        idle = live.upstream_idle
-        worker.wheel.set_at(connection, worker.wheel.now + idle + 1 if idle else NEVER)
+        idle.append(connection)
+        wheel = worker.wheel
+        deadline = wheel.now + live.upstream_idle + 1 if live.upstream_idle else NEVER
+        if NEVER < connection.placed <= deadline:
+            connection.deadline = deadline
+        else:
+            wheel.set_at(connection, deadline)
 
     def forget(self, connection: UpstreamConnection) -> None:
         """Leave out a connection that is about to be closed."""

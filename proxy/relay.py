@@ -7,35 +7,23 @@ every end into one outcome.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from proxy import exchange
-from proxy.counters import (
-    ATTEMPTS,
-    BYTES_IN,
-    BYTES_OUT,
-    DIVERT_SCORE,
-    FAILED,
-    FINISHED,
-    HIST_FIRST_BYTE,
-    HIST_TOTAL,
-    OUTCOME_0,
-    RETRIES,
-    STARTED,
-    SUM_FIRST_BYTE_US,
-    SUM_TOTAL_US,
-    TUNNELS,
-    TUNNELS_OPEN,
-    UPSTREAM_CONNECTIONS_REUSED,
-)
+from proxy.counters import RETRIES, TUNNELS, TUNNELS_OPEN
 from proxy.exchange import (
+    ASSIGN,
+    ASSIGN_COMPLETE,
     AWAITING,
+    CONNECTED,
     CONNECTING,
     CONNECTING_COMPLETE,
+    DONE,
     NEW,
     RELAYING,
+    RESPONSE_END,
+    RESPONSE_HEAD,
     SENDING,
     TUNNEL,
     step,
@@ -51,17 +39,18 @@ from proxy.faults import (
     Fault,
 )
 from proxy.flow import NO_CONNECTION, PEER_FULL
-from proxy.histogram import EDGES_US
 from proxy.outcomes import Outcome, outcome_of_status
+from proxy.slot_counts import UNTIMED
 from proxy.timers import NEVER
 
 if TYPE_CHECKING:
+    from proxy.context import WorkerContext
     from proxy.downstream import Downstream
     from proxy.endpoint import Endpoint
     from proxy.live import LiveArm
     from proxy.pool import Pool
     from proxy.upstream import UpstreamConnection
-    from proxy.worker import Worker
+    from proxy.wire.head import RequestHead
 
 # What may wait in memory for a connection before the client is held back: one read of the event loop.
 PENDING_BYTES_MAX: Final = 64 * 1024
@@ -78,6 +67,13 @@ assert (OK, UPSTREAM_5XX, CLIENT_ABORT, OVERRIDE) == (
     Outcome.CLIENT_ABORT,
     Outcome.OVERRIDE,
 )
+# Steps that nearly every exchange makes, written out where they are made; the table has the last word.
+assert step(NEW, ASSIGN) == CONNECTING
+assert step(NEW, ASSIGN_COMPLETE) == CONNECTING_COMPLETE
+assert step(CONNECTING, CONNECTED) == SENDING
+assert step(CONNECTING_COMPLETE, CONNECTED) == AWAITING
+assert step(AWAITING, RESPONSE_HEAD) == RELAYING
+assert step(AWAITING, RESPONSE_END) == step(RELAYING, RESPONSE_END) == DONE
 
 
 class Relay:
@@ -96,7 +92,6 @@ class Relay:
         "head_only",
         "head_sent",
         "id_line",
-        "idempotent",
         "minor",
         "overridden",
         "pending",
@@ -112,11 +107,24 @@ class Relay:
         "worker",
     )
 
-    def __init__(self, worker: Worker, downstream: Downstream, arm: LiveArm, started_ns: int) -> None:
+    def __init__(
+        self,
+        worker: WorkerContext,
+        downstream: Downstream,
+        arm: LiveArm,
+        head: RequestHead,
+        started_ns: int,
+        overridden: bool,
+    ) -> None:
         self.worker = worker
         self.downstream = downstream
         self.arm = arm
         self.started_ns = started_ns
+        self.overridden = overridden
+        self.head_only = head.is_head
+        self.minor: int = head.minor
+        self.upgrade = head.upgrade
+        self.close_downstream = not head.keep_alive
         self.state: int = NEW
         self.connection: UpstreamConnection | None = None
         self.endpoint: Endpoint | None = None
@@ -124,14 +132,8 @@ class Relay:
         self.pending_bytes = 0
         # The whole request, kept where it may be sent a second time.
         self.replay = b""
-        self.idempotent = False
         self.attempts = 0
         self.waiting = False
-        self.head_only = False
-        self.minor: int = 1
-        self.upgrade = False
-        self.overridden = False
-        self.close_downstream = False
         self.dechunk = False
         self.head_sent = False
         self.status: int = 0
@@ -146,13 +148,11 @@ class Relay:
     def begin(self, message: bytes, *, complete: bool) -> None:
         """Send the rewritten head (and what came of the body with it) to an endpoint of the arm."""
         arm = self.arm
-        self.state = step(self.state, exchange.ASSIGN_COMPLETE if complete else exchange.ASSIGN)
+        self.state = CONNECTING_COMPLETE if complete else CONNECTING
         if not self.overridden:
-            self.worker.cells[arm.base + STARTED] += 1
+            arm.counts.start()
         if arm.total:
             self.total_at = self.worker.wheel.now + arm.total + 1
-        if complete and self.idempotent:
-            self.replay = message
         self._attempt(message, None)
 
     def request_data(self, data: bytes | memoryview) -> None:
@@ -176,10 +176,9 @@ class Relay:
 
     def _attempt(self, message: bytes, avoid: Endpoint | None) -> None:
         """Send ``message`` on an idle connection, or wait for one; ``avoid`` has just failed."""
-        cells = self.worker.cells
         arm = self.arm
         self.attempts += 1
-        cells[arm.base + ATTEMPTS] += 1
+        arm.counts.attempts += 1
         endpoint = arm.only
         if endpoint is None:
             endpoint = arm.pick(avoid)
@@ -187,14 +186,14 @@ class Relay:
         endpoint.in_flight += 1
         pool = endpoint.pool
         assert pool is not None
-        if pool.idle and not pool.waiters:
-            connection = pool.idle.pop()
+        idle = pool.idle
+        if idle and not pool.waiters:
+            connection = idle.pop()
             # Only the number is cleared; its place in the wheel is found stale when its turn comes.
             connection.deadline = NEVER
-            cells[UPSTREAM_CONNECTIONS_REUSED] += 1
+            self.worker.reused += 1
             self._join(connection)
             connection.write(message)
-            self._after_connect()
             return
         self.pending = [message]
         self.pending_bytes = len(message)
@@ -217,19 +216,19 @@ class Relay:
         self.pending_bytes = 0
         for piece in pending:
             connection.write(piece)
-        self._after_connect()
         self.downstream.valve.release(NO_CONNECTION)
 
     def _join(self, connection: UpstreamConnection) -> None:
-        connection.relay = self
-        connection.start_response()
+        """Take a connection that is about to get the request."""
+        connection.serve(self)
         self.connection = connection
-        self.state = step(self.state, exchange.CONNECTED)
-
-    def _after_connect(self) -> None:
         # Until its end the request is the client's to deliver; then the answer is the upstream's.
-        arm = self.arm
-        self.wait(arm.first_byte if self.state == AWAITING else arm.body_idle)
+        if self.state == CONNECTING_COMPLETE:
+            self.state = AWAITING
+            self.wait(self.arm.first_byte)
+        else:
+            self.state = step(self.state, CONNECTED)
+            self.wait(self.arm.body_idle)
 
     def connect_failed(self, fault: Fault) -> None:
         """No connection came, so no byte of the request reached anybody: another endpoint may be asked."""
@@ -265,7 +264,7 @@ class Relay:
 
     def _count_retry(self) -> None:
         self.state = step(self.state, exchange.RETRY)
-        self.worker.cells[self.arm.base + RETRIES] += 1
+        self.worker.cells[self.arm.counts.base + RETRIES] += 1
 
     # The response on its way down.
 
@@ -277,7 +276,7 @@ class Relay:
 
     def response_follows(self) -> None:
         """The head went out and a body follows."""
-        self.state = step(self.state, exchange.RESPONSE_HEAD)
+        self.state = step(self.state, RESPONSE_HEAD)
         self.wait(self.arm.stream_idle)
 
     def response_data(self, data: bytes | memoryview) -> None:
@@ -290,10 +289,15 @@ class Relay:
     def response_end(self, *, reusable: bool) -> None:
         """The last byte of the response went downstream."""
         state = self.state
-        request_complete = state in (AWAITING, RELAYING)
-        # A response that came with its head is timed by the same reading of the clock.
-        now_ns = self.first_byte_ns if state == AWAITING else perf_counter_ns()
-        self.state = step(state, exchange.RESPONSE_END)
+        request_complete = True
+        if state == AWAITING:
+            # A response that came with its head is timed by the same reading of the clock.
+            now_ns = self.first_byte_ns
+            self.state = DONE
+        else:
+            now_ns = perf_counter_ns()
+            request_complete = state == RELAYING
+            self.state = step(state, RESPONSE_END)
         connection = self.connection
         if connection is not None:
             self.connection = None
@@ -385,7 +389,12 @@ class Relay:
         total_at = self.total_at
         if total_at and (deadline == NEVER or total_at < deadline):
             deadline = total_at
-        wheel.set_at(self.downstream, deadline)
+        downstream = self.downstream
+        # Nearly always a later deadline than the one before, which is a store; see `proxy.timers`.
+        if NEVER < downstream.placed <= deadline:
+            downstream.deadline = deadline
+        else:
+            wheel.set_at(downstream, deadline)
 
     def _leave_endpoint(self) -> None:
         endpoint = self.endpoint
@@ -412,35 +421,22 @@ class Relay:
 
         ``now_ns``: when it ended, by the clock of ``started_ns``; only successes are timed.
         """
-        cells = self.worker.cells
         arm = self.arm
-        base = arm.base
-        if self.body_bytes:
-            cells[base + BYTES_IN] += self.body_bytes
-        if self.response_bytes:
-            cells[base + BYTES_OUT] += self.response_bytes
+        counts = arm.counts
         if self.overridden:
             # Overrides stay out of every statistic, so they are counted as started only here.
-            cells[base + STARTED] += 1
-            cells[base + OUTCOME_0 + OVERRIDE] += 1
-            cells[base + FINISHED] += 1
+            counts.start()
+            counts.end(OVERRIDE, False, self.body_bytes, self.response_bytes, UNTIMED, UNTIMED)
             return
-        cells[base + OUTCOME_0 + outcome] += 1
         failed = arm.failure[outcome]
-        if failed:
-            cells[base + FAILED] += 1
-        elif outcome <= UPSTREAM_5XX:
-            total_us = (now_ns - self.started_ns) // 1000
-            cells[base + SUM_TOTAL_US] += total_us
-            bucket = bisect_left(EDGES_US, total_us)
-            cells[base + HIST_TOTAL + bucket] += 1
-            if self.first_byte_ns != now_ns:
-                total_us = (self.first_byte_ns - self.started_ns) // 1000
-                bucket = bisect_left(EDGES_US, total_us)
-            cells[base + SUM_FIRST_BYTE_US] += total_us
-            cells[base + HIST_FIRST_BYTE + bucket] += 1
+        total_us = first_byte_us = UNTIMED
+        if not failed and outcome <= UPSTREAM_5XX:
+            started_ns = self.started_ns
+            total_us = (now_ns - started_ns) // 1000
+            first_byte_ns = self.first_byte_ns
+            first_byte_us = total_us if first_byte_ns == now_ns else (first_byte_ns - started_ns) // 1000
+        counts.end(outcome, failed, self.body_bytes, self.response_bytes, total_us, first_byte_us)
         guard = arm.guard
         # A success matters to the divert only while there is something to forgive.
-        if guard is not None and (failed or cells[base + DIVERT_SCORE]) and outcome != CLIENT_ABORT:
-            guard.note(base, failed=failed)
-        cells[base + FINISHED] += 1
+        if guard is not None and (failed or counts.score) and outcome != CLIENT_ABORT:
+            guard.note(counts, failed=failed)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from proxy.target import path_of, percent_decode, query_of
+
+if TYPE_CHECKING:
+    from proxy.wire.head import RequestHead
 
 COOKIE = b"\r\ncookie:"
 
@@ -32,6 +37,9 @@ class RequestView:
         "host",
         "line_end",
         "method",
+        "noted",
+        "noted_end",
+        "noted_start",
         "overridden",
         "target",
     )
@@ -56,8 +64,23 @@ class RequestView:
         self.client = client
         self.body = body
         self.overridden = False
-        # Made when a header is first asked for.
+        # The head in lower case; made when a header is first asked for.
         self.block = b""
+        # The needle of a field that the scan has found (from `noted_start`, if that is not -1), if any.
+        self.noted = b""
+        self.noted_start = -1
+        self.noted_end = -1
+
+    @staticmethod
+    def of(head: RequestHead, data: bytes, end: int, client: bytes, body: bytes | None = None) -> RequestView:
+        """The view of a head that has just been scanned."""
+        view = RequestView(data, head.line_end, end, head.method, head.target, head.host, client, body)
+        view.block = head.lowered
+        if head.noted:
+            view.noted = head.noted_needle
+            view.noted_start = head.noted_start
+            view.noted_end = head.noted_end
+        return view
 
     def header(self, name: bytes) -> bytes | None:
         """Value of the first header of this lower-case name, without the spaces around it; None if absent."""
@@ -65,11 +88,15 @@ class RequestView:
 
     def field(self, needle: bytes) -> bytes | None:
         """`header`, by the needle of its name."""
-        at = self._lowered().find(needle)
+        data = self.data
+        if needle == self.noted:
+            start = self.noted_start
+            return data[start : self.noted_end].strip(b" \t") if start >= 0 else None
+        at = (self.block or self._lowered()).find(needle, self.line_end - 2)
         if at < 0:
             return None
-        start = self.line_end - 2 + at + len(needle)
-        return self.data[start : self.data.find(b"\r\n", start)].strip(b" \t")
+        start = at + len(needle)
+        return data[start : data.find(b"\r", start)].strip(b" \t")
 
     def cookie(self, name: bytes) -> bytes | None:
         """Value of the first cookie of this name (case matters) over all Cookie lines; None if absent.
@@ -78,9 +105,9 @@ class RequestView:
         skipped.
         """
         block = self._lowered()
-        at = block.find(COOKIE)
+        at = block.find(COOKIE, self.line_end - 2)
         while at >= 0:
-            start = self.line_end - 2 + at + len(COOKIE)
+            start = at + len(COOKIE)
             value = _cookie_in(self.data[start : self.data.find(b"\r\n", start)], name)
             if value is not None:
                 return value
@@ -107,10 +134,10 @@ class RequestView:
         return percent_decode(segments[index + 1])
 
     def _lowered(self) -> bytes:
-        """The head in lower case, from the CRLF of the request line on."""
+        """The head in lower case, at the offsets it has in `data`."""
         block = self.block
         if not block:
-            block = self.data[self.line_end - 2 : self.end].lower()
+            block = self.data[: self.end].lower()
             self.block = block
         return block
 

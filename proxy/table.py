@@ -99,11 +99,11 @@ class RoutingTable:
     """One revision of all routes, upstreams and settings."""
 
     __slots__ = (
-        "_everything",
         "_needs_host",
         "_needs_path",
         "arms",
         "config_digest",
+        "everything",
         "headers",
         "limits",
         "revision",
@@ -131,7 +131,7 @@ class RoutingTable:
         self.upstreams = upstreams
         self.arms = arms
         self.routes = routes
-        self._everything = routes[0] if routes and routes[0].matcher.anything else None
+        self.everything = routes[0] if routes and routes[0].matcher.anything else None
         self._needs_host = any(route.matcher.needs_host for route in routes)
         self._needs_path = any(route.matcher.needs_path for route in routes)
 
@@ -143,8 +143,8 @@ class RoutingTable:
         `data[start:end]` are the header lines, as in `RequestView`, and `host` is the Host header. The
         authority of an absolute target goes before it (RFC 9112, 3.2.2).
         """
-        if self._everything is not None:
-            return self._everything
+        if self.everything is not None:
+            return self.everything
         path: bytes | None = None
         if self._needs_path:
             path = routing_path(target)

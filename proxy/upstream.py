@@ -13,15 +13,16 @@ from proxy.counters import (
 from proxy.exchange import AWAITING
 from proxy.faults import INVALID_RESPONSE, STREAM_ERROR
 from proxy.flow import PEER_FULL, Valve
+from proxy.inbound import response_message
 from proxy.timers import Timed
 from proxy.wire.chunked import ChunkError, ChunkTracker
-from proxy.wire.head import find_head_end, scan_response
+from proxy.wire.head import ResponseHead, scan_response
 from proxy.wire.rewrite import cut
 
 if TYPE_CHECKING:
+    from proxy.context import WorkerContext
     from proxy.pool import Pool
     from proxy.relay import Relay
-    from proxy.worker import Worker
 
 # What the connection reads next.
 IDLE: Final = 0
@@ -57,7 +58,7 @@ class UpstreamConnection(Timed):
         "write",
     )
 
-    def __init__(self, worker: Worker, pool: Pool) -> None:
+    def __init__(self, worker: WorkerContext, pool: Pool) -> None:
         super().__init__()
         self.worker = worker
         self.pool = pool
@@ -78,8 +79,9 @@ class UpstreamConnection(Timed):
         cells[UPSTREAM_CONNECTIONS_OPENED] += 1
         cells[UPSTREAM_CONNECTIONS_OPEN] += 1
 
-    def start_response(self) -> None:
-        """Expect the response to a request that is about to be written."""
+    def serve(self, relay: Relay) -> None:
+        """Expect the response to a request that is about to be written for ``relay``."""
+        self.relay = relay
         self.state = HEAD
         self.reusable = False
         self.served += 1
@@ -95,10 +97,10 @@ class UpstreamConnection(Timed):
             return
         if state == HEAD:
             self._on_head(relay, data)
-        elif state == FIXED:
-            self._on_fixed(relay, data)
         elif state == CHUNKED:
             self._on_chunked(relay, data)
+        elif state == FIXED:
+            self._on_fixed(relay, data)
         elif state in (UNTIL_CLOSE, TUNNEL):
             relay.response_data(data)
 
@@ -109,11 +111,13 @@ class UpstreamConnection(Timed):
             searched = max(0, len(self.buffer) - 3)
             data = self.buffer + data
             self.buffer = b""
-        live = self.worker.live
-        head = self.worker.response_head
+        worker = self.worker
+        live = worker.live
+        head = worker.response_head
         while True:
-            end = find_head_end(data, searched)
-            if end < 0:
+            # As `find_head_end` says.
+            end = data.find(b"\r\n\r\n", searched) + 2
+            if end < 2:
                 if len(data) > live.head_bytes_max:
                     self._refuse(relay)
                 else:
@@ -123,7 +127,7 @@ class UpstreamConnection(Timed):
                 self._refuse(relay)
                 return
             if head.status >= 200:
-                self._final_head(relay, data, end)
+                self._final_head(relay, head, data, end)
                 return
             if head.status == 101:
                 self._switch(relay, data, end)
@@ -140,11 +144,10 @@ class UpstreamConnection(Timed):
             if not data:
                 return
 
-    def _final_head(self, relay: Relay, data: bytes, end: int) -> None:
-        head = self.worker.response_head
-        status = head.status
+    def _final_head(self, relay: Relay, head: ResponseHead, data: bytes, end: int) -> None:
+        status: int = head.status
         relay.response_started(status)
-        remain = head.content_length
+        remain: int = head.content_length
         chunked = head.chunked
         if relay.head_only or status == 204 or status == 304:
             # RFC 9112, section 6.3, rule 1: no body, whatever the fields say.
@@ -160,12 +163,13 @@ class UpstreamConnection(Timed):
             # RFC 9112, section 6.1: an HTTP/1.0 client does not know the chunked coding.
             relay.dechunk = True
             relay.close_downstream = True
-        out = self._rewritten(relay, data, end)
+        if self.worker.draining:
+            relay.close_downstream = True
         write = relay.downstream.write
         if chunked:
             self.state = CHUNKED
             self.tracker = ChunkTracker(collect=relay.dechunk)
-            write(out + b"\r\n")
+            write(response_message(relay, head, data, end, start))
             relay.response_follows()
             if available:
                 self._on_chunked(relay, data[start:])
@@ -174,7 +178,7 @@ class UpstreamConnection(Timed):
             self.state = UNTIL_CLOSE
             self.reusable = False
             relay.response_bytes = available
-            write(out + data[end:])
+            write(response_message(relay, head, data, end, len(data)))
             relay.response_follows()
             return
         if available > remain:
@@ -184,34 +188,16 @@ class UpstreamConnection(Timed):
             available = remain
         relay.response_bytes = available
         if available > VIEW_BYTES_MIN:
-            write(out)
+            write(response_message(relay, head, data, end, end))
             write(memoryview(data)[end:])
         else:
-            write(out + data[end:])
+            write(response_message(relay, head, data, end, len(data)))
         if available == remain:
-            self._end(relay)
+            relay.response_end(reusable=self.reusable)
             return
         self.state = FIXED
         self.remain = remain - available
         relay.response_follows()
-
-    def _rewritten(self, relay: Relay, data: bytes, end: int) -> bytes:
-        """Return the response head for downstream, without the blank line."""
-        head = self.worker.response_head
-        kept = cut(data, 0, end, head.cuts) if head.cuts else data[:end]
-        if head.minor == 0:
-            # RFC 9110, section 2.5: a proxy speaks its own version.
-            kept = b"HTTP/1.1" + kept[8:]
-        if relay.dechunk:
-            kept = without_transfer_encoding(kept)
-        lines = relay.arm.response_lines + relay.id_line
-        if self.worker.draining:
-            relay.close_downstream = True
-        if relay.close_downstream:
-            return kept + lines + b"connection: close\r\n"
-        if relay.minor == 0:
-            return kept + lines + b"connection: keep-alive\r\n"
-        return kept + lines
 
     def _on_fixed(self, relay: Relay, data: bytes) -> None:
         remain = self.remain - len(data)
@@ -235,10 +221,11 @@ class UpstreamConnection(Timed):
         except ChunkError:
             self._break(relay)
             return
+        passed = data
         if end < 0:
-            passed = data[: len(data) - len(tracker.tail)] if tracker.tail else data
+            if tracker.tail:
+                passed = data[: len(data) - len(tracker.tail)]
         else:
-            passed = data
             if end < len(data):
                 self.reusable = False
                 passed = data[:end]
@@ -340,10 +327,3 @@ class UpstreamConnection(Timed):
         relay = self.relay
         if relay is not None:
             relay.downstream.valve.release(PEER_FULL)
-
-
-def without_transfer_encoding(head: bytes) -> bytes:
-    """Return a head without Transfer-Encoding and Trailer, for a client that gets the plain body."""
-    lines = head.split(b"\r\n")
-    kept = [line for line in lines if not line.lower().startswith((b"transfer-encoding:", b"trailer:"))]
-    return b"\r\n".join(kept)

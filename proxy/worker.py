@@ -19,57 +19,50 @@ from typing import Any, Final, cast
 import uvloop
 
 from proxy import counters
-from proxy.client import ClientConnection
+from proxy.compiled import stale_modules
+from proxy.context import WorkerContext
 from proxy.counters import CounterPage
 from proxy.downstream import Downstream
-from proxy.endpoint import EndpointRegistry
-from proxy.forwarding import RequestIds
 from proxy.link import LINK_FD_VARIABLE, ORPHAN_SECONDS, LinkError, Listen, Message, Start, WorkerLink
 from proxy.live import LiveTable
 from proxy.splits.load import load_all
 from proxy.table import RoutingTable
-from proxy.timers import TICKS_PER_SECOND, TimerWheel
+from proxy.timers import TICKS_PER_SECOND
 from proxy.wire.head import RequestHead, ResponseHead
 
 BEAT_TICKS: Final = 5
 EXIT_START_FAILED: Final = 2
 
 
-class Worker:
-    """Everything the connections of one worker share. Used on one event loop only, so nothing is locked."""
+class Worker(WorkerContext):
+    """What the connections share, and the process around it: sockets, time, table, end."""
 
     def __init__(self, start: Start, page: CounterPage, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+        super().__init__(loop, page.cells)
         self.page = page
-        self.cells = page.cells
-        # The pages of all workers of this machine, our own first: the divert looks at what siblings saw.
-        self.pages: list[memoryview] = [page.cells]
         self.siblings = start.siblings
-        self.wheel = TimerWheel()
-        self.endpoints = EndpointRegistry()
-        self.request_ids = RequestIds()
-        self.clients: set[ClientConnection] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         self.servers: list[asyncio.Server] = []
-        self.draining = False
         self.stopped = asyncio.Event()
-        self.request_head = RequestHead()
-        self.response_head = ResponseHead()
-        self.live: LiveTable = None  # type: ignore[assignment]  # set by publish, before anything reads it
+        self._published: RoutingTable | None = None
+        # A page outlives its worker; these two counts are kept here between beats.
+        self.requests = page.cells[counters.REQUESTS]
+        self.reused = page.cells[counters.UPSTREAM_CONNECTIONS_REUSED]
         self.publish(start.table)
 
     # The table.
 
     def publish(self, message: Message) -> None:
         """Route every request from now on by this table; ValueError leaves the one in use untouched."""
-        previous = self.live.table if self.live is not None else None
-        table = RoutingTable.from_json(message, previous)
+        table = RoutingTable.from_json(message, self._published)
         live = LiveTable(self, table)
         names = table.headers
-        self.request_head = RequestHead(names.request_id, live.forwarding.drop)
+        noted = next((route.split.noted for route in table.routes if route.split.noted), b"")
+        self.request_head = RequestHead(names.request_id, live.forwarding.drop, noted)
         # What an upstream says about request id and variant would contradict us.
         self.response_head = ResponseHead(tuple(name for name in (names.request_id, names.variant) if name))
         self.live = live
+        self._published = table
         self.cells[counters.REVISION] = table.revision
         self.cells[counters.RELOADS] += 1
 
@@ -117,11 +110,17 @@ class Worker:
                 due += period
                 self.wheel.advance()
             beats += 1
+            self.count()
             if beats >= BEAT_TICKS:
                 beats = 0
                 self.page.beat(time.monotonic_ns(), max(0, int(late * 1e6)))
                 if len(self.pages) <= len(self.siblings):
                     self._open_siblings()
+
+    def count(self) -> None:
+        """Store what is counted here rather than in the page."""
+        self.cells[counters.REQUESTS] = self.requests
+        self.cells[counters.UPSTREAM_CONNECTIONS_REUSED] = self.reused
 
     def _open_siblings(self) -> None:
         """Map the pages of the other workers for reading; one that is not there yet is tried again."""
@@ -230,6 +229,7 @@ async def serve(fd: int) -> int:
         client.cut_off()
     # One more turn of the loop, so that every connection_lost has counted what it ends.
     await asyncio.sleep(0.05)
+    worker.count()
     link.drained()
     link.close()
     await asyncio.sleep(0)
@@ -251,6 +251,10 @@ def main() -> int:
     fd = os.environ.get(LINK_FD_VARIABLE)
     if fd is None:
         sys.stderr.write("a worker is started by the agent; run `headgate run CONFIG`\n")
+        return EXIT_START_FAILED
+    stale = stale_modules()
+    if stale:
+        sys.stderr.write(f"compiled from other source than is here: {', '.join(stale)}; run `make build`\n")
         return EXIT_START_FAILED
     load_all()
     return uvloop.run(serve(int(fd)))

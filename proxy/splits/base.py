@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from mypy_extensions import mypyc_attr
+
 from proxy import plain
 from proxy.arms import Arm, arm_at
 from proxy.request import RequestView
@@ -22,11 +24,13 @@ class Before:
         self.variants = variants
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Split(ABC):
     """Chooses an arm for each request. Called on the hot path: no I/O, no waiting, nothing worked out twice.
 
     `needs_view` is False when `choose` does not look at the request; `needs_body` is True when it looks into
-    the body, which is then held back until it is whole or too long.
+    the body, which is then held back until it is whole or too long. `noted` is the lower-case name of a
+    header that it looks at each time, which the scan of the head can find on its way.
     """
 
     kind: ClassVar[str]
@@ -39,8 +43,11 @@ class Split(ABC):
             raise TypeError(f"split kind {cls.kind!r} is registered twice")
         Split.kinds[cls.kind] = cls
 
-    def __init__(self, arms: list[Arm], *, needs_view: bool = False, needs_body: bool = False) -> None:
+    def __init__(
+        self, arms: list[Arm], *, needs_view: bool = False, needs_body: bool = False, noted: bytes = b""
+    ) -> None:
         self.arms = arms
+        self.noted = noted
         self.needs_view = needs_view
         self.needs_body = needs_body
 

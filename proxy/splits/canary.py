@@ -40,7 +40,7 @@ class CanarySplit(Split):
     )
 
     def __init__(self, arms: list[Arm], weights: list[float], keys: KeyReader, seed: int) -> None:
-        super().__init__(arms, needs_view=True, needs_body=keys.needs_body)
+        super().__init__(arms, needs_view=True, needs_body=keys.needs_body, noted=keys.noted)
         self.canary = arms[0]
         self.stable = arms[1]
         self.control = arms[2] if len(arms) > 2 else arms[1]

@@ -35,7 +35,7 @@ class HashSplit(Split):
     )
 
     def __init__(self, arms: list[Arm], ranges: Ranges, keys: KeyReader, seed: int) -> None:
-        super().__init__(arms, needs_view=True, needs_body=keys.needs_body)
+        super().__init__(arms, needs_view=True, needs_body=keys.needs_body, noted=keys.noted)
         self._uppers = ranges.uppers
         self._owners = ranges.owners(arms)
         self._keys = keys

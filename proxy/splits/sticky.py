@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from xxhash import xxh3_64_intdigest
 
@@ -10,7 +11,8 @@ from proxy import plain
 from proxy.keys import KeyReader, KeySpecError, parse_key
 
 # An exact power of two: scaling by it never rounds.
-SCALE = 2.0**-64
+SCALE: Final = 5.421010862427522e-20
+assert SCALE == 2.0**-64
 
 
 def seed_of(salt: str, epoch: int) -> int:

@@ -8,8 +8,11 @@ from proxy.wire.grammar import (
     CONNECTION,
     DROP,
     EXPECT,
+    FORWARDED_HOST,
+    FORWARDED_PROTO,
     HOP,
     NEVER_NOMINATED,
+    NOTED,
     REQUEST_ID,
     SHARED_KINDS,
     TRANSFER_ENCODING,
@@ -40,14 +43,19 @@ class Fields:
         "error",
         "expect",
         "find_known",
+        "forwarded_host",
+        "forwarded_proto",
         "host",
         "keep_alive",
         "kinds",
         "line_end",
+        "lowered",
         "method",
         "minor",
         "name_filter",
         "nominated",
+        "noted_end",
+        "noted_start",
         "reason",
         "request_id_end",
         "request_id_start",
@@ -55,6 +63,7 @@ class Fields:
         "target",
         "target_end",
         "target_start",
+        "touched",
         "upgrade",
         "upgrade_protocol",
     )
@@ -74,23 +83,43 @@ class Fields:
         self.line_end: i64 = 0
         self.cuts: list[int] = []
         self.nominated: list[bytes] = []  # lower-case names of other fields to leave out
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget what the fields of the head before meant."""
+        # The head in lower case, where the scanner made one on its way; otherwise empty.
+        self.lowered: bytes = b""
         self.error: int = 0
         self.reason: str = ""
         self.minor: i64 = 1
         self.content_length: i64 = -1
-        self.chunked: bool = False
         self.keep_alive: bool = False  # the option of that name was there
+        self.host: bytes = b""
+        # Whether `special` has been called since the last reset: most heads have no such field.
+        self.touched: bool = True
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what the fields of the head before meant."""
+        self.minor = 1
+        self.content_length = -1
+        self.keep_alive = False
+        self.host = b""
+        if self.error:
+            self.error = 0
+            self.reason = ""
+        if self.touched:
+            self._untouch()
+
+    def _untouch(self) -> None:
+        self.touched = False
+        self.chunked: bool = False
         self.close: bool = False
         self.upgrade: bool = False
         self.upgrade_protocol: bytes = b""
         self.expect: bool = False
-        self.host: bytes = b""
         self.request_id_start: i64 = -1
         self.request_id_end: i64 = -1
+        self.forwarded_proto: bool = False
+        self.forwarded_host: bool = False
+        self.noted_start: i64 = -1
+        self.noted_end: i64 = -1
         if self.cuts:
             self.cuts = []
         if self.nominated:
@@ -129,6 +158,12 @@ class Fields:
 
     def special(self, kind: i64, data: bytes, start: i64, value: i64, value_end: i64) -> bool:
         """Any other known field: a line from `start` with the value `data[value:value_end]` and CRLF."""
+        self.touched = True
+        if kind == NOTED:
+            if self.noted_start < 0:
+                self.noted_start = value
+                self.noted_end = value_end
+            return True
         if kind == TRANSFER_ENCODING:
             # A tab behind the coding is white space to some parsers and an unknown coding to others.
             return self._take_coding(data[value:value_end].lstrip(OWS).rstrip(b" ").lower())
@@ -137,6 +172,12 @@ class Fields:
             return True
         if kind == REQUEST_ID:
             return self._take_request_id(data, start, value, value_end)
+        if kind == FORWARDED_PROTO:
+            self.forwarded_proto = True
+            return True
+        if kind == FORWARDED_HOST:
+            self.forwarded_host = True
+            return True
         self.cuts.append(start)
         self.cuts.append(value_end + 2)
         if kind == CONNECTION:
@@ -150,6 +191,7 @@ class Fields:
 
     def leave_out_nominated(self, data: bytes, end: i64) -> None:
         """Add the lines named in `nominated` to `cuts`, which stay in order."""
+        self.touched = True
         names = frozenset(self.nominated)
         starts = frozenset(self.cuts[::2])
         pairs = list(zip(self.cuts[::2], self.cuts[1::2], strict=True))

@@ -42,6 +42,9 @@ UPGRADE: Final = 6
 EXPECT: Final = 7
 REQUEST_ID: Final = 8
 DROP: Final = 9
+FORWARDED_PROTO: Final = 10
+FORWARDED_HOST: Final = 11
+NOTED: Final = 12
 
 SHARED_KINDS: Final[dict[bytes, int]] = {
     b"content-length": CONTENT_LENGTH,

@@ -7,7 +7,17 @@ from mypy_extensions import i64
 
 from proxy.wire import explain, scan_bytes, scan_regex
 from proxy.wire.fields import Fields
-from proxy.wire.grammar import COMPILED, EXPECT, HOST, REQUEST_ID, valid_host
+from proxy.wire.grammar import (
+    COMPILED,
+    EXPECT,
+    FORWARDED_HOST,
+    FORWARDED_PROTO,
+    HOST,
+    NOTED,
+    REQUEST_ID,
+    SHARED_KINDS,
+    valid_host,
+)
 
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]++)([^?]*+)", re.IGNORECASE).match
 
@@ -26,16 +36,31 @@ class RequestHead(Fields):
         upgrade: Connection asks for it and an Upgrade field names `upgrade_protocol`; HTTP/1.1 only.
         expect: the client waits for 100 (Continue) before it sends the body.
         request_id_start, request_id_end: offsets of the request-id field's value, -1 without one.
+        forwarded_proto, forwarded_host: an X-Forwarded-Proto or -Host field is there (and not in `drop`).
+        noted: the field whose first value is at noted_start, noted_end (spaces included; -1 without one), for
+            callers who would search for it otherwise; empty where the scanner does not do that.
+        lowered: the head in lower case if the scanner made it, else empty.
         cuts: ascending offsets [start, end, start, end, ...] of what stays behind when it is forwarded.
     """
 
-    __slots__ = ("is_head",)
+    __slots__ = ("is_head", "noted", "noted_needle")
 
-    def __init__(self, request_id: bytes = b"x-request-id", drop: tuple[bytes, ...] = ()) -> None:
-        """`request_id` and `drop`, names of fields always left out, are lower-case."""
+    def __init__(
+        self, request_id: bytes = b"x-request-id", drop: tuple[bytes, ...] = (), noted: bytes = b""
+    ) -> None:
+        """`request_id`, `drop` (names of fields always left out) and `noted` are lower-case."""
         kinds = {b"host": HOST, b"expect": EXPECT}
         if request_id:
             kinds[request_id] = REQUEST_ID
+        for name, kind in ((b"x-forwarded-proto", FORWARDED_PROTO), (b"x-forwarded-host", FORWARDED_HOST)):
+            if name not in drop:
+                kinds.setdefault(name, kind)
+        self.noted = b""
+        self.noted_needle = b"\r\n" + noted + b":"  # see `proxy.request`
+        # A search in a lower-cased copy, which the interpreted scanner has anyway, is as quick there.
+        if COMPILED and noted and noted not in kinds and noted not in drop and noted not in SHARED_KINDS:
+            self.noted = noted
+            kinds[noted] = NOTED
         self.is_head: bool = False
         super().__init__(kinds, drop)
 
@@ -58,9 +83,12 @@ class RequestHead(Fields):
         if self.nominated:
             self.leave_out_nominated(data, end)
         method = self.method
-        self.is_head = method == b"HEAD"
-        if method == b"CONNECT" or method == b"TRACE":
-            return self.fail(501, "method not served by a reverse proxy")
+        if method == b"POST" or method == b"GET":
+            self.is_head = False
+        else:
+            self.is_head = method == b"HEAD"
+            if method == b"CONNECT" or method == b"TRACE":
+                return self.fail(501, "method not served by a reverse proxy")
         if self.target[0] == 47:
             return True
         if self.target == b"*":
@@ -76,6 +104,7 @@ class RequestHead(Fields):
             return self.fail(400, "no Host")
         if self.host != match[1].lower():
             return self.fail(400, "Host differs from the target's authority")
+        self.touched = True
         start = self.target_start
         path = start + match.start(2)
         if match[2]:

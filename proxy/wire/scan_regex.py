@@ -59,7 +59,7 @@ def _too_many(data: bytes, end: int, headers_max: int) -> bool:
 
 def _known(fields: Fields, data: bytes, end: int) -> bool:
     kinds = fields.kinds
-    lower = data[:end].lower()
+    lower = fields.lowered = data[:end].lower()
     position = 0
     for name, content in fields.find_known(lower):
         kind = kinds[name]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import platform
 import sys
-from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 
 import click
 
 from control.cli.output import Format, emit, format_option
+from proxy.compiled import compiled_modules, stale_modules
 
 _LIBRARIES = ("uvloop", "aiohttp", "pydantic", "numpy", "scipy", "sqlalchemy")
 
@@ -31,17 +30,22 @@ def version_command(output: Format) -> None:
         "headgate": headgate_version(),
         "python": platform.python_version(),
         "platform": f"{sys.platform} {platform.machine()}",
-        "hot path": "compiled" if _compiled() else "interpreted",
+        "hot path": hot_path(),
         **{name: _library(name) for name in _LIBRARIES},
     }
     text = "\n".join(f"{name} {value or 'not installed'}" for name, value in found.items())
     emit(found, output, text)
 
 
-def _compiled() -> bool:
-    """Whether the data plane's modules were compiled when Headgate was installed."""
-    spec = find_spec("proxy.wire.head")
-    return spec is not None and (spec.origin or "").endswith(tuple(EXTENSION_SUFFIXES))
+def hot_path() -> str:
+    """How the modules that every request passes through run."""
+    modules = compiled_modules()
+    if not modules:
+        return "interpreted"
+    stale = stale_modules()
+    if stale:
+        return f"compiled from other source: {', '.join(stale)}; run make build or make pure"
+    return f"compiled: {', '.join(modules)}"
 
 
 def _library(name: str) -> str | None:

@@ -1,0 +1,80 @@
+"""What the connections of one worker share, as a compiled class: the hot path reads nothing by name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any
+
+from mypy_extensions import mypyc_attr
+
+from proxy.counters import slot_base
+from proxy.endpoint import EndpointRegistry
+from proxy.forwarding import RequestIds
+from proxy.slot_counts import SlotCounts
+from proxy.timers import TimerWheel
+from proxy.wire.head import RequestHead, ResponseHead
+
+if TYPE_CHECKING:
+    from proxy.client import ClientConnection
+    from proxy.live import LiveTable
+
+
+@mypyc_attr(allow_interpreted_subclasses=True)
+class WorkerContext:
+    """The state of a worker as far as requests see it; `proxy.worker` adds sockets, signals and the link.
+
+    Used on one event loop only, so nothing is locked. `live` is set before the first connection is accepted.
+    `requests` and `reused` are written into the page by the worker's beat, not once per request.
+    """
+
+    __slots__ = (
+        "cells",
+        "clients",
+        "counts",
+        "draining",
+        "endpoints",
+        "live",
+        "loop",
+        "pages",
+        "request_head",
+        "request_ids",
+        "requests",
+        "response_head",
+        "reused",
+        "wheel",
+    )
+
+    live: LiveTable
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, cells: memoryview) -> None:
+        self.loop = loop
+        self.cells = cells
+        # The pages of all workers of this machine, our own first: the divert looks at what siblings saw.
+        self.pages: list[memoryview] = [cells]
+        self.counts: dict[int, SlotCounts] = {}
+        self.wheel = TimerWheel()
+        self.endpoints = EndpointRegistry()
+        self.request_ids = RequestIds()
+        self.clients: set[ClientConnection] = set()
+        self.draining = False
+        self.request_head = RequestHead()
+        self.response_head = ResponseHead()
+        self.requests = 0
+        self.reused = 0
+
+    def slot_counts(self, slot: int) -> SlotCounts:
+        """Return the one writer of a slot, which arms of several tables may share."""
+        counts = self.counts.get(slot)
+        if counts is None:
+            counts = SlotCounts(self.cells, slot_base(slot))
+            self.counts[slot] = counts
+        return counts
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run ``work`` as a task that this worker owns until it ends."""
+        raise NotImplementedError
+
+    def drained_one(self) -> None:
+        """A connection closed while draining."""
+        raise NotImplementedError
