@@ -1,5 +1,6 @@
 """Passes admin requests on to control, saying who sent them and nothing that they claim about themselves."""
 
+import asyncio
 import re
 from typing import Final
 from urllib.parse import unquote
@@ -43,6 +44,10 @@ HOP_BY_HOP: Final = frozenset(
     ]
 )
 
+SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# Turns of the loop in which a close that is there already is read after the request before it.
+CLOSE_TURNS: Final = 3
+
 # Streams of events beat more often than this.
 SILENCE_SECONDS: Final = 30.0
 CONNECT_SECONDS: Final = 2.0
@@ -59,6 +64,10 @@ async def forward(request: web.Request, link: ControlLink | None, principal: Pri
             "install headgate[control] and start it again",
         )
     body = await request.read()
+    if request.method not in SAFE_METHODS and await _abandoned(request):
+        raise DeniedError(
+            408, "abandoned", "whoever sent this order has gone and was told that it failed", "send it again"
+        )
     response: web.StreamResponse | None = None
     try:
         async with link.session.request(
@@ -92,6 +101,16 @@ async def forward(request: web.Request, link: ControlLink | None, principal: Pri
             "control does not answer; requests are served by the last table",
             "look at the log of headgate run",
         ) from exc
+
+
+async def _abandoned(request: web.Request) -> bool:
+    """Return whether the sender has closed the connection.
+
+    What was sent while no agent lived waits in the listener's queue, that of senders who gave up as well.
+    """
+    for _ in range(CLOSE_TURNS):
+        await asyncio.sleep(0)
+    return request.transport is None or request.transport.is_closing()
 
 
 def check_path(raw_path: str) -> None:

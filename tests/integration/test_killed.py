@@ -47,18 +47,18 @@ class Operator:
                 if status == 200 and rollout["state"] in ("promoted", "rolled_back"):
                     self.ends[f"{route} {rollout['state']}"] += 1
                     if rollout["state"] == "rolled_back":
-                        await self.see_that_nobody_reaches(route)
+                        await self.see_that_nobody_reaches(route, rollout["decisions"][0]["revision"])
                     await self.restart(route)
             await asyncio.sleep(0.3)
 
-    async def see_that_nobody_reaches(self, route: str) -> None:
+    async def see_that_nobody_reaches(self, route: str, revision: int) -> None:
         """Once every worker there is has the new table, the canary is out of reach, whoever is killed."""
 
         async def everywhere() -> bool:
             status, ready = await self.gate.call("GET", "/readyz", seconds=3)
             return (
                 status == 200
-                and ready["workers"]["revision"] == ready["revision"] == self.gate.table()["revision"]
+                and ready["workers"]["revision"] >= revision
                 and len(self.gate.workers()) == ready["workers"]["configured"]
             )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -118,6 +120,28 @@ async def test_a_killed_agent_or_worker_is_replaced(stage: Stage) -> None:
         f"longest gap {account.gap_seconds * 1000:.0f} ms, {lost:g} lost, {handed_over} closed as the agent's"
         f" successor took over, {account.stale + account.broken - handed_over} as a worker was killed"
     )
+
+
+async def test_an_order_that_was_given_up_is_not_carried_out(stage: Stage) -> None:
+    """Who was told that it failed may have ordered the opposite since, or gone home."""
+    gate = stage.gate
+    before = await gate.rollout("dead")
+    (agent,) = gate.pids("agent")
+
+    os.kill(agent, signal.SIGSTOP)
+    try:
+        status, _ = await gate.call("POST", "/v1/rollouts/dead/promote", {"reason": "now"}, seconds=1)
+        # The close goes out in one of the next turns of our loop.
+        await asyncio.sleep(0.2)
+    finally:
+        os.kill(agent, signal.SIGCONT)
+    await gate.ready()
+    await gate.command("dead", "pause")
+
+    assert status == 0
+    after = await gate.rollout("dead")
+    kinds = [decision["kind"] for decision in after["decisions"]]
+    assert kinds == ["paused", *(decision["kind"] for decision in before["decisions"])]
 
 
 async def test_a_rolled_back_canary_stays_so_after_a_restart(stage: Stage) -> None:
