@@ -51,6 +51,14 @@ def create_database(socket_directory: str, name: str, *, template: str = "templa
     return f"postgresql://headgate@/{name}?host={socket_directory}"
 
 
+def drop_database(socket_directory: str, name: str) -> None:
+    """Remove a database; what was never written to disk then never is."""
+    with psycopg.connect(f"host={socket_directory} user=headgate dbname=postgres", autocommit=True) as admin:
+        admin.execute(
+            psycopg.sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(psycopg.sql.Identifier(name))
+        )
+
+
 def _account() -> int | None:
     # The server refuses to run as root.
     if os.getuid() != 0:

@@ -25,11 +25,14 @@ def postgres_socket() -> Iterator[str]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database with nothing in it."""
     if request.param == "sqlite":
-        return sqlite_url(tmp_path / "headgate.db")
-    return postgres.create_database(request.getfixturevalue("postgres_socket"), f"test_{next(_numbers)}")
+        yield sqlite_url(tmp_path / "headgate.db")
+        return
+    socket, name = request.getfixturevalue("postgres_socket"), f"test_{next(_numbers)}"
+    yield postgres.create_database(socket, name)
+    postgres.drop_database(socket, name)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -37,14 +40,16 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """An open store with nothing in it."""
     if request.param == "sqlite":
         await migrated_file(tmp_path / "headgate.db")
-        url = sqlite_url(tmp_path / "headgate.db")
-    else:
-        socket = request.getfixturevalue("postgres_socket")
-        await _migrate_template(socket)
-        url = postgres.create_database(socket, f"test_{next(_numbers)}", template=_TEMPLATE)
-    opened = await open_store(url)
+        opened = await open_store(sqlite_url(tmp_path / "headgate.db"))
+        yield opened
+        await opened.close()
+        return
+    socket, name = request.getfixturevalue("postgres_socket"), f"test_{next(_numbers)}"
+    await _migrate_template(socket)
+    opened = await open_store(postgres.create_database(socket, name, template=_TEMPLATE))
     yield opened
     await opened.close()
+    postgres.drop_database(socket, name)
 
 
 async def _migrate_template(socket: str) -> None:
