@@ -65,7 +65,7 @@ def test_the_locks_contain_what_the_project_asks_for() -> None:
 
     assert _names(project["dependencies"]) <= set(_pins("sidecar"))
     assert _names(project["dependencies"] + extras["control"]) <= set(_pins("run"))
-    assert _names(extras["control"] + extras["test"]) <= set(_pins("test"))
+    assert _names(extras["control"] + extras["postgres"] + extras["test"]) <= set(_pins("test"))
     assert _names(_project()["build-system"]["requires"]) <= set(_pins("build"))
 
 
