@@ -1,8 +1,10 @@
 """A PostgreSQL server of the test's own: on a Unix socket, in a temporary directory, gone afterwards."""
 
+import ctypes
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +13,13 @@ from tempfile import TemporaryDirectory
 
 import psycopg
 
+from tests.helpers.processes import wait_until
+
 
 def available() -> bool:
     """Whether the server's programs are installed, with an account that may run them."""
     return (
-        shutil.which("initdb") is not None and shutil.which("pg_ctl") is not None and _account() is not None
+        shutil.which("initdb") is not None and shutil.which("postgres") is not None and _account() is not None
     )
 
 
@@ -29,18 +33,27 @@ def server() -> Iterator[str]:
         if os.getuid() == 0:
             os.chown(directory, account, -1)
         data = directory / "data"
-        _run(
-            ["initdb", "-D", str(data), "-U", "headgate", "-A", "trust", "-N", "--locale=C", "-E", "UTF8"],
-            account,
-        )
+        _initialise(data, account)
+        command = ["postgres", "-D", str(data), "-k", name, "-c", "listen_addresses="]
         # Durability is the server's business, not what these tests are about.
-        options = f"-c listen_addresses= -c unix_socket_directories={directory} -c fsync=off"
-        log = str(directory / "log")
-        _run(["pg_ctl", "-D", str(data), "-w", "-l", log, "-o", options, "start"], account)
-        try:
-            yield name
-        finally:
-            _run(["pg_ctl", "-D", str(data), "-w", "-m", "immediate", "stop"], account)
+        command += ["-c", "fsync=off"]
+        with (
+            (directory / "log").open("wb") as log,
+            subprocess.Popen(
+                command,
+                user=_user(account),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=name,
+                preexec_fn=_end_with_parent,
+            ) as process,
+        ):
+            try:
+                wait_until(lambda: _answers(name), 60, "PostgreSQL answering")
+                yield name
+            finally:
+                process.send_signal(signal.SIGQUIT)
 
 
 def create_database(socket_directory: str, name: str, *, template: str = "template1") -> str:
@@ -69,21 +82,33 @@ def _account() -> int | None:
         return None
 
 
-def _run(command: list[str], account: int) -> None:
-    user = account if os.getuid() == 0 else None
-    with open(os.devnull, "rb") as nothing, TemporaryDirectory(prefix="headgate-pg-") as place:
-        if user is not None:
-            os.chown(place, user, -1)
-        # To a file, not a pipe: the server inherits it, and a pipe would never come to its end.
-        output = Path(place) / "output"
-        with output.open("wb") as file:
-            done = subprocess.run(
-                command,
-                user=user,
-                stdin=nothing,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                timeout=60,
-                cwd=place,
-            )
-        assert done.returncode == 0, output.read_text()
+def _user(account: int) -> int | None:
+    return account if os.getuid() == 0 else None
+
+
+def _end_with_parent() -> None:
+    # Tests may be killed; a server that nobody ends any more must end by itself (prctl, PR_SET_PDEATHSIG).
+    ctypes.CDLL(None).prctl(1, signal.SIGQUIT)
+
+
+def _answers(socket_directory: str) -> bool:
+    try:
+        psycopg.connect(f"host={socket_directory} user=headgate dbname=postgres").close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def _initialise(data: Path, account: int) -> None:
+    command = ["initdb", "-D", str(data), "-U", "headgate", "-A", "trust", "-N", "--locale=C", "-E", "UTF8"]
+    done = subprocess.run(
+        command,
+        user=_user(account),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=data.parent,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
