@@ -50,8 +50,8 @@ class Caution:
         """Bursts up to `burst_s` seconds are to be survived at level `alpha`; 0 = no caution at all.
 
         Six slices make a burst, and it touches one more when it begins within a slice. The cap lets three
-        slices outside the window reach the threshold: measured against one to six, it halves the false
-        rollbacks under repeated bursts for thirty seconds more delay (docs/statistics.md).
+        slices outside the window reach the threshold: of one to twelve that gave the fewest false rollbacks
+        with everything that fails condemned within two bursts' time (docs/statistics.md).
         """
         if burst_s <= 0:
             return cls(slice_s=0.0, cap=math.inf, window=0)
