@@ -4,17 +4,12 @@ It reads the configuration, follows control (or compiles tables itself where the
 pages, and serves the admin address. It never touches a request: when it dies, the workers serve on.
 """
 
-import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import secrets
-import signal
 import socket
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,12 +19,13 @@ from proxy.accepted import recall, remember
 from proxy.admin import AdminServer
 from proxy.control_link import ControlLink
 from proxy.counters import CounterPage
-from proxy.firsttable import CONTROL_WAIT_SECONDS, START, FirstTable
-from proxy.fleet import HUNG_SECONDS, Fleet, StartError, worker_count
+from proxy.firsttable import START, FirstTable
+from proxy.fleet import Fleet, StartError, worker_count
 from proxy.keeper import TableKeeper
-from proxy.launch import ADMIN_FD_VARIABLE, PARENT_FD_VARIABLE, python_command
 from proxy.leftovers import find_leftovers
 from proxy.listeners import BindError, Reservation
+from proxy.options import Options, parse_options
+from proxy.orders import orders
 from proxy.processes import read_records
 from proxy.reload import ConfigFile
 from proxy.reloader import Reloader
@@ -44,23 +40,6 @@ EXIT_REFUSED: Final = 2
 """The start was refused for a reason that another try does not mend."""
 
 BOOT_BYTES: Final = 8
-_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How an agent is started. `control` None means that there is none."""
-
-    config: Path
-    state: Path | None = None
-    control: Path | None = None
-    worker_command: Sequence[str] = ()
-    admin_fd: int | None = None
-    parent_fd: int | None = None
-    control_wait: float = CONTROL_WAIT_SECONDS
-    hung_seconds: int = HUNG_SECONDS
-    signals: bool = True
-    """Whether this process is the agent's own, so that its signals are meant for the agent."""
 
 
 class Agent:
@@ -92,7 +71,7 @@ class Agent:
             tally=self.tally,
             count=worker_count(config.workers),
             listeners=self._reservation.listeners,
-            command=options.worker_command or python_command("proxy.worker"),
+            command=options.worker_command,
             orphans=orphans,
             save_ledger=self.keeper.save_ledger,
             hung_seconds=options.hung_seconds,
@@ -167,7 +146,7 @@ class Agent:
                 helpers = [tasks.create_task(self.reloader.follow())]
                 if self.link is not None:
                     helpers.append(tasks.create_task(self.link.follow()))
-                with self._orders(tasks):
+                with orders(self, tasks):
                     if await self._first_table(tasks):
                         assert self.keeper.table is not None
                         self.keeper.serve_with(self.fleet)
@@ -191,7 +170,7 @@ class Agent:
         choice.cancel()
         return False
 
-    async def _abdicate(self) -> None:
+    async def abdicate(self) -> None:
         """Finish without a supervisor, out of the way of the agent that the next one starts."""
         log.warning("the supervisor is gone")
         self.drain()
@@ -243,36 +222,6 @@ class Agent:
         if self.keeper.apply(table):
             self.keeper.troubles.pop(START, None)
 
-    @contextlib.contextmanager
-    def _orders(self, tasks: asyncio.TaskGroup) -> Iterator[None]:
-        """Obey signals, and notice the supervisor's end, for a while."""
-        loop = asyncio.get_running_loop()
-        numbers = _SIGNALS if self.options.signals else ()
-        parent = self.options.parent_fd
-
-        def obey(number: signal.Signals) -> None:
-            if number is signal.SIGHUP:
-                tasks.create_task(self.reloader.reload())
-            else:
-                self.drain()
-
-        def parent_died() -> None:
-            loop.remove_reader(parent or 0)
-            tasks.create_task(self._abdicate())
-
-        for number in numbers:
-            loop.add_signal_handler(number, obey, number)
-        if parent is not None:
-            # Nothing is ever written to this pipe: it becomes readable when the other end closes.
-            loop.add_reader(parent, parent_died)
-        try:
-            yield
-        finally:
-            if parent is not None:
-                loop.remove_reader(parent)
-            for number in numbers:
-                loop.remove_signal_handler(number)
-
 
 async def run_agent(options: Options) -> int:
     """Run an agent to its end and return the exit code; messages go to standard error."""
@@ -318,32 +267,6 @@ def _load(file: ConfigFile, options: Options, problems: list[str]) -> Loaded:
             raise
         problems += [str(problem) for problem in exc.problems]
         return earlier
-
-
-def parse_options(arguments: Sequence[str], environ: dict[str, str]) -> Options:
-    """Return the options of a command line; descriptors come by the environment."""
-    parser = argparse.ArgumentParser(prog="proxy.agent", description="Runs the workers of one machine.")
-    parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--state", type=Path, help="state directory, instead of the configured one")
-    parser.add_argument("--control", default="none", help="control's Unix socket, or none")
-    parser.add_argument("--control-wait", type=float, default=CONTROL_WAIT_SECONDS)
-    parser.add_argument("--hung-seconds", type=int, default=HUNG_SECONDS)
-    parser.add_argument("--worker", default="proxy.worker", help=argparse.SUPPRESS)
-    given = parser.parse_args(arguments)
-    return Options(
-        config=given.config,
-        state=given.state,
-        control=None if given.control == "none" else Path(given.control),
-        worker_command=python_command(given.worker),
-        admin_fd=_descriptor(environ, ADMIN_FD_VARIABLE),
-        parent_fd=_descriptor(environ, PARENT_FD_VARIABLE),
-        control_wait=given.control_wait,
-        hung_seconds=given.hung_seconds,
-    )
-
-
-def _descriptor(environ: dict[str, str], name: str) -> int | None:
-    return int(environ[name]) if name in environ else None
 
 
 def main() -> int:

@@ -18,6 +18,7 @@ log = logging.getLogger("headgate.workers")
 
 # What a worker says about itself is shown to people: one line, not a traceback without end.
 MESSAGE_LENGTH_MAX: Final = 2000
+LINK_GRACE_SECONDS: Final = 0.5
 
 
 class WorkerChild(asyncio.Protocol):
@@ -114,7 +115,7 @@ class WorkerChild(asyncio.Protocol):
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if the process still runs."""
-        if self.process.returncode is None:
+        if not self.exited.is_set():
             self.process.send_signal(number)
 
     def close(self) -> None:
@@ -139,7 +140,16 @@ class WorkerChild(asyncio.Protocol):
         self._changed()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        # The link of a process that ends is lost just before its end is noticed.
+        asyncio.get_running_loop().call_later(LINK_GRACE_SECONDS, self._is_deaf)
         self._changed()
+
+    def _is_deaf(self) -> None:
+        """Replace a worker that lives without a link: it would route by its last table for ever."""
+        if not (self.exited.is_set() or self.draining):
+            log.error("worker %d (process %d) has lost its link; replacing it", self.index, self.pid)
+            self.draining = True
+            self.signal(signal.SIGTERM)
 
     def _receive(self, message: Message) -> None:
         kind = message["type"]

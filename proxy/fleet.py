@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from proxy.beats import HUNG_SECONDS, BeatWatch
 from proxy.child import WorkerChild
 from proxy.counters import HEARTBEAT_NS
-from proxy.processes import ProcessRecord, write_records
+from proxy.orphans import Orphans
+from proxy.processes import ProcessRecord, exit_text, write_records
 from proxy.slots import Table
 from proxy.state import StateDirectory
 from proxy.tally import Tally
+from proxy.waiting import either, happens
 
 log = logging.getLogger("headgate.workers")
 
@@ -23,8 +26,6 @@ RESTART_DELAY_MAX: Final = 10.0
 # A worker that served this long is no part of a crash loop.
 STEADY_SECONDS: Final = 10.0
 START_TRIES: Final = 3
-# Beats come every few hundred milliseconds; a loop that stands still this long is not coming back.
-HUNG_SECONDS: Final = 30
 KILL_GRACE_SECONDS: Final = 5.0
 
 
@@ -48,7 +49,7 @@ class Fleet:
         hung_seconds: int = HUNG_SECONDS,
     ) -> None:
         self.count = count
-        self.orphans = orphans
+        self.orphans = Orphans(orphans, self._save_records)
         self.children: dict[int, WorkerChild] = {}
         self.restarts = [0] * count
         self.hung_kills = 0
@@ -60,12 +61,11 @@ class Fleet:
         self._listeners = listeners
         self._command = command
         self._save_ledger = save_ledger
-        self._hung_seconds = hung_seconds
         self._draining = asyncio.Event()
         self._started = asyncio.Event()
         self._failed = False
         self._recorded_ready = 0
-        self._beats: dict[int, tuple[int, int]] = {}
+        self._beats = BeatWatch(hung_seconds)
 
     @property
     def all_ready(self) -> bool:
@@ -136,8 +136,7 @@ class Fleet:
         self._draining.set()
         for child in self.children.values():
             child.drain()
-        for orphan in self.orphans:
-            orphan.send(signal.SIGTERM)
+        self.orphans.drain()
 
     async def drain_ordered(self) -> None:
         """Wait until the workers are told to finish."""
@@ -158,7 +157,7 @@ class Fleet:
             self.restarts[index] += 1
             delay = min(RESTART_DELAY_MAX, RESTART_DELAY_FIRST * 2 ** max(0, failures - 1))
             # Workers that die together shall not come back in step.
-            await _happens(self._draining, delay * random.uniform(0.75, 1.25))
+            await happens(self._draining, delay * random.uniform(0.75, 1.25))
 
     async def _live(self, index: int) -> bool:
         """Run one worker from its start to its end; return whether it ever was ready."""
@@ -188,11 +187,11 @@ class Fleet:
     async def _wait(self, child: WorkerChild) -> None:
         """Wait for a worker's end; one that was asked to drain is killed when it takes too long."""
         while not self.draining:
-            await _either(child.exited, self._draining)
+            await either(child.exited, self._draining)
             if child.exited.is_set():
                 return
         limit = self._drain_seconds()
-        if not await _happens(child.exited, limit):
+        if not await happens(child.exited, limit):
             log.error("worker %d (process %d) did not drain in %s s", child.index, child.pid, limit)
             child.signal(signal.SIGKILL)
             await child.exited.wait()
@@ -200,12 +199,12 @@ class Fleet:
     def _ended(self, child: WorkerChild) -> None:
         child.close()
         del self.children[child.index]
-        self._beats.pop(child.index, None)
+        self._beats.forget(child.index)
         lost = self._tally.writer_died(child.index)
         self.requests_lost += lost
         self._save_ledger()
         self._save_records()
-        self.last_exit[child.index] = child.message or _exit_text(child.process.returncode)
+        self.last_exit[child.index] = child.message or exit_text(child.process.returncode)
         if not (self.draining or self._failed):
             log.error(
                 "worker %d (process %d) ended: %s; %d requests in flight lost; starting another",
@@ -242,39 +241,20 @@ class Fleet:
 
     async def _take_over(self) -> None:
         """End the workers of earlier boots, but only once ours accept connections."""
-        if not self.orphans:
-            return
-        log.info("%d workers of an earlier agent serve on until ours are ready", len(self.orphans))
-        await _either(self._started, self._draining)
-        for orphan in self.orphans:
-            orphan.send(signal.SIGTERM)
-        limit = self._drain_seconds()
-        deadline = None if limit is None else time.monotonic() + limit
-        while self.orphans:
-            await asyncio.sleep(0.05)
-            if deadline is not None and time.monotonic() > deadline:
-                for orphan in self.orphans:
-                    log.error("process %d of an earlier agent did not drain; killing it", orphan.pid)
-                    orphan.send(signal.SIGKILL)
-                deadline = None
-            gone = [orphan for orphan in self.orphans if not orphan.alive]
-            if gone:
-                self.orphans = [orphan for orphan in self.orphans if orphan not in gone]
-                self._save_records()
+        if self.orphans.records:
+            log.info(
+                "%d workers of an earlier agent serve on until ours are ready", len(self.orphans.records)
+            )
+            await either(self._started, self._draining)
+            await self.orphans.end(self._drain_seconds())
 
     async def _watch_beats(self) -> None:
-        """Kill workers whose loop stands still. Counts our own beats, as the whole machine may have stood."""
         while True:
             await asyncio.sleep(1.0)
             for index, child in list(self.children.items()):
-                beat = self._tally.pages[index].cells[HEARTBEAT_NS]
-                last, still = self._beats.get(index, (0, 0))
-                still = still + 1 if beat == last and child.ready else 0
-                self._beats[index] = (beat, still)
-                if still >= self._hung_seconds:
+                if self._beats.look(index, self._tally.pages[index].cells[HEARTBEAT_NS]):
                     log.error("worker %d (process %d) is hung; killing it", index, child.pid)
                     self.hung_kills += 1
-                    self._beats[index] = (beat, 0)
                     child.signal(signal.SIGKILL)
 
     def _drain_seconds(self) -> float | None:
@@ -291,35 +271,9 @@ class Fleet:
             child.record(boot, str(self._state.page(boot, child.index))) for child in self.children.values()
         ]
         try:
-            write_records(self._state.workers, [*records, *self.orphans])
+            write_records(self._state.workers, [*records, *self.orphans.records])
         except OSError as exc:
             log.error("%s: cannot be written: %s", self._state.workers, exc.strerror)
-
-
-async def _happens(event: asyncio.Event, seconds: float | None) -> bool:
-    """Wait for an event for at most `seconds`, or without a limit; return whether it came."""
-    try:
-        async with asyncio.timeout(seconds):
-            return await event.wait()
-    except TimeoutError:
-        return False
-
-
-async def _either(one: asyncio.Event, other: asyncio.Event) -> None:
-    """Wait until one of two events has come."""
-    async with asyncio.TaskGroup() as tasks:
-        waits = [tasks.create_task(one.wait()), tasks.create_task(other.wait())]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-
-
-def _exit_text(code: int) -> str:
-    if code < 0:
-        return (
-            f"killed by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"signal {-code}"
-        )
-    return f"exit code {code}"
 
 
 def worker_count(configured: int | str) -> int:

@@ -57,6 +57,13 @@ def start_ticks(pid: int) -> int | None:
     return None if fields[_STATE] in "ZX" else int(fields[_START_TICKS])
 
 
+def exit_text(code: int) -> str:
+    """Return how a process ended, in words; negative codes are signals."""
+    if code >= 0:
+        return f"exit code {code}"
+    return f"killed by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"signal {-code}"
+
+
 def resident_bytes(pid: int) -> int:
     """Return the resident memory of a process in bytes, 0 when it is gone."""
     try:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from proxy.launch import child_environment
+from proxy.processes import exit_text
 
 RESTART_DELAY_FIRST: Final = 0.1
 RESTART_DELAY_MAX: Final = 10.0
@@ -81,12 +82,7 @@ class Spawned:
 
     def ending(self) -> str:
         """Return how the last process ended, in words."""
-        code = self.exit_code or 0
-        if code >= 0:
-            return f"exit code {code}"
-        return (
-            f"killed by {signal.Signals(-code).name}" if -code in set(signal.Signals) else f"signal {-code}"
-        )
+        return exit_text(self.exit_code or 0)
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if it runs; it has not been waited for, so its number is its own."""

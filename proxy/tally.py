@@ -91,6 +91,7 @@ class Tally:
             self._reported.discard(key)
             for index, page in self.pages.items():
                 self._baselines[index, slot] = baseline_of(page.slot(slot))
+                self._cache.pop((index, slot), None)
         self._bound_carried()
         return keys
 

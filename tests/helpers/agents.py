@@ -17,8 +17,9 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from proxy.agent import Options, parse_options, run_agent
+from proxy.agent import run_agent
 from proxy.launch import ADMIN_FD_VARIABLE, PARENT_FD_VARIABLE, child_environment, python_command
+from proxy.options import Options, parse_options
 from proxy.processes import ProcessRecord, read_records
 from proxy.state import StateDirectory
 from tests.helpers.metrics import samples

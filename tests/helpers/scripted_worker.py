@@ -36,6 +36,7 @@ class ScriptedWorker:
         self.page = CounterPage.open_for_writing(self.start.page)
         self.servers: list[asyncio.Server] = []
         self.open_requests = 0
+        self.connections = 0
         self.draining = False
         self.done = asyncio.Event()
         self.table: Message = {}
@@ -56,13 +57,17 @@ class ScriptedWorker:
         self.link.ack(table["revision"])
 
     def on_drain(self) -> None:
+        # A turn later: what the kernel has accepted for us already is ours to answer.
+        asyncio.get_running_loop().call_later(0.05, self.close_servers)
+
+    def close_servers(self) -> None:
         self.draining = True
         for server in self.servers:
             server.close()
         self.drained_one()
 
     def drained_one(self) -> None:
-        if self.draining and not self.open_requests:
+        if self.draining and not self.open_requests and not self.connections:
             self.done.set()
 
     def on_lost(self) -> None:
@@ -89,6 +94,7 @@ class ScriptedWorker:
         self.link.drained()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
         with contextlib.suppress(ConnectionError, asyncio.CancelledError):
             while line := await reader.readline():
                 command, *arguments = line.decode().split()
@@ -96,6 +102,8 @@ class ScriptedWorker:
                 writer.write(json.dumps(answer).encode() + b"\n")
                 await writer.drain()
         writer.close()
+        self.connections -= 1
+        self.drained_one()
 
     def obey(self, command: str, arguments: list[str]) -> dict[str, Any]:
         cells = self.page.cells
@@ -111,6 +119,8 @@ class ScriptedWorker:
                 self.drained_one()
             case "stall", []:
                 time.sleep(600)
+            case "deaf", []:
+                self.link.close()
             case "exit", [code]:
                 os._exit(int(code))
         return {

@@ -130,6 +130,18 @@ async def test_hung_worker_is_replaced(agent: AgentProcess) -> None:
     assert (await agent.metrics())["headgate_workers_hung_total"] >= 1
 
 
+async def test_worker_without_a_link_is_replaced(agent: AgentProcess) -> None:
+    """A worker that hears no tables any more must not serve on by its last one."""
+    await agent.start()
+    await agent.ready()
+    victim = (await agent.tell("deaf"))["pid"]
+
+    await until(lambda: victim not in {record.pid for record in agent.workers()})
+
+    await agent.ready()
+    assert "has lost its link; replacing it" in agent.said()
+
+
 async def answers(agent: AgentProcess, pid: int) -> bool:
     """Whether a worker answers in one of twenty tries."""
     for _ in range(20):
