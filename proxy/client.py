@@ -33,6 +33,8 @@ CLOSED: Final = 6
 
 # How long and how much a closing connection is read, before it is closed for good.
 LINGER_TICKS: Final = 2 * TICKS_PER_SECOND
+# How long a connection without a request waits for one that may be on its way when the worker drains.
+DRAIN_IDLE_TICKS: Final = TICKS_PER_SECOND
 LINGER_BYTES_MAX: Final = 1024 * 1024
 # SO_LINGER with time 0: close by reset, so that no client takes a truncated answer for a whole one.
 RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
@@ -174,10 +176,13 @@ class ClientConnection(Timed):
         self.abort()
 
     def drain(self) -> None:
-        """Close as soon as nothing is owed to the client."""
+        """Close as soon as nothing is owed to the client, nor will be in a moment.
+
+        A request may be on its way. It is answered, with word that the connection closes; to close at once
+        would fail it, and the client could not know whether it was acted upon.
+        """
         if self.relay is None and self.state == HEAD and not self.buffer:
-            self.state = CLOSED
-            self.transport.close()
+            self.worker.wheel.set(self, DRAIN_IDLE_TICKS)
 
     def refuse(self, status: int, code: str, message: str, *, head_only: bool) -> None:
         """Answer and close; requests behind this one are never read."""

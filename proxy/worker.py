@@ -31,6 +31,8 @@ from proxy.timers import TICKS_PER_SECOND
 from proxy.wire.head import RequestHead, ResponseHead
 
 BEAT_TICKS: Final = 5
+# More than the kernel queues for a listener by default (net.core.somaxconn).
+QUEUED_MAX: Final = 8192
 EXIT_START_FAILED: Final = 2
 
 
@@ -43,6 +45,9 @@ class Worker(WorkerContext):
         self.siblings = start.siblings
         self.tasks: set[asyncio.Task[None]] = set()
         self.servers: list[asyncio.Server] = []
+        self.listening: list[socket.socket] = []
+        # Connections taken from the kernel's queue that have no protocol yet.
+        self.adopting = 0
         self.stopped = asyncio.Event()
         self._published: RoutingTable | None = None
         # A page outlives its worker; these two counts are kept here between beats.
@@ -75,6 +80,7 @@ class Worker(WorkerContext):
             sock = bind(listener)
             server = await self.loop.create_server(self._make_downstream, sock=sock, backlog=listener.backlog)
             self.servers.append(server)
+            self.listening.append(sock)
             name = sock.getsockname()
             addresses.append((name[0], name[1]))
         return addresses
@@ -146,6 +152,8 @@ class Worker(WorkerContext):
         if self.draining:
             return
         self.draining = True
+        for sock in self.listening:
+            self._accept_queued(sock)
         for server in self.servers:
             server.close()
         for client in list(self.clients):
@@ -161,8 +169,27 @@ class Worker(WorkerContext):
 
     def drained_one(self) -> None:
         """A connection closed while draining; the last one ends the worker."""
-        if not self.clients:
+        if not self.clients and not self.adopting:
             self.stopped.set()
+
+    def _accept_queued(self, sock: socket.socket) -> None:
+        """Take the connections that the kernel has accepted for us: closing the listener would reset them."""
+        for _ in range(QUEUED_MAX):
+            try:
+                accepted, _ = sock.accept()
+            except OSError:
+                return
+            accepted.setblocking(False)
+            self.adopting += 1
+            self.spawn(self._adopt(accepted))
+
+    async def _adopt(self, accepted: socket.socket) -> None:
+        try:
+            _, protocol = await self.loop.connect_accepted_socket(self._make_downstream, accepted)
+            cast(Downstream, protocol).drain()
+        finally:
+            self.adopting -= 1
+            self.drained_one()
 
 
 def bind(listener: Listen) -> socket.socket:

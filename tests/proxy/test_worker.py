@@ -91,6 +91,27 @@ async def test_drain_finishes_what_is_in_flight(tmp_path: Path) -> None:
         assert await asyncio.wait_for(w.process.wait(), 10) == 0
 
 
+async def test_drain_answers_what_is_on_its_way(tmp_path: Path) -> None:
+    """A request that comes as the worker begins to drain, on a kept connection or a new one, is answered."""
+    async with answering() as server, worker(tmp_path, direct_table(server.port)) as w:
+        async with connected(w.port) as (reader, writer):
+            writer.write(get())
+            assert (await read_response(reader)).status == 200
+            os.kill(w.pid, signal.SIGSTOP)
+            # Accepted by the kernel, and by nobody else yet.
+            async with connected(w.port) as (fresh_reader, fresh_writer):
+                fresh_writer.write(get())
+                os.kill(w.pid, signal.SIGTERM)
+                os.kill(w.pid, signal.SIGCONT)
+                fresh = await read_response(fresh_reader)
+                writer.write(get())
+                kept = await read_response(reader)
+
+        assert (fresh.status, fresh.get("connection")) == (200, "close")
+        assert (kept.status, kept.get("connection")) == (200, "close")
+        assert await asyncio.wait_for(w.process.wait(), 10) == 0
+
+
 async def test_drain_is_bounded(tmp_path: Path) -> None:
     """A request that never ends does not keep a draining worker alive."""
 
