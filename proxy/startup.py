@@ -137,7 +137,9 @@ def _unreachable(loaded: Loaded, seconds: float) -> dict[str, str]:
         for endpoint in upstream.endpoints
     ]
     with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
-        reasons = list(pool.map(lambda entry: _connect(entry[1].host, entry[1].port, seconds), endpoints))
+        reasons = list(
+            pool.map(lambda entry: connection_fault(entry[1].host, entry[1].port, seconds), endpoints)
+        )
     down: dict[str, list[str]] = {name: [] for name in loaded.config.upstreams}
     up = {name for (name, _), reason in zip(endpoints, reasons, strict=True) if not reason}
     for (name, endpoint), reason in zip(endpoints, reasons, strict=True):
@@ -145,7 +147,7 @@ def _unreachable(loaded: Loaded, seconds: float) -> dict[str, str]:
     return {name: ", ".join(whys) for name, whys in down.items() if name not in up}
 
 
-def _connect(host: str, port: int, seconds: float) -> str:
+def connection_fault(host: str, port: int, seconds: float) -> str:
     """Return why an address does not accept a connection, nothing when it does."""
     try:
         socket.create_connection((host, port), seconds).close()

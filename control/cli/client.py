@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -138,20 +138,11 @@ def admin_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--token", envvar="HEADGATE_TOKEN", metavar="TOKEN", help="Admin token (better: HEADGATE_TOKEN)."
     )
+    @functools.wraps(command)
     def with_client(admin: str | None, token: str | None, **others: Any) -> Any:
         return command(client=AdminClient(discover(admin), _token(token)), **others)
 
-    with_client.__doc__ = command.__doc__
-    with_client.__click_params__ = [  # type: ignore[attr-defined]
-        *getattr(command, "__click_params__", []),
-        *getattr(with_client, "__click_params__", []),
-    ]
     return with_client
-
-
-def environment_token() -> str | None:
-    """The token of HEADGATE_TOKEN, for code that has no options."""
-    return _token(os.environ.get("HEADGATE_TOKEN"))
 
 
 def _token(token: str | None) -> str | None:

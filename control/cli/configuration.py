@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from config.load import Loaded, load_file
 from config.problems import ConfigError, Problem
 from control.cli.failure import ProblemsError
-
-# A probe is a question to a person's network: enough at once to be quick, few enough to be no flood.
-_PROBES_AT_ONCE = 16
 
 
 def load(path: str) -> Loaded:
@@ -34,12 +30,12 @@ def examine(path: str) -> tuple[Loaded | None, list[Problem]]:
     except ConfigError as error:
         # What the schema refused is left out, so that the kinds can say what they think of the rest.
         rest = error.rest
-        further = _further_problems(rest) if isinstance(rest, Loaded) else []
+        further = further_problems(rest) if isinstance(rest, Loaded) else []
         return None, sorted({*error.problems, *further})
-    return loaded, _further_problems(loaded)
+    return loaded, further_problems(loaded)
 
 
-def _further_problems(loaded: Loaded) -> list[Problem]:
+def further_problems(loaded: Loaded) -> list[Problem]:
     """What splits, guardrails and rollout plans have to say once the schema is content."""
     from proxy.compile import check_config
 
@@ -48,13 +44,15 @@ def _further_problems(loaded: Loaded) -> list[Problem]:
 
 def unreachable(loaded: Loaded) -> list[Problem]:
     """Endpoints that do not accept a TCP connection now, each at its place in the file."""
+    from proxy.startup import PROBES_AT_ONCE, connection_fault
+
     endpoints = [
         (name, number, endpoint, upstream.timeouts.connect or loaded.config.timeouts.connect)
         for name, upstream in loaded.config.upstreams.items()
         for number, endpoint in enumerate(upstream.endpoints)
     ]
-    with ThreadPoolExecutor(_PROBES_AT_ONCE) as pool:
-        faults = pool.map(lambda entry: _connect(entry[2].host, entry[2].port, entry[3]), endpoints)
+    with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
+        faults = pool.map(lambda entry: connection_fault(entry[2].host, entry[2].port, entry[3]), endpoints)
     return [
         loaded.problem(
             ("upstreams", name, "endpoints", number),
@@ -64,18 +62,6 @@ def unreachable(loaded: Loaded) -> list[Problem]:
         for (name, number, endpoint, _), fault in zip(endpoints, faults, strict=True)
         if fault
     ]
-
-
-def _connect(host: str, port: int, timeout_s: float) -> str:
-    try:
-        socket.create_connection((host, port), timeout_s).close()
-    except TimeoutError:
-        return f"did not accept a connection within {timeout_s:g} s"
-    except socket.gaierror as error:
-        return f"has a host that cannot be resolved ({error.strerror})"
-    except OSError as error:
-        return f"does not accept connections ({(error.strerror or str(error)).lower()})"
-    return ""
 
 
 def _plan_problems(loaded: Loaded) -> Iterator[Problem]:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -119,8 +119,3 @@ def _plain_grid(grid: Grid) -> str:
         ).rstrip()
         for row in table
     )
-
-
-def output_format(value: str) -> Format:
-    """Narrow click's string, which `format_option` has checked, to the type."""
-    return cast(Format, value)

@@ -7,7 +7,6 @@ import json
 import signal
 import socket
 from collections import deque
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -122,10 +121,3 @@ def write_whole(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.new")
     temporary.write_text(text, "utf-8")
     temporary.replace(path)
-
-
-def command_line(parts: Sequence[str]) -> str:
-    """For showing: a command as one would type it."""
-    import shlex
-
-    return shlex.join(parts)

@@ -98,6 +98,19 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, kind: str) -> None:
         (["--stable", "ftp://x"], "--stable"),
         (["--stable", "http://127.0.0.1:1", "--canary", "http://127.0.0.1:2", "--weight", "200"], "--weight"),
         (["--stable", "http://127.0.0.1:1", "--weight", "5"], "canary"),
+        (
+            [
+                "--stable",
+                "http://127.0.0.1:1",
+                "--canary",
+                "http://127.0.0.1:2",
+                "--weight",
+                "5",
+                "--key",
+                "x",
+            ],
+            "--key",
+        ),
     ],
 )
 def test_flags_are_checked_like_a_file(tmp_path: Path, arguments: list[str], about: str) -> None:

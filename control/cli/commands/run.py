@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from config.load import Loaded
-from control.cli.configuration import load
+from control.cli.configuration import further_problems, load
 from control.cli.failure import ProblemsError
 
 
@@ -56,7 +56,7 @@ def _from_flags(state: str | None, flags: dict[str, Any]) -> Loaded:
 
     bind = {} if flags["bind"] is None else {"bind": flags["bind"]}
     try:
-        return from_flags(
+        loaded = from_flags(
             flags["stable"],
             flags["canary"],
             flags["weight"],
@@ -67,5 +67,9 @@ def _from_flags(state: str | None, flags: dict[str, Any]) -> Loaded:
             state=state,
             **bind,
         )
+        problems = further_problems(loaded)
     except ConfigError as error:
-        raise ProblemsError([str(problem) for problem in error.problems]) from error
+        problems = error.problems
+    if problems:
+        raise ProblemsError([str(problem) for problem in problems])
+    return loaded
