@@ -30,6 +30,7 @@ class Account:
     gaps: list[tuple[float, float]] = field(default_factory=list)
     """Times without an answer, from `GAP_SECONDS` on: when they ended, by the loop's clock, and how long."""
     errors: list[str] = field(default_factory=list)
+    """The first of what was not as it should be; connections that were refused are only counted."""
     last_answer: float = 0.0
 
     @property
@@ -143,9 +144,8 @@ class Load:
         if stream is None:
             try:
                 stream = await asyncio.open_connection("127.0.0.1", self.port)
-            except OSError as exc:
+            except OSError:
                 account.refused += 1
-                self._note(f"connect: {exc!r}")
                 return None
         reader, writer = stream
         got = b""
@@ -168,7 +168,7 @@ class Load:
                 account.stale += 1
             else:
                 account.broken += 1
-                self._note(f"{place}: {exc!r} after {len(got)} bytes")
+            self._note(f"{place}: {exc!r} on a {'kept' if kept else 'new'} connection after {len(got)} bytes")
         else:
             account.answered[place, variant, status] += 1
             now = asyncio.get_running_loop().time()

@@ -229,10 +229,17 @@ async def test_two_workers_count_as_one(stage: Stage) -> None:
     assert _sum(metrics, "headgate_requests_total", 'route="counted"', 'variant="v2"') == canary
     assert _sum(metrics, "headgate_in_flight_requests", 'route="counted"') == 0
     assert _sum(metrics, "headgate_lost_requests_total") == 0
-    shares = {worker: count - workers_before[worker] for worker, count in (await _by_worker(gate)).items()}
+
+    async def shared() -> bool:
+        # This one is written at each beat of a worker, not at each request.
+        now = await _by_worker(gate)
+        shares.update({worker: count - workers_before[worker] for worker, count in now.items()})
+        return sum(shares.values()) == traffic.account.total
+
+    shares: dict[str, float] = {}
+    await until_async(shared, seconds=5, what=lambda: shares)
     assert len(shares) == 2
     assert all(share > 0 for share in shares.values()), shares
-    assert sum(shares.values()) == traffic.account.total
 
     async def arrived() -> bool:
         status = await gate.get("/v1/status")

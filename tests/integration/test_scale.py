@@ -108,14 +108,15 @@ async def test_a_gigabyte_up_and_down_is_not_held(tmp_path: Path) -> None:
 class EventStream:
     """A client of numbered events, which notes the first thing that is wrong."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: int) -> None:
+        self.user = user
         self.next = 0
         self.wrong = ""
 
     async def follow(self, port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
-            writer.write(b"GET /events HTTP/1.1\r\nhost: test\r\n\r\n")
+            writer.write(b"GET /events HTTP/1.1\r\nhost: test\r\nx-user-id: u%d\r\n\r\n" % self.user)
             head = await reader.readuntil(b"\r\n\r\n")
             if not head.startswith(b"HTTP/1.1 200 "):
                 self.wrong = repr(head)
@@ -151,7 +152,7 @@ async def test_a_thousand_streams_survive_a_hundred_reloads(tmp_path: Path) -> N
         async with headgate(tmp_path, config) as gate:
             await gate.control_back()
             first = (await gate.get("/readyz"))["revision"]
-            streams = [EventStream() for _ in range(STREAMS)]
+            streams = [EventStream(number) for number in range(STREAMS)]
             followers = []
             for number, stream in enumerate(streams):
                 followers.append(asyncio.ensure_future(stream.follow(gate.port)))
@@ -161,7 +162,7 @@ async def test_a_thousand_streams_survive_a_hundred_reloads(tmp_path: Path) -> N
                 await until(lambda: all(stream.next for stream in streams), seconds=60)
                 changed = 0
                 for number in range(RELOADS):
-                    gate.write(timeouts={"total": "0s", "connect": f"{5 + number % 7}s"})
+                    gate.write(timeouts={"total": "0s", "connect": f"{6 + number % 7}s"})
                     changed += (await gate.reload())["outcome"] == "applied"
                 revision = (await gate.get("/readyz"))["revision"]
                 seen = min(stream.next for stream in streams)
@@ -178,6 +179,8 @@ async def test_a_thousand_streams_survive_a_hundred_reloads(tmp_path: Path) -> N
         f" broken {len(wrong)}"
     )
     assert wrong == []
+    assert sum(shared.values()) == STREAMS
+    assert all(shared.values())
     assert revision >= first + RELOADS
     assert changed >= RELOADS // 2
 
@@ -338,9 +341,8 @@ async def test_a_restart_under_load_fails_no_request(tmp_path: Path) -> None:
             f" {account.refused} refused, {account.stale} closed as they were sent, {account.broken} broken"
         )
         assert account.refused > 0
-        assert account.not_ok == account.broken == account.silent == 0, account.errors
-    assert fresh.account.stale == 0
+        assert account.not_ok == account.unanswered == 0, account.errors
     served = sum(server.total for server in servers.values())
     answered = kept.account.total_answered + fresh.account.total_answered
-    assert answered <= served <= answered + kept.account.stale
+    assert served == answered
     assert (after["id"], after["step"]) == (before["id"], before["step"])
