@@ -52,7 +52,7 @@ def left_behind(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_an_interruption_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C in the middle leaves no process, no file and no traceback."""
     with demo(tmp_path) as process:
@@ -66,6 +66,7 @@ def test_an_interruption_ends_everything(tmp_path: Path, number: signal.Signals)
     assert left_behind(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_a_story_that_does_not_happen_is_a_failure(tmp_path: Path) -> None:
     """Too little time: exit code 1, where it stood, and everything ended."""
     with demo(tmp_path, "--duration", "9", "--rate", "20") as process:
