@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import signal
 import time
 from collections import Counter
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.helpers.headgate import Headgate, canary_route, headgate
-from tests.helpers.load import Account, load
+from tests.helpers.load import Account, load, send
 from tests.helpers.model_server import ModelServer, model_servers, upstreams
 from tests.helpers.verdicts import check_history
 from tests.helpers.waiting import until, until_async
@@ -272,3 +273,51 @@ async def settled(gate: Headgate) -> bool:
 def total(metrics: dict[str, float], name: str, mark: str = "") -> float:
     """The sum of a family's samples with a mark."""
     return sum(value for key, value in metrics.items() if key.startswith(f"{name}{{") and mark in key)
+
+
+@pytest.mark.slow
+async def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Its children notice and end in order, or make room for the next start; nothing decided is forgotten."""
+    async with model_servers("v1", "v2") as servers:
+        config = {
+            "workers": 2,
+            "upstreams": upstreams(servers),
+            "routes": [
+                canary_route("steady", steps=["20%", "100%"], duration="1h"),
+                canary_route("condemned", duration="1h"),
+            ],
+        }
+        async with headgate(tmp_path, config) as gate:
+            await gate.control_back()
+            await gate.command("condemned", "rollback")
+            async with load(gate.port, "steady", rate=100, clients=8) as traffic:
+                before = await gate.rollout("steady")
+                await asyncio.sleep(1.0)
+                gate.send(signal.SIGKILL)
+                assert gate.process is not None
+                await gate.process.wait()
+                # At once, while what the one before has left still ends.
+                await gate.start()
+                await gate.control_back()
+                await asyncio.sleep(1.0)
+            after = await gate.rollout("steady")
+            replayed = await send(gate.port, "condemned", 100, headers={"cookie": "variant=v2"})
+            condemned = await gate.rollout("condemned")
+            last: list[Any] = []
+
+            async def agreed() -> bool:
+                last[:] = await told(gate)
+                return sum(sum(counts) for counts in last[1].values()) == traffic.account.total_answered + 100
+
+            # Control has heard of every request, those counted before the kill included.
+            await until_async(agreed, seconds=30, what=lambda: (last, traffic.account))
+            check_history(gate)
+            assert await gate.stop() == 0
+
+    account = traffic.account
+    print(f"{account.total_answered} answered, {account.refused} refused, {account.unanswered} not answered")
+    assert account.not_ok == account.unanswered == 0, account.errors
+    assert (after["id"], after["step"]) == (before["id"], before["step"])
+    assert condemned["state"] == "rolled_back"
+    assert replayed.count(variant="v1", status=200) == 100
+    assert servers["v2"].served["condemned"] == 0
