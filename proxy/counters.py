@@ -54,8 +54,6 @@ REQUESTS_UNMATCHED: Final = 21
 REQUESTS_TIMED_OUT_HEAD: Final = 22
 REQUESTS_TIMED_OUT_BODY: Final = 23
 REQUESTS_REFUSED: Final = 24  # well formed, answered by a limit before an arm was chosen
-BYTES_RECEIVED: Final = 25  # from downstream
-BYTES_SENT: Final = 26  # to downstream
 UPSTREAM_CONNECTIONS_OPENED: Final = 27
 UPSTREAM_CONNECTIONS_OPEN: Final = 28  # gauge
 UPSTREAM_CONNECTIONS_REUSED: Final = 29
@@ -63,7 +61,6 @@ UPSTREAM_CONNECTIONS_DISCARDED: Final = 30  # idle ones that were closed, or hel
 TUNNELS: Final = 31
 TUNNELS_OPEN: Final = 32  # gauge
 KEEPALIVE_EXPIRED: Final = 33
-LOG_LINES_DROPPED: Final = 34
 INTERNAL_ERRORS: Final = 35  # exceptions that a loop survived: always a bug of ours
 
 # Slot: counts of one arm.

@@ -52,8 +52,6 @@ WORKER_COUNTERS: Final[tuple[tuple[str, str, int], ...]] = (
     ("head_timeouts", "Requests whose head did not come in time.", counters.REQUESTS_TIMED_OUT_HEAD),
     ("body_timeouts", "Requests whose body stopped coming.", counters.REQUESTS_TIMED_OUT_BODY),
     ("keepalive_expirations", "Idle client connections closed.", counters.KEEPALIVE_EXPIRED),
-    ("received_bytes", "Bytes received from clients.", counters.BYTES_RECEIVED),
-    ("sent_bytes", "Bytes sent to clients.", counters.BYTES_SENT),
     ("upstream_connections", "Connections opened to endpoints.", counters.UPSTREAM_CONNECTIONS_OPENED),
     (
         "upstream_connections_reused",
@@ -68,7 +66,6 @@ WORKER_COUNTERS: Final[tuple[tuple[str, str, int], ...]] = (
     ("tunnels", "Connections upgraded to a tunnel.", counters.TUNNELS),
     ("tables_applied", "Routing tables put into use.", counters.RELOADS),
     ("worker_tables_refused", "Routing tables that a worker could not use.", counters.TABLES_REFUSED),
-    ("log_lines_dropped", "Access log lines dropped because nobody took them.", counters.LOG_LINES_DROPPED),
     ("internal_errors", "Errors of Headgate itself that a worker survived.", counters.INTERNAL_ERRORS),
 )
 
