@@ -1,7 +1,12 @@
 """Reading /metrics as scrapers do."""
 
+import asyncio
+import shutil
+import subprocess
 from collections.abc import Callable, Iterable
 from typing import Any, cast
+
+import pytest
 
 from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
@@ -23,3 +28,14 @@ def samples(text: bytes | str) -> dict[str, float]:
             labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
             found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
     return found
+
+
+async def promtool(*arguments: str, text: str = "") -> str:
+    """Run promtool; return what it complains about. Skips the test where it is not installed."""
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("promtool is not installed")
+    ran = await asyncio.to_thread(
+        subprocess.run, [program, *arguments], input=text, capture_output=True, text=True, timeout=30
+    )
+    return ran.stdout + ran.stderr if ran.returncode or ran.stderr else ""

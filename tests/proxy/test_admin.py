@@ -1,10 +1,8 @@
 """Tests of the live admin address: who may, what is answered, what control sees, what scrapers get."""
 
-import asyncio
 import contextlib
 import hashlib
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +12,10 @@ import pytest
 from tests.helpers.agents import AgentProcess, agent_task
 from tests.helpers.configurations import configuration
 from tests.helpers.control_stand_in import ControlStandIn, control_stand_in
-from tests.helpers.metrics import parse_openmetrics
+from tests.helpers.metrics import parse_openmetrics, promtool
 from tests.helpers.tables import table_for
 from tests.helpers.waiting import until_async
 
-PROMTOOL = "/usr/bin/promtool"
 OPENMETRICS = {"Accept": "application/openmetrics-text; version=1.0.0"}
 ROLES = ("viewer", "operator", "approver", "admin")
 
@@ -249,11 +246,7 @@ async def test_promtool_finds_nothing(start: StartAgent, control: ControlStandIn
     await agent.tell("count v2 3 reset")
 
     _, text = await agent.get("/metrics")
-    check = await asyncio.to_thread(
-        subprocess.run, [PROMTOOL, "check", "metrics"], input=text, capture_output=True, text=True, timeout=30
-    )
-
-    assert (check.returncode, check.stdout, check.stderr) == (0, "", "")
+    assert await promtool("check", "metrics", text=text) == ""
     assert "control_x 1.0" in text
 
 
