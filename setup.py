@@ -22,7 +22,7 @@ from setuptools.command.build_ext import build_ext
 HOT_MODULES = (
     "wire/grammar", "wire/fields", "wire/scan_bytes", "wire/head", "wire/rewrite", "wire/chunked",
     "context", "exchange", "timers", "flow", "histogram", "slot_counts", "forwarding", "outbound", "inbound",
-    "client", "downstream", "upstream", "relay", "pool", "divert", "live", "held",
+    "client", "downstream", "upstream", "relay", "recording", "pool", "divert", "live", "held",
     "request", "arms", "endpoint", "balance", "keys", "match", "override", "table", "target",
     "splits/base", "splits/sticky", "splits/canary", "splits/hash",
 )

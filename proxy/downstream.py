@@ -27,7 +27,7 @@ from proxy.request import RequestView
 from proxy.timers import NEVER
 from proxy.upstream import VIEW_BYTES_MIN
 from proxy.wire.chunked import ChunkError, ChunkTracker
-from proxy.wire.head import RequestHead, scan_beginning, scan_request
+from proxy.wire.head import RequestHead, find_head_end, scan_beginning, scan_request
 
 if TYPE_CHECKING:
     from proxy.context import WorkerContext
@@ -109,9 +109,8 @@ class Downstream(ClientConnection):
             if len(data) < 2:
                 self.buffer = data
                 return
-        # As `find_head_end` says.
-        end = data.find(b"\r\n\r\n", searched) + 2
-        if end < 2:
+        end: int = find_head_end(data, searched)
+        if end < 0:
             self._keep_partial(data)
             return
         started_ns = perf_counter_ns()

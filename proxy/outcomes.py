@@ -49,6 +49,14 @@ class Outcome(IntEnum):
 OUTCOMES: Final = 16
 assert len(Outcome) == OUTCOMES
 
+# Outcomes that the hot path names, as plain numbers: a compiler puts those in place.
+OK: Final = 0
+UPSTREAM_5XX: Final = 3
+CLIENT_ABORT: Final = 14
+OVERRIDE: Final = 15
+assert (OK, UPSTREAM_5XX) == (Outcome.OK, Outcome.UPSTREAM_5XX)
+assert (CLIENT_ABORT, OVERRIDE) == (Outcome.CLIENT_ABORT, Outcome.OVERRIDE)
+
 OUTCOME_NAMES: Final[tuple[str, ...]] = tuple(outcome.name.lower() for outcome in Outcome)
 """The names as configuration, metrics and the API write them, by number."""
 

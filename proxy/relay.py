@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Final
 from proxy import exchange
 from proxy.counters import RETRIES, TUNNELS, TUNNELS_OPEN
 from proxy.exchange import (
-    ASSIGN,
-    ASSIGN_COMPLETE,
     AWAITING,
     CONNECTED,
     CONNECTING,
@@ -39,8 +37,8 @@ from proxy.faults import (
     Fault,
 )
 from proxy.flow import NO_CONNECTION, PEER_FULL
-from proxy.outcomes import Outcome, outcome_of_status
-from proxy.slot_counts import UNTIMED
+from proxy.outcomes import CLIENT_ABORT, OK, outcome_of_status
+from proxy.recording import record
 from proxy.timers import NEVER
 
 if TYPE_CHECKING:
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
     from proxy.downstream import Downstream
     from proxy.endpoint import Endpoint
     from proxy.live import LiveArm
-    from proxy.pool import Pool
     from proxy.upstream import UpstreamConnection
     from proxy.wire.head import RequestHead
 
@@ -56,24 +53,6 @@ if TYPE_CHECKING:
 PENDING_BYTES_MAX: Final = 64 * 1024
 # RFC 9110, section 9.2.2: repeating these changes nothing.
 IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
-# Outcomes as plain numbers, for the reason given in `proxy.exchange`.
-OK: Final = 0
-UPSTREAM_5XX: Final = 3
-CLIENT_ABORT: Final = 14
-OVERRIDE: Final = 15
-assert (OK, UPSTREAM_5XX, CLIENT_ABORT, OVERRIDE) == (
-    Outcome.OK,
-    Outcome.UPSTREAM_5XX,
-    Outcome.CLIENT_ABORT,
-    Outcome.OVERRIDE,
-)
-# Steps that nearly every exchange makes, written out where they are made; the table has the last word.
-assert step(NEW, ASSIGN) == CONNECTING
-assert step(NEW, ASSIGN_COMPLETE) == CONNECTING_COMPLETE
-assert step(CONNECTING, CONNECTED) == SENDING
-assert step(CONNECTING_COMPLETE, CONNECTED) == AWAITING
-assert step(AWAITING, RESPONSE_HEAD) == RELAYING
-assert step(AWAITING, RESPONSE_END) == step(RELAYING, RESPONSE_END) == DONE
 
 
 class Relay:
@@ -197,12 +176,9 @@ class Relay:
             return
         self.pending = [message]
         self.pending_bytes = len(message)
-        self._wait_for_connection(pool)
-
-    def _wait_for_connection(self, pool: Pool) -> None:
         if pool.enqueue(self):
             self.waiting = True
-            self.wait(self.arm.connect)
+            self.wait(arm.connect)
         else:
             self.fault(SHED)
 
@@ -313,7 +289,7 @@ class Relay:
         if not request_complete:
             self.close_downstream = True
         status = self.status
-        self.record(OK if status < 400 else outcome_of_status(status), now_ns)
+        record(self, OK if status < 400 else outcome_of_status(status), now_ns)
         self.downstream.exchange_done(request_complete=request_complete)
 
     def switched(self) -> None:
@@ -328,7 +304,7 @@ class Relay:
         self.state = step(self.state, exchange.RESPONSE_END)
         self.worker.cells[TUNNELS_OPEN] -= 1
         self._drop_connection(abort=False)
-        self.record(OK, perf_counter_ns())
+        record(self, OK, perf_counter_ns())
         self.downstream.tunnel_done()
 
     # Ends that nobody wished for.
@@ -342,7 +318,7 @@ class Relay:
         request_complete = state in (AWAITING, CONNECTING_COMPLETE, RELAYING)
         self.state = step(state, exchange.FAULT)
         self._drop_connection(abort=True)
-        self.record(fault.outcome, 0)
+        record(self, fault.outcome, 0)
         if self.head_sent:
             self.downstream.abort()
         else:
@@ -355,7 +331,7 @@ class Relay:
         if tunnel:
             self.worker.cells[TUNNELS_OPEN] -= 1
         self._drop_connection(abort=not tunnel)
-        self.record(OK if tunnel else CLIENT_ABORT, perf_counter_ns())
+        record(self, OK if tunnel else CLIENT_ABORT, perf_counter_ns())
 
     def expired(self) -> None:
         """The deadline that was set last has passed."""
@@ -415,28 +391,3 @@ class Relay:
             else:
                 connection.close()
         self._leave_endpoint()
-
-    def record(self, outcome: int, now_ns: int) -> None:
-        """Count the exchange: once, under the arm that was chosen first, as its client saw it.
-
-        ``now_ns``: when it ended, by the clock of ``started_ns``; only successes are timed.
-        """
-        arm = self.arm
-        counts = arm.counts
-        if self.overridden:
-            # Overrides stay out of every statistic, so they are counted as started only here.
-            counts.start()
-            counts.end(OVERRIDE, False, self.body_bytes, self.response_bytes, UNTIMED, UNTIMED)
-            return
-        failed = arm.failure[outcome]
-        total_us = first_byte_us = UNTIMED
-        if not failed and outcome <= UPSTREAM_5XX:
-            started_ns = self.started_ns
-            total_us = (now_ns - started_ns) // 1000
-            first_byte_ns = self.first_byte_ns
-            first_byte_us = total_us if first_byte_ns == now_ns else (first_byte_ns - started_ns) // 1000
-        counts.end(outcome, failed, self.body_bytes, self.response_bytes, total_us, first_byte_us)
-        guard = arm.guard
-        # A success matters to the divert only while there is something to forgive.
-        if guard is not None and (failed or counts.score) and outcome != CLIENT_ABORT:
-            guard.note(counts, failed=failed)

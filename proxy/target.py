@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
+
+from mypy_extensions import i64
+
+from proxy.wire.grammar import COMPILED
 
 SLASH: Final = 0x2F
 HEX: Final = b"0123456789abcdefABCDEF"
+# The same as `plain_path_end`, for where that is not compiled.
+PLAIN_PATH: Final = re.compile(rb"(?:/(?![/.])[^%\\/?#\x80-\xff]*+)++(?=[?#]|\Z)").match
+# By character: 0 is itself anywhere, 1 (slash and dot) unless behind a slash, 2 ends the path, 3 takes work.
+PATH_CLASSES: Final[bytes] = bytes(
+    [1 if c in b"/." else 2 if c in b"?#" else 3 if c in b"%\\" or c > 127 else 0 for c in range(256)]
+)
 UNRESERVED: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
 
@@ -67,10 +78,42 @@ def routing_path(target: bytes) -> bytes | None:
 
     What is sent upstream is the target as it came: only the choice of the route looks at this spelling.
     """
-    path = path_of(target)
-    if b"%" not in path and b"/." not in path and b"//" not in path and b"\\" not in path and path.isascii():
-        return path
-    return normal_path(path)
+    if COMPILED:
+        end = plain_path_end(target)
+        if end >= 0:
+            return target[:end]
+    else:
+        plain = PLAIN_PATH(target)
+        if plain is not None:
+            return plain[0]
+    return normal_path(path_of(target))
+
+
+def plain_path_end(target: bytes) -> i64:
+    """Where the path ends that a target begins with; -1 when it takes work to know its one spelling.
+
+    benchmarks/load, W1 compiled: a tenth of a request's cost less than searching for each of these marks.
+    """
+    size: i64 = len(target)
+    if size == 0 or target[0] != 47:
+        return -1
+    classes = PATH_CLASSES
+    slash = True
+    i: i64 = 1
+    while i < size:
+        c: i64 = classes[target[i]]
+        if c == 0:
+            slash = False
+        elif c == 1:
+            if slash:
+                return -1
+            slash = target[i] == 47
+        elif c == 2:
+            return i
+        else:
+            return -1
+        i += 1
+    return size
 
 
 def normal_path(path: bytes) -> bytes | None:

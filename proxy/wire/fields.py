@@ -53,6 +53,8 @@ class Fields:
         "method",
         "minor",
         "name_filter",
+        "name_kinds",
+        "names",
         "nominated",
         "noted_end",
         "noted_start",
@@ -70,7 +72,9 @@ class Fields:
 
     def __init__(self, kinds: dict[bytes, int], drop: tuple[bytes, ...]) -> None:
         self.kinds: dict[bytes, int] = {**dict.fromkeys(drop, DROP), **SHARED_KINDS, **kinds}
-        self.name_filter = name_filter(self.kinds)
+        self.names: list[bytes] = list(self.kinds)
+        self.name_kinds: list[int] = list(self.kinds.values())
+        self.name_filter = name_filter(self.names)
         self.find_known = name_expression(self.kinds).findall
         self._host_line = b"\n"  # no value: an empty one must not look as if it had been seen
         self._host_value = b""

@@ -63,11 +63,20 @@ SHARED_KINDS: Final[dict[bytes, int]] = {
 NEVER_NOMINATED: Final = frozenset((b"content-length", b"transfer-encoding", b"host"))
 
 
-def name_filter(kinds: dict[bytes, int]) -> bytes:
-    """2048 cells, 1 where a known name has this first letter (`& 31`) and length (63 and more are one)."""
+# In a cell of `name_filter`: several known names have this letter and length, so look into the dictionary.
+SEVERAL: Final = 255
+
+
+def name_filter(names: list[bytes]) -> bytes:
+    """2048 cells: what is known by first letter (`& 31`) and length (63 and more are one).
+
+    0 where no name is, 1 + its number where one is, SEVERAL otherwise.
+    """
     cells = bytearray(32 * 64)
-    for name in kinds:
-        cells[((name[0] & 31) << 6) | min(len(name), 63)] = 1
+    for number, name in enumerate(names):
+        cell = ((name[0] & 31) << 6) | min(len(name), 63)
+        alone = not cells[cell] and len(name) < 63 and number < SEVERAL - 1
+        cells[cell] = number + 1 if alone else SEVERAL
     return bytes(cells)
 
 

@@ -3,7 +3,7 @@
 from mypy_extensions import i64
 
 from proxy.wire.fields import Fields
-from proxy.wire.grammar import CONTENT_LENGTH, HOST, TARGET, TOKEN, VALUE
+from proxy.wire.grammar import CONTENT_LENGTH, HOST, SEVERAL, TARGET, TOKEN, VALUE
 
 
 def request(fields: Fields, data: bytes, end: i64, headers_max: i64) -> bool:
@@ -63,6 +63,24 @@ def response(fields: Fields, data: bytes, end: i64, headers_max: i64) -> bool:
     return _lines(fields, data, i + 2, end, headers_max)
 
 
+def head_end(data: bytes, start: i64) -> i64:
+    """The offset of the blank line's CR behind `start`; 1 while the head is incomplete."""
+    stop: i64 = len(data)
+    i: i64 = start + 3
+    while i < stop:
+        c: i64 = data[i]
+        if c == 10:
+            if data[i - 2] == 10 and data[i - 1] == 13 and data[i - 3] == 13:
+                return i - 1
+            i += 2
+        elif c == 13:
+            i += 1
+        else:
+            # Neither CR nor LF here: no blank line ends before the next four.
+            i += 4
+    return 1
+
+
 def chunk_size(data: bytes, start: i64, end: i64) -> i64:
     """The number in `data[start:end]`, 1 to 15 hexadecimal digits; -1 when it is none."""
     if start == end or end - start > 15:
@@ -88,6 +106,8 @@ def _lines(fields: Fields, data: bytes, i: i64, end: i64, headers_max: i64) -> b
     value = VALUE
     name_filter = fields.name_filter
     kinds = fields.kinds
+    names = fields.names
+    name_kinds = fields.name_kinds
     left: i64 = headers_max
     while i < end:
         if left == 0:
@@ -112,8 +132,13 @@ def _lines(fields: Fields, data: bytes, i: i64, end: i64, headers_max: i64) -> b
             return False
         if length > 63:
             length = 63
-        if name_filter[(letter << 6) | length]:
-            kind: i64 = kinds.get(data[start:colon].lower(), 0)
+        number: i64 = name_filter[(letter << 6) | length]
+        if number:
+            kind: i64 = 0
+            if number == SEVERAL:
+                kind = kinds.get(data[start:colon].lower(), 0)
+            elif _is_name(data, start, names[number - 1]):
+                kind = name_kinds[number - 1]
             if kind == CONTENT_LENGTH:
                 if not fields.sized(_number(data, colon + 1, i)):
                     return False
@@ -123,6 +148,17 @@ def _lines(fields: Fields, data: bytes, i: i64, end: i64, headers_max: i64) -> b
             elif kind != 0 and not fields.special(kind, data, start, colon + 1, i):
                 return False
         i += 2
+    return True
+
+
+def _is_name(data: bytes, start: i64, name: bytes) -> bool:
+    """Whether a token of the length of `name`, which is lower-case, is that name in any case."""
+    i: i64 = len(name) - 1
+    while i >= 0:
+        # No two characters of tokens become the same letter, digit or hyphen by this.
+        if (data[start + i] | 32) != name[i]:
+            return False
+        i -= 1
     return True
 
 

@@ -1,0 +1,37 @@
+"""The end of an exchange as numbers: one outcome, its times, and what the divert learns from it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from proxy.outcomes import CLIENT_ABORT, OVERRIDE, UPSTREAM_5XX
+from proxy.slot_counts import UNTIMED
+
+if TYPE_CHECKING:
+    from proxy.relay import Relay
+
+
+def record(relay: Relay, outcome: int, now_ns: int) -> None:
+    """Count the exchange: once, under the arm that was chosen first, as its client saw it.
+
+    ``now_ns``: when it ended, by the clock of ``started_ns``; only successes are timed.
+    """
+    arm = relay.arm
+    counts = arm.counts
+    if relay.overridden:
+        # Overrides stay out of every statistic, so they are counted as started only here.
+        counts.start()
+        counts.end(OVERRIDE, False, relay.body_bytes, relay.response_bytes, UNTIMED, UNTIMED)
+        return
+    failed = arm.failure[outcome]
+    total_us = first_byte_us = UNTIMED
+    if not failed and outcome <= UPSTREAM_5XX:
+        started_ns = relay.started_ns
+        total_us = (now_ns - started_ns) // 1000
+        first_byte_ns = relay.first_byte_ns
+        first_byte_us = total_us if first_byte_ns == now_ns else (first_byte_ns - started_ns) // 1000
+    counts.end(outcome, failed, relay.body_bytes, relay.response_bytes, total_us, first_byte_us)
+    guard = arm.guard
+    # A success matters to the divert only while there is something to forgive.
+    if guard is not None and (failed or counts.score) and outcome != CLIENT_ABORT:
+        guard.note(counts, failed=failed)
