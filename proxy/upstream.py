@@ -16,7 +16,7 @@ from proxy.flow import PEER_FULL, Valve
 from proxy.inbound import response_message
 from proxy.timers import Timed
 from proxy.wire.chunked import ChunkError, ChunkTracker
-from proxy.wire.head import ResponseHead, find_head_end, scan_response
+from proxy.wire.head import ResponseHead, scan_response
 from proxy.wire.rewrite import cut
 
 if TYPE_CHECKING:
@@ -114,13 +114,10 @@ class UpstreamConnection(Timed):
         worker = self.worker
         live = worker.live
         head = worker.response_head
-        end: int = head.recall(data)
-        if end >= 0:
-            self._final_head(relay, head, data, end)
-            return
         while True:
-            end = find_head_end(data, searched)
-            if end < 0:
+            # As `find_head_end` says.
+            end = data.find(b"\r\n\r\n", searched) + 2
+            if end < 2:
                 if len(data) > live.head_bytes_max:
                     self._refuse(relay)
                 else:
@@ -130,7 +127,6 @@ class UpstreamConnection(Timed):
                 self._refuse(relay)
                 return
             if head.status >= 200:
-                head.remember(data, end)
                 self._final_head(relay, head, data, end)
                 return
             if head.status == 101:
@@ -160,7 +156,7 @@ class UpstreamConnection(Timed):
         elif not chunked and remain < 0:
             # Rule 8: the body ends with the connection, so downstream must end with it too.
             relay.close_downstream = True
-        # Servers such as uvicorn close after an unhandled exception, a moment after the answer and unannounced: a
+        # After an unhandled exception, servers such as uvicorn close a moment after the answer, unannounced: a
         # request that was on its way by then would be lost.
         self.reusable = head.keep_alive and status != 500
         start = end + 2

@@ -274,6 +274,35 @@ async def test_stale_pooled_connection_is_retried_only_where_that_is_safe(tmp_pa
         assert served == 2
 
 
+async def test_connection_is_not_used_again_after_a_500(tmp_path: Path) -> None:
+    """Servers close after an unhandled exception, unannounced; the next request must not meet that."""
+    crashed = asyncio.Event()
+
+    async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            request = await read_request(reader)
+            if request.body == b"crash":
+                writer.write(b"HTTP/1.1 500 X\r\ncontent-length: 2\r\n\r\nno")
+                await writer.drain()
+                # Writing a traceback takes a while; then the connection goes, with whatever came meanwhile.
+                await asyncio.wait_for(crashed.wait(), 5)
+                return
+            writer.write(ok())
+
+    async with upstream(handler) as server, worker(tmp_path, direct_table(server.port)) as w:
+        async with connected(w.port) as (reader, writer):
+            writer.write(post(b"crash"))
+            assert (await read_response(reader)).status == 500
+            writer.write(post(b"fine"))
+            await eventually(lambda: server.connections == 2)
+            crashed.set()
+            assert (await read_response(reader)).status == 200
+            writer.write(post(b"fine"))
+            assert (await read_response(reader)).status == 200
+        assert server.connections == 2
+        assert (w.outcome(1, Outcome.UPSTREAM_5XX), w.outcome(1, Outcome.RESET)) == (1, 0)
+
+
 async def test_early_answer_ends_the_exchange(tmp_path: Path) -> None:
     """An upstream that answers before it has the body is heard; both connections are closed after it."""
 
