@@ -16,7 +16,7 @@ from proxy.flow import PEER_FULL, Valve
 from proxy.inbound import response_message
 from proxy.timers import Timed
 from proxy.wire.chunked import ChunkError, ChunkTracker
-from proxy.wire.head import ResponseHead, scan_response
+from proxy.wire.head import ResponseHead, find_head_end, scan_response
 from proxy.wire.rewrite import cut
 
 if TYPE_CHECKING:
@@ -114,10 +114,13 @@ class UpstreamConnection(Timed):
         worker = self.worker
         live = worker.live
         head = worker.response_head
+        end: int = head.recall(data)
+        if end >= 0:
+            self._final_head(relay, head, data, end)
+            return
         while True:
-            # As `find_head_end` says.
-            end = data.find(b"\r\n\r\n", searched) + 2
-            if end < 2:
+            end = find_head_end(data, searched)
+            if end < 0:
                 if len(data) > live.head_bytes_max:
                     self._refuse(relay)
                 else:
@@ -127,6 +130,7 @@ class UpstreamConnection(Timed):
                 self._refuse(relay)
                 return
             if head.status >= 200:
+                head.remember(data, end)
                 self._final_head(relay, head, data, end)
                 return
             if head.status == 101:
@@ -156,8 +160,8 @@ class UpstreamConnection(Timed):
         elif not chunked and remain < 0:
             # Rule 8: the body ends with the connection, so downstream must end with it too.
             relay.close_downstream = True
-        # After an unhandled exception, servers such as uvicorn close a moment after the answer, unannounced: a
-        # request that was on its way by then would be lost.
+        # After an unhandled exception, servers such as uvicorn close a moment after the answer, unannounced:
+        # a request that was on its way by then would be lost.
         self.reusable = head.keep_alive and status != 500
         start = end + 2
         available = len(data) - start
