@@ -62,8 +62,10 @@ async def test_a_good_canary_is_promoted_by_evidence(stage: Stage) -> None:
     gate = stage.gate
 
     async with load(gate.port, "good", rate=400) as traffic:
+        began = time.monotonic()
         await gate.command("good", "promote", "begin")
         rollout = await gate.reached("good", "promoted", "rolled_back")
+        took = time.monotonic() - began
         served = stage.stable.served["good"]
         await asyncio.sleep(0.5)
         after = stage.stable.served["good"] - served
@@ -78,6 +80,7 @@ async def test_a_good_canary_is_promoted_by_evidence(stage: Stage) -> None:
     assert all(decision["actor"] == "controller" for decision in rollout["decisions"][:-1])
     assert rollout["analysis"]["verdict"] == "pass"
     assert traffic.account.not_ok == traffic.account.unanswered == 0
+    print(f"promoted after {took:.1f} s and {traffic.account.total} requests")
     # Requests under way when the table changed may still have gone to stable.
     assert after <= 4
 
