@@ -1,0 +1,1 @@
+"""Programs for other virtual environments: each makes, or is, a small model for one kind of server."""
