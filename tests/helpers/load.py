@@ -86,7 +86,6 @@ class Load:
     ) -> None:
         self.port = port
         self.account = Account()
-        self.paused = False
         self._places = places
         self._rate = rate
         self._clients = clients
@@ -95,7 +94,6 @@ class Load:
         self._users = users
         self._numbers = itertools.count()
         self._stopped = asyncio.Event()
-        self.in_flight = 0
 
     async def run(self) -> None:
         """Send until stopped."""
@@ -117,11 +115,7 @@ class Load:
                 await asyncio.sleep(max(0.0, due - loop.time()))
                 # What was late is not made up in a burst.
                 due = max(due + period, loop.time())
-                if self.paused:
-                    continue
-                self.in_flight += 1
                 stream = await self._one(stream)
-                self.in_flight -= 1
                 if not self._keep_alive and stream is not None:
                     stream[1].close()
                     stream = None
