@@ -148,17 +148,35 @@ async def test_drain_by_the_agent_ends_everything(headgate: Supervised) -> None:
     assert headgate.left() == []
 
 
-async def test_refusal_of_the_agent_ends_everything(headgate: Supervised) -> None:
+async def test_refusal_of_the_agent_ends_everything(tmp_path: Path, upstream: int) -> None:
     """What only the agent can find wrong at the start ends everything with exit code 2."""
-    headgate.state.make()
-    taken = lock_file(headgate.state.agent_lock)
+    config = settings(upstream, listeners=[{"bind": f"127.0.0.1:{upstream}"}])
+    async with supervised(tmp_path, config) as headgate:
+        headgate.state.make()
+        # With workers of an earlier run alive, the supervisor leaves the listeners to the agent.
+        orphan = await asyncio.create_subprocess_exec("sleep", "60")
+        leave_orphan(headgate.state, orphan.pid, upstream)
 
-    await headgate.start()
+        await headgate.start()
 
-    assert await headgate.ended() == 2
-    assert "is in use by another Headgate" in headgate.said()
-    assert not headgate.state.supervisor.exists()
-    os.close(taken)
+        assert await headgate.ended() == 2
+        assert f"127.0.0.1:{upstream} is in use by another program" in headgate.said()
+        assert not headgate.state.supervisor.exists()
+        # Nothing is left of the earlier run either.
+        assert await orphan.wait() == -signal.SIGTERM
+
+
+def leave_orphan(state: StateDirectory, pid: int, port: int) -> None:
+    """Write down a process as a worker of an earlier run that lives."""
+    orphan = ProcessRecord(
+        pid=pid,
+        start_ticks=start_ticks(pid) or 0,
+        boot="00",
+        worker=0,
+        page="/p",
+        addresses=[["127.0.0.1", port]],
+    )
+    write_records(state.workers, [orphan])
 
 
 def load(folder: Path, config: str) -> Loaded:
@@ -286,16 +304,7 @@ def test_addresses_of_our_own_orphans_are_no_obstacle(tmp_path: Path, upstream: 
     loaded = load(tmp_path, settings(upstream, listeners=[{"bind": f"127.0.0.1:{upstream}"}]))
     state = StateDirectory(loaded.state_directory)
     state.make()
-    ticks = start_ticks(os.getpid()) or 0
-    orphan = ProcessRecord(
-        pid=os.getpid(),
-        start_ticks=ticks,
-        boot="00",
-        worker=0,
-        page="/p",
-        addresses=[["127.0.0.1", upstream]],
-    )
-    write_records(state.workers, [orphan])
+    leave_orphan(state, os.getpid(), upstream)
 
     prepared = prepare(loaded)
 
