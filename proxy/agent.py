@@ -60,12 +60,13 @@ class Agent:
         self.leftovers, self.files_given_up = find_leftovers(state, self.boot, orphans)
         for leftover in self.leftovers:
             self.tally.inherit(leftover.tally.inherited_boots)
+        # Before anything that has to be closed again, as it may fail.
+        self._reservation = Reservation(loaded.config.listeners, orphans[0].addresses if orphans else ())
         self.link = None if options.control is None else self._make_link(options.control)
         self.reloader.link = self.link
         self.uplink = Uplink(tally=self.tally, keeper=self.keeper, leftovers=self.leftovers, link=self.link)
         config = loaded.config
         self._admin = AdminServer(self, config.admin)
-        self._reservation = Reservation(config.listeners, orphans[0].addresses if orphans else ())
         self.fleet = Fleet(
             state=state,
             tally=self.tally,
