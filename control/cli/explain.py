@@ -100,8 +100,8 @@ def _evidence(analysis: Json) -> str:
     chance = analysis["anytime_p"]
     if chance < 1:
         lines.append(
-            "  A canary that is no worse would ever get this far with a chance of at most "
-            f"{probability(chance)}, however often one looks."
+            "  Chance that a canary which is no worse would ever get this far, however often one looks: "
+            f"{probability(chance)} at most."
         )
     if analysis.get("culprits"):
         lines.append(f"  To blame: {', '.join(analysis['culprits'])}.")
@@ -133,13 +133,13 @@ def _one_look(values: Json) -> str:
     difference = interval(values["difference"]["newcombe"], share)
     lines.append(f"  canary minus control: {difference} (Newcombe)")
     if values["z"] is not None:
-        lines.append(f"  z-test of two proportions: z = {values['z']:.3g}, p = {probability(values['p'])}")
+        lines.append(f"  z-test of two proportions: z = {values['z']:.3g}, p {probability(values['p'])}")
     return "\n".join(lines)
 
 
 def _latency(values: Json) -> Grid:
     rows = [
-        [name, *(_quantile(values[arm]["total"].get(name)) for arm in ("canary", "control"))]
+        [name, *(_quantile(values["total"][arm].get(name)) for arm in ("canary", "control"))]
         for name in _QUANTILES
     ]
     return Grid(headings=["latency", "canary", "control"], rows=rows)

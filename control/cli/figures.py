@@ -71,7 +71,7 @@ def evidence(log_e: float | None) -> str:
 
 def probability(value: float) -> str:
     """A chance; very small ones by their bound."""
-    return "< 0.0001" if value < 0.0001 else f"{value:.4f}".rstrip("0").rstrip(".")
+    return "below 0.0001" if value < 0.0001 else f"{value:.4f}".rstrip("0").rstrip(".")
 
 
 def measure(found: Mapping[str, Any], unit: str) -> str:

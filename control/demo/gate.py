@@ -10,6 +10,8 @@ from typing import Any
 
 import aiohttp
 
+from control.cli.output import plain
+from control.cli.rollouts import rollout_blocks
 from control.demo.processes import Child, StartError, free_ports, start, write_whole
 from control.demo.scenario import ROUTE, configuration
 
@@ -78,9 +80,9 @@ class Gate:
         return sorted(answer["decisions"], key=lambda decision: str(decision["id"]))
 
     async def standing(self) -> str:
-        """Where the rollout stands, in words; for an error message."""
-        answer = await self._get(f"/v1/rollouts/{ROUTE}")
-        return "it did not answer" if answer is None else str(answer)
+        """Where the rollout stands and what it waits for; for an error message."""
+        rollout = await self._get(f"/v1/rollouts/{ROUTE}")
+        return "it did not answer" if rollout is None else plain(rollout_blocks(rollout, details=False))
 
     async def _get(self, path: str) -> Any:
         """The JSON of a path, None when there is no good answer."""

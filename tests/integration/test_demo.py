@@ -7,11 +7,19 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from proxy.launch import child_environment, python_command
 from tests.helpers.processes import wait_until
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A short one: the path of the socket in the state directory has to fit into 107 bytes."""
+    with TemporaryDirectory(prefix="hg-") as name:
+        yield Path(name)
 
 
 @contextmanager
@@ -56,7 +64,8 @@ def left_behind(folder: Path) -> list[str]:
 def test_an_interruption_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C in the middle leaves no process, no file and no traceback."""
     with demo(tmp_path) as process:
-        wait_until(lambda: "STARTED" in told(tmp_path), 60, "the first decision")
+        wait_until(lambda: process.poll() is not None or "STARTED" in told(tmp_path), 60, "a decision")
+        assert process.poll() is None, told(tmp_path)
         assert left_behind(tmp_path)
 
         process.send_signal(number)

@@ -2,60 +2,47 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
-from control.analysis import Analysis
-from control.guardrails.finding import Family, Finding, Measure, Mode, Verdict
-from control.rollout import Decision, DecisionKind, State
+import numpy as np
 
+from control.analysis import Analysis, analyse
+from control.evidence import ArmCounts, Evidence
+from control.guardrails.finding import Verdict
+from control.observation import observe
+from control.plan import RolloutPlan
+from control.rollout import Decision, DecisionKind, State
+from proxy.histogram import BUCKETS, bucket_index
+
+PLAN = RolloutPlan.from_config({"preset": "aggressive", "steps": [0.1, 0.25, 1.0]})
 DECISION_ID = "d-" + "0" * 25 + "7"
 
 
-def finding(verdict: Verdict = Verdict.FAIL) -> Finding:
-    """The error-rate guardrail after 23 failures in 440 canary requests."""
-    return Finding(
-        name="error_rate_rise",
-        kind="error_rate_rise",
-        mode=Mode.ENFORCE,
-        family=Family.ERRORS,
-        verdict=verdict,
-        unit="share",
-        canary=Measure(value=23 / 440, low=0.03, high=0.08, n=440, events=23),
-        control=Measure(value=0.0, low=0.0, high=0.01, n=438, events=0),
-        threshold=0.01,
-        log_e=7.2,
-        weight=1.0,
-        reason="the canary fails more often than control",
-    )
+@cache
+def analysis(*, bad: bool = True) -> Analysis:
+    """What really comes of 46 failures in 880 canary requests, or of none in the first 40, against none."""
+    answered, failed = (880, 46) if bad else (40, 0)
+    evidence = Evidence.empty()
+    # Evenly over two minutes: trouble of a moment would not condemn a build.
+    for second in range(0, 121, 5):
+        evidence = observe(
+            evidence,
+            PLAN,
+            stage="s",
+            canary=_arm(answered * second // 120, failed * second // 120),
+            control=_arm(answered * second // 120, 0),
+            now=float(second),
+        )
+    found = analyse(evidence, PLAN, 120.0, step=0)
+    assert (found.verdict is Verdict.FAIL) is bad, found.reason
+    return found
 
 
-def analysis(verdict: Verdict = Verdict.FAIL) -> Analysis:
-    """What stands behind a rollback."""
-    return Analysis(
-        at=1.7e9,
-        verdict=verdict,
-        reason="error_rate_rise: 5.2 % against 0 %",
-        culprits=("error_rate_rise",) if verdict is Verdict.FAIL else (),
-        log_e=7.2,
-        threshold=100.0,
-        anytime_p=0.0007,
-        findings=(finding(verdict),),
-        step_requests=440,
-        in_flight=(2, 1),
-        one_look={
-            "confidence": 0.95,
-            "canary": {"n": 440, "x": 23, "wilson": [0.034, 0.077]},
-            "control": {"n": 438, "x": 0, "wilson": [0.0, 0.009]},
-            "difference": {"newcombe": [0.03, 0.08], "wald": [0.03, 0.08]},
-            "z": 4.85,
-            "p": 1e-6,
-        },
-        latency={
-            "canary": {"total": {"p99": [0.03, 0.02, 593.2]}},
-            "control": {"total": {"p99": [0.028, 0.019, 0.06]}},
-        },
-        needed=None if verdict is Verdict.FAIL else 120,
-    )
+def _arm(answered: int, failed: int) -> ArmCounts:
+    total = np.zeros(BUCKETS, dtype=np.int64)
+    total[bucket_index(4000)] = answered - failed
+    return ArmCounts(started=answered, finished=answered, failed=failed, total=total, first_byte=total)
 
 
 def decision(kind: DecisionKind = DecisionKind.ROLLED_BACK, *, judged: bool = True) -> dict[str, Any]:
@@ -103,7 +90,7 @@ def rollout(state: str = "progressing", **changes: Any) -> dict[str, Any]:
         if judged
         else [],
         "verdict": "inconclusive",
-        "analysis": analysis(Verdict.INCONCLUSIVE).to_json() if judged else None,
+        "analysis": analysis(bad=False).to_json() if judged else None,
         "problem": "",
         "quarantine": None,
         "decisions": [],

@@ -39,7 +39,7 @@ def test_status_sets_the_weight_beside_what_was_seen(admin: AdminStandIn) -> Non
     assert row[:8] == ["v2", "canary", "fraud:v2", "25", "%", "24.7", "%", "30.0"]
     assert "fraud: v2 is progressing at 25 %, step 2 of 3 for 1 min 15 s" in shown.stdout
     assert "waits  evidence: 120 more canary requests" in shown.stdout
-    assert "5.23 % [3 %, 8 %] 23/440" in shown.stdout
+    assert "] 0/40 " in shown.stdout
 
 
 @pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
@@ -70,14 +70,15 @@ def test_why_tells_the_latest_decision(admin: AdminStandIn) -> None:
     assert f"Decision {samples.DECISION_ID} on route fraud" in shown.stdout
     assert "rolled back: canary v2 goes from 25 % to 0 %, progressing to rolled back" in shown.stdout
     assert "2023-11-14 22:13:20 UTC" in shown.stdout
-    assert "5.23 % [3 %, 8 %] 23/440" in shown.stdout
+    assert "5.23 % [2.94 %, 8.41 %] 46/880" in shown.stdout
     assert (
-        "Evidence of harm, all guardrails together: 1339; at 100 the canary is rolled back." in shown.stdout
+        "Evidence of harm, all guardrails together: over 1 000 000; at 20 the canary is rolled back."
+        in shown.stdout
     )
-    assert "at most 0.0007" in shown.stdout
-    assert "canary   23 of 440 failed: 5.23 % [3.4 %, 7.7 %] (Wilson)" in shown.stdout
-    assert "z = 4.85, p = < 0.0001" in shown.stdout
-    assert "p99      30 ms [20 ms, -]  28 ms [19 ms, 60 ms]" in shown.stdout
+    assert "however often one looks: below 0.0001 at most." in shown.stdout
+    assert "canary   46 of 880 failed: 5.23 % [3.94 %, 6.9 %] (Wilson)" in shown.stdout
+    assert "z = 6.87, p below 0.0001" in shown.stdout
+    assert "p99      4.06 ms [3.97 ms, 4.15 ms]  4.06 ms [3.97 ms, 4.15 ms]" in shown.stdout
     assert "To blame: error_rate_rise." in shown.stdout
     assert admin.seen[0][1] == "/v1/decisions?limit=1"
 
