@@ -7,17 +7,18 @@ import http.client
 import json
 import random
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.real.environments import FOLDER, executable, execute
+from tests.real.environments import FOLDER, executable, execute, isolated
 from tests.real.exchanges import TIMEOUT, Ask, assert_same, assert_same_at_once
 from tests.real.front import Front, headgate_before
 from tests.real.same import assert_same_told, statuses
@@ -121,21 +122,14 @@ def infer(name: str, rows: int = 2, path: str = INFER, **changes: Any) -> Ask:
 def packed(ask: Ask, **headers: str) -> Ask:
     """Return a request with its body compressed."""
     assert isinstance(ask.body, bytes)
-    body = gzip.compress(ask.body, mtime=0)
-    return Ask(
-        name=ask.name,
-        method=ask.method,
-        path=ask.path,
-        headers=ask.headers | {"content-encoding": "gzip", **headers},
-        body=body,
-    )
+    headers = ask.headers | {"content-encoding": "gzip", **headers}
+    return replace(ask, headers=headers, body=gzip.compress(ask.body, mtime=0))
 
 
 def pieces(ask: Ask, size: int) -> Ask:
     """Return a request with its body sent in chunks."""
     assert isinstance(ask.body, bytes)
-    body = [ask.body[start : start + size] for start in range(0, len(ask.body), size)]
-    return Ask(name=ask.name, method=ask.method, path=ask.path, headers=ask.headers, body=body)
+    return replace(ask, body=[ask.body[at : at + size] for at in range(0, len(ask.body), size)])
 
 
 ASKS = [
@@ -198,6 +192,62 @@ def test_plain_http(mlserver: str, front: Front) -> None:
 def test_plain_http_at_once(mlserver: str, front: Front) -> None:
     """Eight connections at once, each with the same list of requests begun elsewhere."""
     assert_same_at_once(mlserver, front, ASKS, clients=8)
+
+
+CURL = {
+    "plain": [],
+    "http 1.0": ["--http1.0"],
+    "chunked": ["--header", "Transfer-Encoding: chunked"],
+    "compressed": ["--compressed"],
+    # Waits longer for the 100 than the test does.
+    "expectation": ["--header", "Expect: 100-continue", "--expect100-timeout", "100"],
+    # Offers an upgrade that the server passes over.
+    "http 2": ["--http2"],
+}
+
+
+@pytest.mark.parametrize("options", CURL.values(), ids=CURL.keys())
+def test_curl(mlserver: str, front: Front, tmp_path: Path, options: list[str]) -> None:
+    """A megabyte up from curl, in each way it has of sending it."""
+    asked = infer("curl", 12_000)
+    assert isinstance(asked.body, bytes)
+    (tmp_path / "body").write_bytes(asked.body)
+
+    direct, through = (_curl(server, tmp_path, options) for server in (mlserver, front.url))
+
+    assert direct[0] == 200
+    assert json.loads(direct[1])["outputs"][0]["shape"] == [12_000, 1]
+    assert through == direct
+    assert front.blamed() == {}
+
+
+def _curl(server: str, folder: Path, options: list[str]) -> tuple[int, bytes]:
+    program = shutil.which("curl")
+    if program is None:
+        pytest.skip("curl is not installed: apt-get install curl")
+    done = subprocess.run(
+        [
+            *(
+                program,
+                "--silent",
+                "--show-error",
+                "--max-time",
+                "30",
+                "--header",
+                "Content-Type: application/json",
+            ),
+            *("--data-binary", "@body", "--output", "answer", "--write-out", "%{http_code}", *options),
+            server + INFER,
+        ],
+        cwd=folder,
+        env=isolated(folder),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout), (folder / "answer").read_bytes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
