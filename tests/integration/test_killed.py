@@ -26,7 +26,7 @@ PAUSE_SECONDS_MAX = 3.0
 BACK_SECONDS = 60.0
 SINGLE_OUTAGE_SECONDS_MAX = 3.0
 # When the agent is killed while it starts, and each worker that served on as well, nobody is left to serve.
-OUTAGE_SECONDS_MAX = 30.0
+OUTAGE_SECONDS_MAX = 15.0
 
 
 class Operator:
