@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from proxy.launch import child_environment, python_command
-from tests.helpers.processes import wait_until
+from tests.helpers.processes import headgate, wait_until
 
 
 @pytest.fixture
@@ -96,12 +97,28 @@ def test_wrong_arguments_are_refused(tmp_path: Path, arguments: list[str]) -> No
 @pytest.mark.slow
 def test_the_whole_story(tmp_path: Path) -> None:
     """The good release is promoted, the bad one rolled back, in two minutes, with no request unanswered."""
-    with demo(tmp_path) as process:
-        code = process.wait(150)
+    with demo(tmp_path, "--keep") as process:
+        wait_until(lambda: process.poll() is not None or "still running" in told(tmp_path), 150, "the end")
+        text = told(tmp_path)
+        assert process.poll() is None, text
+        assert text.index("PROMOTED  v2") < text.index("ROLLED BACK  v3")
+        assert " 0 without an answer" in text
 
-    text = told(tmp_path)
-    assert code == 0, text
-    assert text.index("PROMOTED  v2") < text.index("ROLLED BACK  v3")
-    assert " 0 without an answer" in text
+        # What is left running can be asked, as the last lines invite to.
+        admin = re.search(r"HEADGATE_ADMIN=(\S+)", text)
+        assert admin is not None
+        why, status = (
+            headgate(*command, cwd=tmp_path, environ={"HEADGATE_ADMIN": admin[1]})
+            for command in (("why", "fraud"), ("status",))
+        )
+        assert why.returncode == 0, why.stderr
+        assert "rolled back: canary v3 goes from 10 % to 0 %" in why.stdout
+        assert "To blame: error_rate_rise." in why.stdout
+        assert re.search(r"canary +\d+ of \d+ failed: \S+ % \[.*\] \(Wilson\)", why.stdout)
+        assert re.search(r"^p99 +[\d.]+ m?s \[", why.stdout, re.MULTILINE)
+        assert "fraud:v3 is quarantined" in status.stdout
+
+        process.send_signal(signal.SIGINT)
+        assert process.wait(40) == 0
     assert left_behind(tmp_path) == []
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
