@@ -142,6 +142,7 @@ class Agent:
             self._reservation.close()
 
     async def _serve(self) -> None:
+        refused: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 helpers = [tasks.create_task(self.reloader.follow())]
@@ -156,7 +157,10 @@ class Agent:
                 for helper in helpers:
                     helper.cancel()
         except* StartError as group:
-            raise group.exceptions[0] from None
+            # Not raised in here: Python 3.11.2 would wrap it into a group again.
+            refused = group.exceptions[0]
+        if refused is not None:
+            raise refused
 
     async def _first_table(self, tasks: asyncio.TaskGroup) -> bool:
         """Choose the first table; return False when an order to stop comes first."""

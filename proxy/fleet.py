@@ -115,6 +115,7 @@ class Fleet:
         none of them runs on then.
         """
         self.table = table
+        refused: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
                 watch = tasks.create_task(self._watch_beats())
@@ -123,7 +124,10 @@ class Fleet:
                 await asyncio.wait([*keepers, take_over])
                 watch.cancel()
         except* StartError as group:
-            raise group.exceptions[0] from None
+            # Not raised in here: Python 3.11.2 would wrap it into a group again.
+            refused = group.exceptions[0]
+        if refused is not None:
+            raise refused
 
     def publish(self, table: Table) -> None:
         """Hand a table with slots to every worker; those that are busy with an earlier one get it next."""
