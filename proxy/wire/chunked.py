@@ -118,7 +118,14 @@ class ChunkTracker:
                 i += 2
                 state = self._state = _SIZE
             if state == _SIZE:
-                line_end: i64 = data.find(b"\r\n", i, i + _LINE_MAX + 2)
+                if i == end:
+                    # Where a piece ends with a chunk, as those of event streams do.
+                    return -1
+                line_end: i64 = -1
+                if COMPILED:
+                    line_end = scan_bytes.size_end(data, i)
+                if line_end < 0:
+                    line_end = data.find(b"\r\n", i, i + _LINE_MAX + 2)
                 if line_end < 0:
                     self._hold_size(data, i)
                     return -1

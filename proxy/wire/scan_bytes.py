@@ -100,6 +100,20 @@ def chunk_size(data: bytes, start: i64, end: i64) -> i64:
     return size
 
 
+def size_end(data: bytes, start: i64) -> i64:
+    """Where the hexadecimal digits at `start` end, if CRLF follows them; otherwise -1."""
+    end: i64 = len(data) - 1
+    i: i64 = start
+    while i < end:
+        c: i64 = data[i]
+        if c == 13:
+            return i if data[i + 1] == 10 else -1
+        if c < 48 or (c > 57 and ((c | 32) < 97 or (c | 32) > 102)):
+            return -1
+        i += 1
+    return -1
+
+
 def _lines(fields: Fields, data: bytes, i: i64, end: i64, headers_max: i64) -> bool:
     """The field lines `data[i:end]`. Each loop stops at a CR at the latest, and the last line has one."""
     token = TOKEN

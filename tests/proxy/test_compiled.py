@@ -1,0 +1,37 @@
+"""A compiled module beside changed source is noticed."""
+
+import hashlib
+import json
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+from proxy.compiled import RECORD, compiled_modules, stale_modules
+
+
+def package(folder: Path, *, digest_of: bytes) -> Path:
+    """Return a package with one compiled and one plain module; the record knows ``digest_of``."""
+    root = folder / "pack"
+    (root / "inner").mkdir(parents=True)
+    (root / "plain.py").write_bytes(b"")
+    (root / "inner" / "hot.py").write_bytes(b"x = 1\n")
+    (root / "inner" / f"hot{EXTENSION_SUFFIXES[0]}").write_bytes(b"")
+    digest = hashlib.sha256(digest_of).hexdigest()
+    (root / RECORD).write_text(json.dumps({"pack/inner/hot.py": digest}))
+    return root
+
+
+def test_a_module_of_the_source_that_is_here_is_not_stale(tmp_path: Path) -> None:
+    """Only what has a compiled form is listed, and it is current while its source is the recorded one."""
+    root = package(tmp_path, digest_of=b"x = 1\n")
+
+    assert compiled_modules(root) == ["pack.inner.hot"]
+    assert stale_modules(root) == []
+
+
+def test_changed_source_and_a_lost_record_are_noticed(tmp_path: Path) -> None:
+    """A module compiled from other source, or from who knows what, is named."""
+    root = package(tmp_path, digest_of=b"x = 2\n")
+
+    assert stale_modules(root) == ["pack.inner.hot"]
+    (root / RECORD).unlink()
+    assert stale_modules(root) == ["pack.inner.hot"]

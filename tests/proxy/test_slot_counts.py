@@ -1,0 +1,56 @@
+"""An arm's counts are in the page after each request, and go on from there."""
+
+from proxy import counters
+from proxy.counters import SLOT_CELLS, slot_base
+from proxy.histogram import bucket_index
+from proxy.outcomes import Outcome
+from proxy.slot_counts import UNTIMED, SlotCounts
+
+BASE = slot_base(1)
+
+
+def cells() -> memoryview:
+    """Return an empty page of two slots."""
+    return memoryview(bytearray((BASE + SLOT_CELLS) * counters.CELL_BYTES)).cast("Q")
+
+
+def test_a_success_is_stored_with_its_times() -> None:
+    """Bytes, sums, both histograms and the outcome of one request are in the page when it has ended."""
+    page = cells()
+    counts = SlotCounts(page, BASE)
+
+    counts.start()
+    assert (page[BASE + counters.STARTED], page[BASE + counters.FINISHED]) == (1, 0)
+    counts.attempts += 1
+    counts.end(Outcome.OK, False, 10, 20, 5000, 300)
+
+    assert page[BASE + counters.FINISHED] == page[BASE + counters.OUTCOME_0 + Outcome.OK] == 1
+    assert page[BASE + counters.ATTEMPTS] == 1
+    assert (page[BASE + counters.BYTES_IN], page[BASE + counters.BYTES_OUT]) == (10, 20)
+    assert (page[BASE + counters.SUM_TOTAL_US], page[BASE + counters.SUM_FIRST_BYTE_US]) == (5000, 300)
+    assert page[BASE + counters.HIST_TOTAL + bucket_index(5000)] == 1
+    assert page[BASE + counters.HIST_FIRST_BYTE + bucket_index(300)] == 1
+
+
+def test_a_failure_is_counted_and_not_timed() -> None:
+    """A failed request has an outcome and no place in the histograms."""
+    page = cells()
+    counts = SlotCounts(page, BASE)
+
+    counts.start()
+    counts.end(Outcome.RESET, True, 10, 0, UNTIMED, UNTIMED)
+
+    assert page[BASE + counters.FAILED] == page[BASE + counters.OUTCOME_0 + Outcome.RESET] == 1
+    assert sum(page[BASE + counters.HIST_TOTAL : BASE + SLOT_CELLS]) == 0
+
+
+def test_a_new_writer_goes_on_where_the_last_one_stopped() -> None:
+    """A worker that takes over a page adds to what it finds there."""
+    page = cells()
+    for _ in range(2):
+        counts = SlotCounts(page, BASE)
+        counts.start()
+        counts.end(Outcome.OK, False, 1, 2, 100, 100)
+
+    assert page[BASE + counters.STARTED] == page[BASE + counters.FINISHED] == 2
+    assert page[BASE + counters.OUTCOME_0] == page[BASE + counters.BYTES_IN] == 2
