@@ -16,6 +16,7 @@ from proxy.timers import TimerWheel
 from proxy.wire.head import RequestHead, ResponseHead
 
 if TYPE_CHECKING:
+    from proxy.arms import Arm
     from proxy.client import ClientConnection
     from proxy.live import LiveTable
 
@@ -34,6 +35,7 @@ class WorkerContext:
         "counts",
         "draining",
         "endpoints",
+        "holders",
         "live",
         "loop",
         "pages",
@@ -61,14 +63,24 @@ class WorkerContext:
         self.request_head = RequestHead()
         self.response_head = ResponseHead()
         self.requests = 0
+        self.holders: dict[int, tuple[str, str, str, str]] = {}
         self.reused = 0
 
-    def slot_counts(self, slot: int) -> SlotCounts:
-        """Return the one writer of a slot, which arms of several tables may share."""
+    def slot_counts(self, arm: Arm) -> SlotCounts:
+        """Return the one writer of an arm's slot; tables that name the same arm share it.
+
+        A slot that was given to another arm forgets what the divert knew: the new arm has failed nobody yet.
+        """
+        slot = arm.slot
+        holder = (arm.route, arm.variant, arm.role, arm.stage)
         counts = self.counts.get(slot)
         if counts is None:
             counts = SlotCounts(self.cells, slot_base(slot))
             self.counts[slot] = counts
+        elif self.holders.get(slot) != holder:
+            counts.rate(0)
+            counts.divert(0)
+        self.holders[slot] = holder
         return counts
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:

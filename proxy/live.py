@@ -110,7 +110,7 @@ class LiveTable:
         for arm in table.arms:
             balancer = arm.upstream.balancer
             assert balancer is not None
-            counts = worker.slot_counts(arm.slot)
+            counts = worker.slot_counts(arm)
             self.arms.append(LiveArm(arm, routes[arm.route], balancer, self.forwarding, counts))
         for route in table.routes:
             self._guard(worker, route)

@@ -168,3 +168,23 @@ async def test_vanished_clients_never_divert(tmp_path: Path) -> None:
             assert w.outcome(CANARY, Outcome.CLIENT_ABORT) > 5
             assert w.cell(CANARY, counters.DIVERTED) == 0
             assert w.cell(CANARY, counters.FAILED) == 0
+
+
+async def test_slot_of_a_diverted_arm_starts_afresh_with_another(tmp_path: Path) -> None:
+    """A canary that takes over the slot of a diverted one is not diverted for what it never did."""
+    async with (
+        answering(lambda r: ok(b"stable")) as stable,
+        answering(lambda r: b"HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n") as canary,
+        answering(lambda r: ok(b"next")) as following,
+        worker(tmp_path, canary_table(stable, canary, weight=0.5, probe=60.0)) as w,
+    ):
+        for n in range(40):
+            await ask(w.port, user(n))
+        assert w.cell(CANARY, counters.DIVERTED_FLAG) == 1
+        replaced = canary_table(stable, following, weight=0.5, probe=60.0)
+        replaced["arms"][2]["stage"] = "another"
+
+        assert (await w.publish(replaced))["type"] == "ack"
+
+        assert w.cell(CANARY, counters.DIVERTED_FLAG) == w.cell(CANARY, counters.DIVERT_SCORE) == 0
+        assert {(await ask(w.port, user(n))).body for n in range(40)} == {b"stable", b"next"}
