@@ -216,7 +216,7 @@ async def test_two_workers_count_as_one(stage: Stage) -> None:
     """What both counted is one view, and it is to the request what clients and upstreams saw."""
     gate = stage.gate
     before = {**stage.stable.served}, {**stage.canary.served}
-    workers_before = await _by_worker(gate)
+    workers_before = await _settled_by_worker(stage)
     await gate.command("counted", "promote", "begin")
 
     async with load(gate.port, "counted", rate=400, clients=12) as traffic:
@@ -232,15 +232,9 @@ async def test_two_workers_count_as_one(stage: Stage) -> None:
     assert _sum(metrics, "headgate_requests_total", 'route="counted"', 'variant="v2"') == canary
     assert _sum(metrics, "headgate_in_flight_requests", 'route="counted"') == 0
     assert _sum(metrics, "headgate_lost_requests_total") == 0
-
-    async def shared() -> bool:
-        # This one is written at each beat of a worker, not at each request.
-        now = await _by_worker(gate)
-        shares.update({worker: count - workers_before[worker] for worker, count in now.items()})
-        return sum(shares.values()) == traffic.account.total
-
-    shares: dict[str, float] = {}
-    await until_async(shared, seconds=5, what=lambda: shares)
+    workers_after = await _settled_by_worker(stage)
+    shares = {worker: count - workers_before[worker] for worker, count in workers_after.items()}
+    assert sum(shares.values()) == traffic.account.total
     assert len(shares) == 2
     assert all(share > 0 for share in shares.values()), shares
 
@@ -298,9 +292,19 @@ def _arm(metrics: dict[str, float], name: str, route: str) -> float:
     return _sum(metrics, name, f'route="{route}"', 'role="canary"')
 
 
-async def _by_worker(gate: Headgate) -> dict[str, float]:
-    return {
-        key: value
-        for key, value in (await gate.metrics()).items()
-        if key.startswith("headgate_worker_requests_total{")
-    }
+async def _settled_by_worker(stage: Stage) -> dict[str, float]:
+    """Requests by worker; written at each beat of a worker, so waited for until they are all there."""
+    found: dict[str, float] = {}
+
+    async def all_there() -> bool:
+        found.update(
+            {
+                key: value
+                for key, value in (await stage.gate.metrics()).items()
+                if key.startswith("headgate_worker_requests_total{")
+            }
+        )
+        return sum(found.values()) == stage.stable.total + stage.canary.total
+
+    await until_async(all_there, seconds=5, what=lambda: found)
+    return found
