@@ -31,6 +31,17 @@ def assert_same_told(
     return direct, front.settled() - before
 
 
+def assert_counted(counted: Counter[str], expected: dict[str, int], *, unread: int = 0) -> None:
+    """Assert that outcomes were counted as expected, but for up to `unread` that the client cut short.
+
+    Some clients close the connection as soon as they know enough. If the end of the answer has not passed by
+    then, that is an abort of the client.
+    """
+    missing = Counter(expected) - counted
+    assert counted - Counter(expected) == Counter(client_abort=missing.total())
+    assert missing.total() <= unread
+
+
 def statuses(told: dict[str, Any]) -> dict[str, int]:
     """Return the status of every case that ended in an error."""
     return {
