@@ -12,7 +12,7 @@ from proxy.wire.grammar import COMPILED
 SLASH: Final = 0x2F
 HEX: Final = b"0123456789abcdefABCDEF"
 # The same as `plain_path_end`, for where that is not compiled.
-PLAIN_PATH: Final = re.compile(rb"(?:/(?![/.])[^%\\/?#\x80-\xff]*+)++(?=[?#]|\Z)").match
+PLAIN_PATH: Final = re.compile(rb"(?>(?:/(?![/.])[^%\\/?#\x80-\xff]*+)+)(?=[?#]|\Z)").match
 # By character: 0 is itself anywhere, 1 (slash and dot) unless behind a slash, 2 ends the path, 3 takes work.
 PATH_CLASSES: Final[bytes] = bytes(
     [1 if c in b"/." else 2 if c in b"?#" else 3 if c in b"%\\" or c > 127 else 0 for c in range(256)]

@@ -17,13 +17,12 @@ TRAILERS_BYTES_MAX: Final = 8192
 TRAILERS_MAX: Final = 64
 
 _LINE_MAX: Final = SIZE_DIGITS_MAX + EXTENSIONS_BYTES_MAX
-_QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*+"'
+_QUOTED: Final = rb'"(?>(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*)"'
 # The grammar has optional white space around ";" and "=", which parsers take differently and nobody sends.
-# The inner "?" is not possessive: Python 3.11.2 then accepts a group that fails in its middle.
 _EXTENSIONS: Final = re.compile(
-    rb"(?:;" + TOKEN_RE + rb"(?:=(?:" + TOKEN_RE + rb"|" + _QUOTED + rb"))?)++"
+    rb"(?>(?:;" + TOKEN_RE + rb"(?:=(?:" + TOKEN_RE + rb"|" + _QUOTED + rb"))?)+)"
 ).fullmatch
-_PARTIAL: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,15}+(?:;[\t\x20-\x7e\x80-\xff]*+)?+)?+\r?+").fullmatch
+_PARTIAL: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,15}+(?:;[\t\x20-\x7e\x80-\xff]*+)?)?\r?+").fullmatch
 _TRAILERS: Final = re.compile(FIELD_LINES_RE).fullmatch
 _PARTIAL_TRAILERS: Final = re.compile(FIELD_LINES_RE + VALUE_RE + rb"\r?+").fullmatch
 

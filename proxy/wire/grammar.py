@@ -23,12 +23,14 @@ TARGET: Final = _table(bytes(code for code in range(0x21, 0x7F) if code != 0x23)
 TOKEN_RE: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"
 VALUE_RE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
 TARGET_RE: Final = rb"[!\x22\x24-\x7e]++"
-FIELD_LINES_RE: Final = rb"(?:" + TOKEN_RE + rb":" + VALUE_RE + rb"\r\n)*+"
+# Atomic groups, not possessive ones: Python before 3.11.5 takes a possessive group that fails in its middle
+# for a match.
+FIELD_LINES_RE: Final = rb"(?>(?:" + TOKEN_RE + rb":" + VALUE_RE + rb"\r\n)*)"
 
 # Names with underscores, percent signs and sub-delimiters are allowed; user information and lists are not.
 HOST_RE: Final = (
     rb"(?:[A-Za-z0-9._~!$&'()*+;=%-]++|\[[0-9A-Fa-f:.]{2,45}\]|\[v[0-9A-Fa-f]++\.[A-Za-z0-9._~!$&'()*+;=:-]++\])"
-    rb"(?::([0-9]{0,5}+))?+"
+    rb"(?::([0-9]{0,5}+))?"
 )
 _HOST_MATCH: Final = re.compile(HOST_RE).fullmatch
 

@@ -10,7 +10,7 @@ _REQUEST: Final = re.compile(
     rb"(" + TOKEN_RE + rb") (" + TARGET_RE + rb") HTTP/1\.([01])\r\n" + FIELD_LINES_RE
 ).fullmatch
 _RESPONSE: Final = re.compile(
-    rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + VALUE_RE + rb")?+\r\n()" + FIELD_LINES_RE
+    rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + VALUE_RE + rb")?\r\n()" + FIELD_LINES_RE
 ).fullmatch
 _CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,15}+").fullmatch
 
