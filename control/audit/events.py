@@ -1,6 +1,6 @@
-"""What may stand in the audit log: one documented class an event, found by its name."""
+"""What may stand in the audit log: a documented class an event, found by its name; here those of rollouts."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import ClassVar
 
@@ -18,6 +18,23 @@ class Severity(IntEnum):
         return self.name.lower()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An event before it has a place in the log: everything but who, when and the sequence number.
+
+    `source` is ``system`` for what Headgate itself saw happen, else how it was told: ``api`` or ``library``.
+    """
+
+    type: str
+    severity: str
+    resource_type: str
+    resource_id: str
+    action: str
+    details: dict[str, object]
+    tags: tuple[str, ...] = ()
+    source: str = "system"
+
+
 @dataclass(frozen=True, kw_only=True)
 class AuditEvent:
     """What happened to one resource. A subclass names the event and adds what is worth keeping about it.
@@ -33,6 +50,7 @@ class AuditEvent:
     kinds: ClassVar[dict[str, type["AuditEvent"]]] = {}
 
     resource_id: str
+    tags: list[str] = field(default_factory=list)
 
     def __init_subclass__(cls, *, abstract: bool = False) -> None:
         if abstract:
@@ -43,9 +61,22 @@ class AuditEvent:
 
     def details(self) -> dict[str, object]:
         """Everything the event says besides who, when and about what."""
-        return {
-            field.name: getattr(self, field.name) for field in fields(self) if field.name != "resource_id"
-        }
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name not in _OUTSIDE}
+
+    def draft(self) -> Draft:
+        """The event as it is appended."""
+        return Draft(
+            type=self.name,
+            severity=self.severity.word,
+            resource_type=self.resource_type,
+            resource_id=self.resource_id,
+            action=self.action,
+            details=self.details(),
+            tags=tuple(self.tags),
+        )
+
+
+_OUTSIDE = frozenset({"resource_id", "tags"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,57 @@ import pytest
 
 from control.audit.canonical import canonical, digest, leaf_hash
 from control.audit.events import DECIDED, AuditEvent, RevisionSkipped, Severity
+from control.audit.load import load_all
 from control.rollout import DecisionKind
+
+load_all()
+
+REQUIRED = [
+    "model_registered",
+    "model_promoted",
+    "model_deployed",
+    "model_rolled_back",
+    "model_archived",
+    "approval_requested",
+    "approval_granted",
+    "approval_rejected",
+    "ab_test_created",
+    "ab_test_started",
+    "ab_test_completed",
+    "shadow_deployment_created",
+    "access_granted",
+    "access_revoked",
+    "configuration_changed",
+    "security_violation",
+    "data_access",
+]
+OURS = [
+    "rollout_advanced",
+    "traffic_diverted",
+    "rollout_paused",
+    "ab_test_cancelled",
+    "shadow_deployment_stopped",
+    "break_glass_used",
+    "freeze_began",
+    "checkpoint_signed",
+    "audit_exported",
+]
+
+
+def test_every_kind_of_event_that_auditors_ask_for_exists() -> None:
+    """The seventeen of a model's life, and those of a router that decides by itself."""
+    assert len(REQUIRED) == 17
+    assert not {*REQUIRED, *OURS} - AuditEvent.kinds.keys()
+
+
+def test_an_event_describes_itself_as_a_draft() -> None:
+    """What is appended has type, severity, resource and tags from the class, details from its fields."""
+    draft = RevisionSkipped(resource_id="table", known=1, seen=2, revision=3, tags=["restore"]).draft()
+
+    assert (draft.type, draft.severity, draft.action) == ("revision_skipped", "warning", "skip")
+    assert draft.details == {"known": 1, "seen": 2, "revision": 3}
+    assert draft.tags == ("restore",)
+    assert draft.source == "system"
 
 
 def test_every_kind_of_decision_has_its_event() -> None:
