@@ -29,6 +29,7 @@ CATALOGUE: dict[str, Entry] = {
     "status": Entry("status", "Show routes, weights, counts and verdicts.", _LOOK),
     "why": Entry("why", "Explain a decision with the numbers it was made from.", _LOOK),
     "wait": Entry("wait", "Wait until a rollout is promoted, rolled back or paused.", _LOOK),
+    "gate": Entry("gate", "Wait for the decision on a release, for a pipeline.", _LOOK),
     "audit": Entry("audit", "Show who did what, newest last.", _LOOK),
     "promote": Entry("act", "Give the canary all traffic now.", _ACT),
     "pause": Entry("act", "Hold a rollout at its present weight.", _ACT),
