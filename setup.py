@@ -24,7 +24,7 @@ HOT_MODULES = (
     "context", "exchange", "timers", "flow", "histogram", "slot_counts", "forwarding", "outbound", "inbound",
     "client", "downstream", "upstream", "relay", "recording", "pool", "divert", "live", "held",
     "request", "arms", "endpoint", "balance", "keys", "match", "override", "table", "target",
-    "splits/base", "splits/sticky", "splits/canary", "splits/hash",
+    "splits/base", "splits/layers", "splits/sticky", "splits/canary", "splits/rolling", "splits/hash",
 )
 # fmt: on
 # docs/performance.md: -O3 costs twice the build time of -O1 and is no quicker by any measurement here.

@@ -138,7 +138,7 @@ class Split(Model):
     model_config = ConfigDict(extra="allow")
 
     kind: Annotated[Text, Field(min_length=1, max_length=64)]
-    """Which way of dividing: `direct`, `random`, `percentage`, `hash` or `canary`."""
+    """Way of dividing: `direct`, `random`, `percentage`, `hash`, `canary`, `rolling` or `blue_green`."""
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from config.routes import Route
 from config.schema import Config
 from config.upstreams import Upstream
 from control.audit.canonical import digest
+from proxy.compile import split_roles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,14 +37,14 @@ def canary_routes(config: Config) -> dict[str, CanaryRoute]:
     """By name, the routes of *config* whose split has a canary."""
     found = {}
     for route in config.routes:
-        split = route.effective_split
-        if split.kind == "canary":
-            found[route.name] = _canary_route(config, route, split.parameters)
+        roles = split_roles(config, route)
+        if "canary" in roles:
+            found[route.name] = _canary_route(config, route, roles)
     return found
 
 
-def _canary_route(config: Config, route: Route, parameters: dict[str, Any]) -> CanaryRoute:
-    stable, canary = str(parameters["stable"]), str(parameters["canary"])
+def _canary_route(config: Config, route: Route, roles: dict[str, str]) -> CanaryRoute:
+    stable, canary = roles["stable"], roles["canary"]
     old, new = config.upstreams[stable], config.upstreams[canary]
     condemned = {"release": new.release} if new.release else _described(canary, new)
     return CanaryRoute(
@@ -51,7 +52,7 @@ def _canary_route(config: Config, route: Route, parameters: dict[str, Any]) -> C
         stable=stable,
         canary=canary,
         release=new.release,
-        control="stable" if parameters.get("control") is False else "control",
+        control="control" if "control" in roles else "stable",
         identity=digest(
             {"route": route.name, "stable": _described(stable, old), "canary": _described(canary, new)}
         ),

@@ -14,11 +14,13 @@ from config.problems import Path, Problem
 from config.routes import Route
 from config.schema import Config
 from proxy import plain
+from proxy.check_layers import check_layers
 from proxy.keys import parse_key
 from proxy.match import read_matcher
 from proxy.splits.base import Before, Split
 from proxy.splits.load import load_all
 from proxy.splits.spec import SplitConfigError, SplitFault, SplitSpec
+from proxy.walk import walked_upstreams
 
 # Arms in the order of a table: what others are compared with comes first.
 ROLES: Final = ("stable", "control", "canary", "variant")
@@ -89,7 +91,8 @@ def compile_table(
     for route, written in zip(config.routes, values["routes"], strict=True):
         state = states.get(route.name, UNTOUCHED)
         compiler = _RouteCompiler(config, route, written, state, len(table["arms"]))
-        table["arms"] += compiler.arms(numbers)
+        walked = compiler.walked(table["upstreams"], numbers)
+        table["arms"] += compiler.arms(numbers | walked)
         table["routes"].append(compiler.entry(_before(previous, route.name)))
     return table
 
@@ -97,11 +100,12 @@ def compile_table(
 def check_config(loaded: Loaded) -> list[Problem]:
     """What is wrong with the routes of a configuration although the schema holds; empty = it compiles."""
     load_all()
-    return sorted(
+    problems = [
         problem
         for index, route in enumerate(loaded.config.routes)
         for problem in _check_route(loaded, index, route)
-    )
+    ]
+    return sorted([*problems, *check_layers(loaded)])
 
 
 def split_schemas() -> dict[str, dict[str, Any]]:
@@ -132,9 +136,14 @@ class _RouteCompiler:
         self._first = first
         spec = self._kind.from_config(split.parameters, list(config.upstreams))
         self._salt = spec.salt or state.salt or self._default_salt(spec, config)
-        weight = 0.0 if state.rolled_back else state.canary_weight
-        has_canary = any(variant.role == "canary" for variant in spec.variants)
-        self._spec = self._kind.reweigh(spec, weight) if has_canary and weight is not None else spec
+        if not has_canary(spec):
+            self._spec = spec
+        elif state.rolled_back:
+            self._spec = self._kind.condemn(spec)
+        elif state.canary_weight is not None:
+            self._spec = self._kind.reweigh(spec, state.canary_weight)
+        else:
+            self._spec = spec
         variants = self._spec.variants
         # Positions in the spec, in the order of the table's arms.
         self._order = sorted(range(len(variants)), key=lambda index: ROLES.index(variants[index].role))
@@ -142,6 +151,17 @@ class _RouteCompiler:
     def _default_salt(self, spec: SplitSpec, config: Config) -> str:
         releases = {name: upstream.release for name, upstream in config.upstreams.items()}
         return self._kind.default_salt(spec, self._route.name, releases)
+
+    def walked(self, upstreams: list[dict[str, Any]], numbers: Mapping[str, int]) -> dict[str, int]:
+        """Add the upstreams of a rolling split as this route sees them; return their numbers by name."""
+        if not self._kind.walks:
+            return {}
+        role = {variant.role: variant for variant in self._spec.variants}
+        names = (role["stable"].upstream, role["canary"].upstream)
+        stable, canary = (upstreams[numbers[name]] for name in names)
+        first = len(upstreams)
+        upstreams += walked_upstreams(self._route.name, role["canary"].weight, stable, canary)
+        return {names[0]: first, names[1]: first + 1}
 
     def arms(self, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
         """The arms of the route, without slots: those are given out where the counts are kept."""
@@ -206,6 +226,23 @@ class _RouteCompiler:
         }
 
 
+def split_roles(config: Config, route: Route) -> dict[str, str]:
+    """The upstream of each role in a route's split; of several variants one stands for them.
+
+    Raises:
+        SplitConfigError: the split cannot be used.
+    """
+    load_all()
+    split = route.effective_split
+    spec = _kind_of(split.kind).from_config(split.parameters, list(config.upstreams))
+    return {variant.role: variant.upstream for variant in spec.variants}
+
+
+def has_canary(spec: SplitSpec) -> bool:
+    """Whether a split has a variant that a controller can bring in."""
+    return any(variant.role == "canary" for variant in spec.variants)
+
+
 def _kind_of(name: str) -> type[Split]:
     kind = Split.kinds.get(name)
     if kind is None:
@@ -248,7 +285,7 @@ def _check_route(loaded: Loaded, index: int, route: Route) -> Iterator[Problem]:
         return
     yield from _check_override(loaded, (*place, "override", "allow"), route, spec)
     yield from _check_body(loaded, (*place, "split", "key"), spec)
-    if route.rollout is not None and route.rollout.enabled and split.kind != "canary":
+    if route.rollout is not None and route.rollout.enabled and not has_canary(spec):
         yield loaded.problem(
             (*place, "rollout"),
             f"a {split.kind} split has no canary to ramp",

@@ -37,6 +37,8 @@ class Split(ABC):
     schema: ClassVar[dict[str, Any]]
     """JSON Schema of the kind's own parameters."""
     kinds: ClassVar[dict[str, type[Split]]] = {}
+    walks: ClassVar[bool] = False
+    """Whether the weight also says which endpoints take part (`proxy.walk`)."""
 
     def __init_subclass__(cls) -> None:
         if cls.kind in Split.kinds:
@@ -72,6 +74,11 @@ class Split(ABC):
         raise TypeError(f"a {spec.kind} split has no canary whose weight could be {canary_weight:g}")
 
     @classmethod
+    def condemn(cls, spec: SplitSpec) -> SplitSpec:
+        """The split after a rollback: nothing may reach the canary any more."""
+        return cls.reweigh(spec, 0.0)
+
+    @classmethod
     def compile(
         cls, spec: SplitSpec, arms: Sequence[int], salt: str, epoch: int, before: Before | None
     ) -> dict[str, object]:
@@ -97,6 +104,8 @@ class Split(ABC):
                 "key": list(spec.key),
                 "default_key": spec.default_key,
             }
+        if spec.layer is not None:
+            entry["layer"] = spec.layer.to_json()
         return entry
 
     @classmethod

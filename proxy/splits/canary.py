@@ -13,6 +13,7 @@ from proxy.keys import KeyReader
 from proxy.request import RequestView
 from proxy.splits import schemas
 from proxy.splits.base import Split, read_weights
+from proxy.splits.layers import Layer, read_layer
 from proxy.splits.parameters import ParameterReader
 from proxy.splits.spec import SplitSpec, VariantSpec
 from proxy.splits.sticky import SCALE, read_keys, read_seed
@@ -24,7 +25,8 @@ class CanarySplit(Split):
     """`canary`: the canary owns the keys in [0, w), the control slice those in [1 - w', 1), stable the rest.
 
     w' = min(w, 1 - w): as much of stable as the canary gets, as long as there is that much. Raising w takes
-    keys from stable only, so nobody who is on the canary leaves it. A request without a key goes to stable.
+    keys from stable only, so nobody who is on the canary leaves it. A request without a key goes to stable,
+    and so does one whose key is outside the split's part of its layer.
     """
 
     kind = "canary"
@@ -37,9 +39,12 @@ class CanarySplit(Split):
         control=schemas.CONTROL,
         default_key=schemas.TEXT,
         salt=schemas.TEXT,
+        layer=schemas.LAYER,
     )
 
-    def __init__(self, arms: list[Arm], weights: list[float], keys: KeyReader, seed: int) -> None:
+    def __init__(
+        self, arms: list[Arm], weights: list[float], keys: KeyReader, seed: int, layer: Layer | None
+    ) -> None:
         super().__init__(arms, needs_view=True, needs_body=keys.needs_body, noted=keys.noted)
         self.canary = arms[0]
         self.stable = arms[1]
@@ -52,6 +57,7 @@ class CanarySplit(Split):
             self._canary_below = 2.0
         self._keys = keys
         self._seed = seed
+        self._layer = layer
 
     @classmethod
     def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
@@ -74,6 +80,7 @@ class CanarySplit(Split):
                 key=reader.keys(default=("client_address",)),
                 default_key=reader.text("default_key"),
                 salt=reader.text("salt"),
+                layer=reader.layer(),
             )
         )
 
@@ -98,11 +105,13 @@ class CanarySplit(Split):
             raise plain.PlainError(
                 f"{place}.arms", f"must be canary, stable and control, not {', '.join(roles)}"
             )
-        return cls(arms, read_weights(entry, arms, place), read_keys(entry, place), read_seed(entry, place))
+        weights = read_weights(entry, arms, place)
+        layer = read_layer(entry, place)
+        return cls(arms, weights, read_keys(entry, place), read_seed(entry, place), layer)
 
     def choose(self, request: RequestView) -> Arm:
         key = self._keys.read(request)
-        if key is None:
+        if key is None or (self._layer is not None and not self._layer.holds(key)):
             return self.stable
         fraction = xxh3_64_intdigest(key, self._seed) * SCALE
         if fraction < self._canary_below:

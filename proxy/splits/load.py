@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Final
 
 # Modules of this package that define no kind.
-SHARED: Final = frozenset({"__init__", "base", "load", "parameters", "ranges", "schemas", "spec", "sticky"})
+SHARED: Final = frozenset(
+    {"__init__", "base", "layers", "load", "parameters", "ranges", "schemas", "spec", "sticky"}
+)
 
 
 def kind_modules() -> list[str]:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from config.values import FRACTION_MIN, InvalidValueError, parse_fraction
+from config.values import FRACTION_MIN, InvalidValueError, parse_fraction, parse_header_name
 from proxy.keys import KeySpecError, parse_key
+from proxy.splits.layers import LayerSpec
 from proxy.splits.schemas import KEYS_MAX, TEXT_MAX, VARIANTS_MAX
 from proxy.splits.spec import Path, SplitConfigError, SplitFault, SplitSpec
 
@@ -101,6 +102,50 @@ class ParameterReader:
         for index, item in enumerate(value[:KEYS_MAX]):
             found += self._key(item, ("key", index), found)
         return found
+
+    def layer(self) -> LayerSpec | None:
+        """The part of a layer, from `layer: {name: ranking, range: [0%, 40%]}`; None when not given."""
+        value = self._params.get("layer")
+        if value is None:
+            return None
+        remedy = "write for example {name: ranking, range: [0%, 40%]}"
+        if not isinstance(value, Mapping) or set(value) != {"name", "range"}:
+            self.fault(("layer",), "does not give name and range", remedy)
+            return None
+        name, bounds = value["name"], value["range"]
+        if not isinstance(name, str) or not 1 <= len(name) <= TEXT_MAX:
+            self.fault(("layer", "name"), "is not a short text", f"write from 1 to {TEXT_MAX} characters")
+            return None
+        if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+            self.fault(("layer", "range"), "is not a start and an end", remedy)
+            return None
+        try:
+            start, end = (parse_fraction(bound) for bound in bounds)
+        except InvalidValueError as error:
+            self.fault(("layer", "range"), error.problem, error.remedy)
+            return None
+        if not start < end:
+            self.fault(("layer", "range"), "ends where it starts, or before", remedy)
+            return None
+        return LayerSpec(name=name, start=start, end=end)
+
+    def one_of(self, name: str, words: Sequence[str]) -> str:
+        """One of some words; the first of them when none is given."""
+        value = self._params.get(name, words[0])
+        if value not in words:
+            self.fault((name,), f"is not {' or '.join(words)}", f"write {' or '.join(words)}")
+            return words[0]
+        return str(value)
+
+    def header(self, name: str) -> str:
+        """The name of a header, empty when none is given."""
+        if name not in self._params:
+            return ""
+        try:
+            return parse_header_name(self._params[name])
+        except InvalidValueError as error:
+            self.fault((name,), error.problem, error.remedy)
+            return ""
 
     def text(self, name: str) -> str | None:
         """A short text, or None when it is not given."""

@@ -50,6 +50,22 @@ VARIANTS: Final[dict[str, Any]] = {
 KEY: Final[dict[str, Any]] = {
     "anyOf": [_KEY, {"type": "array", "items": _KEY, "minItems": 1, "maxItems": KEYS_MAX}]
 }
+_BOUND: Final[dict[str, Any]] = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": 1},
+        {"type": "string", "pattern": r"^\d+(\.\d+)? ?%$"},
+        _REFERENCE,
+    ]
+}
+LAYER: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": TEXT_MAX},
+        "range": {"type": "array", "items": _BOUND, "minItems": 2, "maxItems": 2},
+    },
+    "required": ["name", "range"],
+    "additionalProperties": False,
+}
 CONTROL: Final[dict[str, Any]] = {"type": "boolean", "default": True}
 
 

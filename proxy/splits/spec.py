@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from proxy.splits.layers import LayerSpec
+
 Path: TypeAlias = tuple[str | int, ...]
 
 
@@ -46,6 +48,8 @@ class SplitSpec:
     key: Sequence[str] = ()
     default_key: str | None = None
     salt: str | None = None
+    layer: LayerSpec | None = None
+    """The keys that are divided; those outside go to the arm of role stable. None = all."""
     extra: dict[str, object] = field(default_factory=dict)
     """What only the kind itself understands; goes into the table as it is."""
 
