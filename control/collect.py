@@ -22,8 +22,8 @@ Boot = tuple[str, str]
 ENDED: Final[Boot] = ("", "")
 """Stands for all boots that have ended; no real node has an empty name."""
 
-# 16 384 × 6 kB is 100 MB at the very worst: a thousand nodes with sixteen arms each.
-CELLS_MAX: Final = 16_384
+# 8 192 × 11 kB is 90 MB at the very worst: five hundred nodes with sixteen arms each.
+CELLS_MAX: Final = 8_192
 BOOTS_MAX: Final = 4_096
 ENDED_MAX: Final = 10_000
 _SILENT_SECONDS: Final = 3600.0

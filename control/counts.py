@@ -1,5 +1,6 @@
 """The counts of one arm as one vector, so that boots, nodes and stages add cell by cell."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -7,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
+from proxy.counters import GROUPS, METRIC_CELLS, METRICS_MAX
 from proxy.histogram import BUCKETS, BUCKETS_PER_DOUBLING, bucket_upper_edge
 from proxy.outcomes import OUTCOMES, Outcome
 
@@ -29,9 +31,21 @@ SCALARS: Final = (
 _OUTCOMES_AT: Final = len(SCALARS)
 _TOTAL_AT: Final = _OUTCOMES_AT + OUTCOMES
 _FIRST_BYTE_AT: Final = _TOTAL_AT + BUCKETS
-CELLS: Final = _FIRST_BYTE_AT + BUCKETS
+_GROUPS_AT: Final = _FIRST_BYTE_AT + BUCKETS
+GROUP_CELLS: Final = 2 * GROUPS
+_METRICS_AT: Final = _GROUPS_AT + GROUP_CELLS
+METRICS_CELLS: Final = METRICS_MAX * METRIC_CELLS
+CELLS: Final = _METRICS_AT + METRICS_CELLS
+
+_SPARSE: Final = {
+    "total": _TOTAL_AT,
+    "first_byte": _FIRST_BYTE_AT,
+    "groups": _GROUPS_AT,
+    "metrics": _METRICS_AT,
+}
 
 Cells = npt.NDArray[np.int64]
+Pairs = Sequence[tuple[int, int]]
 
 
 class ArmKey(NamedTuple):
@@ -83,7 +97,26 @@ class Counts:
     @property
     def first_byte(self) -> Cells:
         """Histogram of time to first byte of successes."""
-        return self.cells[_FIRST_BYTE_AT:]
+        return self.cells[_FIRST_BYTE_AT:_GROUPS_AT]
+
+    @property
+    def group_requests(self) -> Cells:
+        """Requests by group of keys, shape (64,); all 0 where nothing is assigned by a key."""
+        return self.cells[_GROUPS_AT : _GROUPS_AT + GROUPS]
+
+    @property
+    def group_failures(self) -> Cells:
+        """Failures by group of keys, shape (64,)."""
+        return self.cells[_GROUPS_AT + GROUPS : _METRICS_AT]
+
+    @property
+    def metrics(self) -> Cells:
+        """The route's custom metrics, as `proxy.metric_counts` lays them out, shape (4, 128)."""
+        return self.cells[_METRICS_AT:].reshape(METRICS_MAX, METRIC_CELLS)
+
+    @property
+    def _groups(self) -> Cells:
+        return self.cells[_GROUPS_AT:_METRICS_AT]
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(cells=self.cells + other.cells)
@@ -100,6 +133,10 @@ class Counts:
             "total": _sparse(self.total),
             "first_byte": _sparse(self.first_byte),
         }
+        # Most arms have neither keys nor metrics.
+        for name, cells in (("groups", self._groups), ("metrics", self.cells[_METRICS_AT:])):
+            if cells.any():
+                value[name] = _sparse(cells)
         return orjson.dumps(value).decode()
 
 
@@ -109,8 +146,8 @@ def loads_counts(text: str) -> Counts:
     cells = np.zeros(CELLS, dtype=np.int64)
     cells[: len(value["scalars"])] = value["scalars"]
     cells[_OUTCOMES_AT : _OUTCOMES_AT + len(value["outcomes"])] = value["outcomes"]
-    for at, name in ((_TOTAL_AT, "total"), (_FIRST_BYTE_AT, "first_byte")):
-        for bucket, count in value[name]:
+    for name, at in _SPARSE.items():
+        for bucket, count in value.get(name, ()):
             cells[at + bucket] = count
     return Counts(cells=cells)
 
@@ -118,15 +155,18 @@ def loads_counts(text: str) -> Counts:
 def make_counts(
     scalars: dict[str, int],
     outcomes: list[int],
-    total: list[tuple[int, int]],
-    first_byte: list[tuple[int, int]],
+    total: Pairs,
+    first_byte: Pairs,
+    *,
+    groups: Pairs = (),
+    metrics: Pairs = (),
 ) -> Counts:
     """Counts from checked numbers; buckets are (index, count), an index that comes twice adds up."""
     cells = np.zeros(CELLS, dtype=np.int64)
     for place, name in enumerate(SCALARS):
         cells[place] = scalars.get(name, 0)
     cells[_OUTCOMES_AT:_TOTAL_AT] = outcomes
-    for at, buckets in ((_TOTAL_AT, total), (_FIRST_BYTE_AT, first_byte)):
+    for at, buckets in zip(_SPARSE.values(), (total, first_byte, groups, metrics), strict=True):
         for bucket, count in buckets:
             cells[at + bucket] += count
     return Counts(cells=cells)

@@ -25,9 +25,11 @@ STAGES_MAX: Final = 256
 class ArmCounts:
     """What one arm has counted since its stage began: cumulative, summed over nodes and boots.
 
-    `total` and `first_byte` are latency histograms of successes, shape (361,). The last three fields are for
-    routes with sticky keys and may be left out: how many different keys were seen, and requests and failures
-    by groups of keys (hashed independently of the routing), each of shape (64,).
+    `total` and `first_byte` are latency histograms of successes, shape (361,). The two fields of groups are
+    for routes with sticky keys: requests and failures by groups of keys (hashed independently of the
+    routing), each of shape (64,). `metrics` are the route's custom metrics, shape (4, 128), as
+    `proxy.metric_counts` lays them out. All of them may be left out: what is None was not counted, which
+    is not the same as zero.
     """
 
     started: int = 0
@@ -38,9 +40,10 @@ class ArmCounts:
     first_byte: Counts = field(default_factory=lambda: np.zeros(BUCKETS, dtype=np.int64))
     diverted: int = 0
     lost: int = 0
-    units: int | None = None
+    retries: int = 0
     group_requests: Counts | None = None
     group_failures: Counts | None = None
+    metrics: Counts | None = None
 
     @property
     def exposed(self) -> int:
@@ -109,7 +112,9 @@ class StageLedger:
     """When the open block began."""
     raw: Raw = field(default_factory=Raw)
     units: tuple[int, int] = (0, 0)
-    """Units that the sample ratio is judged on."""
+    """Requests that the sample ratio is judged on: none that came while requests were diverted."""
+    keyed: tuple[int, int] = (0, 0)
+    """Requests assigned by a key that have been taken in, for those units under sticky routing."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -124,6 +129,7 @@ class StageLedger:
                 *(*self.raw.answered, *self.raw.in_flight, self.raw.diverted),
             ],
             "units": list(self.units),
+            "keyed": list(self.keyed),
         }
 
     @classmethod
@@ -145,6 +151,7 @@ class StageLedger:
                 diverted=int(raw[10]),
             ),
             units=_pair(data["units"]),
+            keyed=_pair(data.get("keyed", (0, 0))),
         )
 
 

@@ -82,6 +82,7 @@ def _share(record: Record, stage: Stage) -> float | None:
 
 
 def _arm(counts: Counts) -> ArmCounts:
+    keyed = bool(counts.group_requests.any())
     return ArmCounts(
         started=counts.started,
         finished=counts.finished,
@@ -91,4 +92,8 @@ def _arm(counts: Counts) -> ArmCounts:
         first_byte=counts.first_byte,
         diverted=counts.scalar("diverted"),
         lost=counts.scalar("lost"),
+        retries=counts.scalar("retries"),
+        group_requests=counts.group_requests if keyed else None,
+        group_failures=counts.group_failures if keyed else None,
+        metrics=counts.metrics,
     )

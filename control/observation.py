@@ -18,7 +18,7 @@ from control.evidence import ArmCounts, Baseline, Counts, Evidence, Raw, StageLe
 from control.plan import RolloutPlan
 from control.stats.events import FAILURE, Source, Tally
 from control.stats.latency import quantile_name, summary, threshold
-from control.stats.overdispersion import phi
+from control.stats.overdispersion import phi, requests_per_unit
 from control.stats.process import log_start_weight
 from control.stats.sample_ratio import sample_ratio_log_e
 from control.stats.sr import Watch, frozen_limit
@@ -95,9 +95,15 @@ def observe(
     evidence = _fade(evidence, grown[1], failed[1], now)
     if n[1] == 0 and n[0] >= ALONE_FROM:
         evidence = _watch(evidence, plan, grown[0], failed[0])
+    keyed = _keyed(canary, control)
+    came = grown
+    if plan.sticky:
+        # A key's requests all go one way, and those without a key all go to stable.
+        came = (0, 0) if keyed is None else (keyed[0] - ledger.keyed[0], keyed[1] - ledger.keyed[1])
+    after = replace(after, keyed=ledger.keyed if keyed is None else keyed)
     if evidence.diverted_at is None or evidence.diverted_at < ledger.opened_at:
         # While requests are diverted, the canary's share is meant to be smaller.
-        after = replace(after, units=_units(ledger, plan, grown, canary, control))
+        after = replace(after, units=(ledger.units[0] + came[0], ledger.units[1] + came[1]))
     evidence = _refresh(evidence.with_stage(replace(after, n=n)), plan, canary, control, now)
     return _peak(_note(evidence, plan, canary, control, share, now), plan)
 
@@ -242,15 +248,11 @@ def _absorb(
     )
 
 
-def _units(
-    ledger: StageLedger, plan: RolloutPlan, grown: tuple[int, int], canary: ArmCounts, control: ArmCounts
-) -> tuple[int, int]:
-    if canary.units is not None and control.units is not None:
-        return canary.units, control.units
-    if plan.sticky:
-        # A key's requests all go one way, so requests are no units.
-        return ledger.units
-    return ledger.units[0] + grown[0], ledger.units[1] + grown[1]
+def _keyed(canary: ArmCounts, control: ArmCounts) -> tuple[int, int] | None:
+    """Requests that were assigned by a key; None when they are not counted."""
+    if canary.group_requests is None or control.group_requests is None:
+        return None
+    return int(canary.group_requests.sum()), int(control.group_requests.sum())
 
 
 def _refresh(
@@ -293,7 +295,11 @@ def _note(
     """Keep what is shown, and what belongs to the whole stage rather than to a block."""
     ratio = evidence.sample_ratio
     if share is not None and 0 < share < 1:
-        ratio = (share, sample_ratio_log_e(*evidence.stages[-1].units, share), ratio[2])
+        n_c, n_t = evidence.stages[-1].units
+        together = 1.0
+        if plan.sticky and canary.group_requests is not None and control.group_requests is not None:
+            together = requests_per_unit(canary.group_requests, control.group_requests)
+        ratio = (share, sample_ratio_log_e(n_c / together, n_t / together, share), ratio[2])
     groups = [
         (arm.group_requests, arm.group_failures)
         for arm in (canary, control)

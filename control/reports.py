@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from control.counts import SCALARS, ArmKey, Counts, make_counts
+from control.counts import GROUP_CELLS, METRICS_CELLS, SCALARS, ArmKey, Counts, make_counts
 from proxy.histogram import BUCKETS
 from proxy.outcomes import OUTCOMES
 
 # Above what JSON numbers of other languages carry exactly; at a million requests a second, 285 years.
 _COUNT_MAX: Final = 2**53
+# Sums of metric values are in units of 2^-32 of the metric's range.
+_SUM_MAX: Final = 2**62
 _NAME_MAX: Final = 256
 ARMS_MAX: Final = 4096
 """A node with more arms than this posts them in several reports."""
@@ -80,6 +82,8 @@ def _arm(value: object, place: str) -> ReportedArm:
         [_count(count, f"{place}.outcomes[{i}]") for i, count in enumerate(outcomes)],
         _buckets(body.get("total", []), f"{place}.total"),
         _buckets(body.get("first_byte", []), f"{place}.first_byte"),
+        groups=_buckets(body.get("groups", []), f"{place}.groups", GROUP_CELLS),
+        metrics=_buckets(body.get("metrics", []), f"{place}.metrics", METRICS_CELLS, _SUM_MAX),
     )
     key = ArmKey(
         route=_name(body, "route", f"{place}.route"),
@@ -92,17 +96,17 @@ def _arm(value: object, place: str) -> ReportedArm:
     )
 
 
-def _buckets(value: object, place: str) -> list[tuple[int, int]]:
-    if not isinstance(value, list) or len(value) > BUCKETS:
-        raise ReportError(f"{place}: must list at most {BUCKETS} [bucket, count] pairs")
+def _buckets(value: object, place: str, size: int = BUCKETS, most: int = _COUNT_MAX) -> list[tuple[int, int]]:
+    if not isinstance(value, list) or len(value) > size:
+        raise ReportError(f"{place}: must list at most {size} [bucket, count] pairs")
     pairs = []
     for i, pair in enumerate(value):
         if not isinstance(pair, list) or len(pair) != 2:
             raise ReportError(f"{place}[{i}]: must be [bucket, count]")
         bucket = _count(pair[0], f"{place}[{i}][0]")
-        if bucket >= BUCKETS:
-            raise ReportError(f"{place}[{i}][0]: bucket {bucket} is not in 0..{BUCKETS - 1}")
-        pairs.append((bucket, _count(pair[1], f"{place}[{i}][1]")))
+        if bucket >= size:
+            raise ReportError(f"{place}[{i}][0]: bucket {bucket} is not in 0..{size - 1}")
+        pairs.append((bucket, _count(pair[1], f"{place}[{i}][1]", most)))
     return pairs
 
 
@@ -119,7 +123,7 @@ def _name(body: dict[str, Any], key: str, place: str) -> str:
     return value
 
 
-def _count(value: object, place: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _COUNT_MAX:
-        raise ReportError(f"{place}: must be a whole number from 0 to 2^53")
+def _count(value: object, place: str, most: int = _COUNT_MAX) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= most:
+        raise ReportError(f"{place}: must be a whole number from 0 to 2^{most.bit_length() - 1}")
     return value

@@ -22,11 +22,11 @@ from proxy.outcomes import OUTCOMES
 __all__ = ["CounterPage", "PageBusyError", "PageError", "bucket_index", "bucket_upper_edge", "slot_base"]
 
 MAGIC_VALUE: Final = int.from_bytes(b"HEADGATE", sys.byteorder)
-LAYOUT_VERSION: Final = 2
+LAYOUT_VERSION: Final = 3
 CELL_BYTES: Final = 8
 HEADER_CELLS: Final = 64
-# An arm in 6 KiB; 256 of them outlast the slowest drain at one weight change a second and cost 1.5 MiB of
-# disk and page cache a worker.
+# An arm in 11 KiB; 256 of them outlast the slowest drain at one weight change a second and cost 2.8 MiB of
+# disk a worker, of which only the cells that count something are ever in memory.
 SLOTS: Final = 256
 
 # Header: who writes this page.
@@ -82,12 +82,24 @@ DIVERTED_FLAG: Final = 27  # gauge: 1 while this worker diverts the arm
 FAILED: Final = 28  # finished with an outcome that the route counts as a failure
 HIST_TOTAL: Final = 40
 HIST_FIRST_BYTE: Final = 401
-SLOT_CELLS: Final = 768
+# Requests and failures by group of keys, for routes that assign by a key. Constant in size however many keys
+# there are; the groups differ in traffic and in failures as much as keys do, which is what is to be known.
+GROUPS: Final = 64
+GROUPS_STARTED: Final = 762
+GROUPS_FAILED: Final = 826
+# Custom metrics of the route, in its order: `METRIC_CELLS` each (proxy.metric_counts).
+METRICS_MAX: Final = 4
+METRIC_CELLS: Final = 128
+METRICS: Final = 890
+SLOT_CELLS: Final = 1408
 
 assert OUTCOME_0 + OUTCOMES == FINISHED
 assert FAILED < HIST_TOTAL
 assert HIST_TOTAL + BUCKETS == HIST_FIRST_BYTE
-assert HIST_FIRST_BYTE + BUCKETS <= SLOT_CELLS
+assert HIST_FIRST_BYTE + BUCKETS == GROUPS_STARTED
+assert GROUPS_STARTED + GROUPS == GROUPS_FAILED
+assert GROUPS_FAILED + GROUPS == METRICS
+assert METRICS + METRICS_MAX * METRIC_CELLS <= SLOT_CELLS
 
 _HEADER_GAUGES: Final = (REVISION, HEARTBEAT_NS, LOOP_LAG_US_MAX, LAST_LAG_US, CONNECTIONS_OPEN)
 _HEADER_GAUGES_UPSTREAM: Final = (UPSTREAM_CONNECTIONS_OPEN, TUNNELS_OPEN)

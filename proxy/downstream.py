@@ -136,7 +136,7 @@ class Downstream(ClientConnection):
             worker.cells[REQUESTS_UNMATCHED] += 1
             self._unmatched(head, data, end)
         elif route.direct is not None:
-            self._open(live.arms[route.direct.index], head, data, end, started_ns, False)
+            self._open(live.arms[route.direct.index], head, data, end, started_ns, False, -1)
         elif route.needs_body and (head.chunked or head.content_length > 0):
             self._hold(route, data, end, started_ns)
         else:
@@ -167,13 +167,21 @@ class Downstream(ClientConnection):
         arm = arms[route.assign(view).index]
         if arm.guarded and not view.overridden and arm.guard is not None and arm.guard.diverts():
             arm = arms[arm.fallback]
-        self._open(arm, head, data, end, started_ns, view.overridden)
+        self._open(arm, head, data, end, started_ns, view.overridden, view.group)
 
     def _open(
-        self, arm: LiveArm, head: RequestHead, data: bytes, end: int, started_ns: int, overridden: bool
+        self,
+        arm: LiveArm,
+        head: RequestHead,
+        data: bytes,
+        end: int,
+        started_ns: int,
+        overridden: bool,
+        group: int,
     ) -> None:
         """Open the exchange with what is there of the request."""
         relay = Relay(self.worker, self, arm, head, started_ns, overridden)
+        relay.group = group
         self.relay = relay
         start = end + 2
         stop = len(data)

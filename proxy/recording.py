@@ -24,6 +24,8 @@ def record(relay: Relay, outcome: int, now_ns: int) -> None:
         counts.end(OVERRIDE, False, relay.body_bytes, relay.response_bytes, UNTIMED, UNTIMED)
         return
     failed = arm.failure[outcome]
+    if failed and relay.group >= 0:
+        counts.fail_in(relay.group)
     total_us = first_byte_us = UNTIMED
     if not failed and outcome <= UPSTREAM_5XX:
         started_ns = relay.started_ns

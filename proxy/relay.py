@@ -68,6 +68,7 @@ class Relay:
         "downstream",
         "endpoint",
         "first_byte_ns",
+        "group",
         "head_only",
         "head_sent",
         "id_line",
@@ -121,6 +122,8 @@ class Relay:
         self.response_bytes = 0
         self.total_at = 0
         self.id_line = b""
+        # Group of the key by which it was assigned, or -1.
+        self.group = -1
 
     # The request on its way up.
 
@@ -130,6 +133,8 @@ class Relay:
         self.state = CONNECTING_COMPLETE if complete else CONNECTING
         if not self.overridden:
             arm.counts.start()
+            if self.group >= 0:
+                arm.counts.start_in(self.group)
         if arm.total:
             self.total_at = self.worker.wheel.now + arm.total + 1
         self._attempt(message, None)

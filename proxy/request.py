@@ -34,6 +34,7 @@ class RequestView:
         "client",
         "data",
         "end",
+        "group",
         "host",
         "line_end",
         "method",
@@ -64,6 +65,8 @@ class RequestView:
         self.client = client
         self.body = body
         self.overridden = False
+        # Set by a split that assigns by a key: which of 64 groups the key falls into.
+        self.group = -1
         # The head in lower case; made when a header is first asked for.
         self.block = b""
         # The needle of a field that the scan has found (from `noted_start`, if that is not -1), if any.

@@ -19,6 +19,8 @@ from proxy.counters import (
     DIVERTED_FLAG,
     FAILED,
     FINISHED,
+    GROUPS_FAILED,
+    GROUPS_STARTED,
     HIST_FIRST_BYTE,
     HIST_TOTAL,
     OUTCOME_0,
@@ -73,6 +75,14 @@ class SlotCounts:
         """A request begins."""
         self.started += 1
         self.cells[self.base + STARTED] = self.started
+
+    def start_in(self, group: int) -> None:
+        """A request of this group of keys begins."""
+        self.cells[self.base + GROUPS_STARTED + group] += 1
+
+    def fail_in(self, group: int) -> None:
+        """A request of this group of keys has failed."""
+        self.cells[self.base + GROUPS_FAILED + group] += 1
 
     def end(
         self, outcome: int, failed: bool, bytes_in: int, bytes_out: int, total_us: int, first_byte_us: int

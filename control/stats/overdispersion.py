@@ -40,3 +40,25 @@ def phi(*arms: tuple[Counts, Counts]) -> float:
     parts = [variance_ratio(requests, failures) for requests, failures in arms]
     expected = sum(part[1] for part in parts)
     return max(1.0, sum(part[0] for part in parts) / expected) if expected > 0 else 1.0
+
+
+def requests_per_unit(canary: Counts, control: Counts) -> float:
+    """How many requests go one way together under sticky routing; at least 1.
+
+    All requests of a key fall to the same arm, so of n requests the number that the canary gets varies as if
+    there were n / c independent ones, c = sum m_u**2 / sum m_u over the keys' numbers of requests m_u. The
+    groups show it without knowing the keys: with the canary's share r of all requests,
+
+        c = G/(G-1) sum_g (n_cg - r n_g)**2 / (N r (1 - r)).
+
+    Args:
+        canary, control: requests by group of keys, shape (G,).
+    """
+    both = (canary + control).astype(np.float64)
+    total = float(both.sum())
+    share = float(canary.sum()) / total if total else 0.0
+    if share in (0.0, 1.0):
+        return max(1.0, total)
+    groups = len(both)
+    squares = float(((canary - share * both) ** 2).sum()) * groups / (groups - 1)
+    return max(1.0, squares / (total * share * (1.0 - share)))

@@ -22,11 +22,12 @@ CONCENTRATION: Final = 1000.0
 LOG_MISMATCH: Final = math.log(1000.0)
 
 
-def sample_ratio_log_e(n_c: int, n_t: int, rho: float, k: float = CONCENTRATION) -> float:
+def sample_ratio_log_e(n_c: float, n_t: float, rho: float, k: float = CONCENTRATION) -> float:
     """Logarithm of the e-value against "each unit falls to the canary with chance rho".
 
     Args:
-        n_c, n_t: units (requests, or users under sticky routing) of the canary and of control.
+        n_c, n_t: units of the canary and of control: requests, or under sticky routing requests divided by
+            how many of them go one way together (`control.stats.overdispersion`).
         rho: the share of the canary among both, strictly between 0 and 1.
         k: concentration of the mixture; larger looks for smaller deviations.
     """

@@ -16,7 +16,7 @@ from proxy.splits.base import Split, read_weights
 from proxy.splits.layers import Layer, read_layer
 from proxy.splits.parameters import ParameterReader
 from proxy.splits.spec import SplitSpec, VariantSpec
-from proxy.splits.sticky import SCALE, read_keys, read_seed
+from proxy.splits.sticky import GROUP_MASK, SCALE, read_keys, read_seed
 
 ROLES = ("canary", "stable", "control")
 
@@ -113,7 +113,9 @@ class CanarySplit(Split):
         key = self._keys.read(request)
         if key is None or (self._layer is not None and not self._layer.holds(key)):
             return self.stable
-        fraction = xxh3_64_intdigest(key, self._seed) * SCALE
+        digest = xxh3_64_intdigest(key, self._seed)
+        request.group = digest & GROUP_MASK
+        fraction = digest * SCALE
         if fraction < self._canary_below:
             return self.canary
         if fraction < self._control_from:

@@ -17,7 +17,7 @@ from proxy.splits.layers import Layer, read_layer
 from proxy.splits.parameters import ParameterReader
 from proxy.splits.ranges import Ranges, centred, read_ranges, succeed
 from proxy.splits.spec import SplitSpec, VariantSpec
-from proxy.splits.sticky import SCALE, read_keys, read_seed
+from proxy.splits.sticky import GROUP_MASK, SCALE, read_keys, read_seed
 
 
 class HashSplit(Split):
@@ -102,5 +102,8 @@ class HashSplit(Split):
         key = self._keys.read(request)
         if self._layer is not None and (key is None or not self._layer.holds(key)):
             return self._outside
-        fraction = random() if key is None else xxh3_64_intdigest(key, self._seed) * SCALE
-        return self._owners[bisect_right(self._uppers, fraction)]
+        if key is None:
+            return self._owners[bisect_right(self._uppers, random())]
+        digest = xxh3_64_intdigest(key, self._seed)
+        request.group = digest & GROUP_MASK
+        return self._owners[bisect_right(self._uppers, digest * SCALE)]

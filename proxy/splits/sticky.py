@@ -8,11 +8,15 @@ from typing import Final
 from xxhash import xxh3_64_intdigest
 
 from proxy import plain
+from proxy.counters import GROUPS
 from proxy.keys import KeyReader, KeySpecError, parse_key
 
 # An exact power of two: scaling by it never rounds.
 SCALE: Final = 5.421010862427522e-20
 assert SCALE == 2.0**-64
+# The low bits of a key's hash say which group it is counted in, the high ones where it goes: neither tells
+# anything about the other (tests/proxy/splits/test_sticky.py).
+GROUP_MASK: Final = GROUPS - 1
 
 
 def seed_of(salt: str, epoch: int) -> int:

@@ -14,6 +14,8 @@ def counts() -> Counts:
         outcomes(7, 3, 1),
         [(5, 4), (360, 3)],
         [(0, 7)],
+        groups=[(0, 5), (63, 7), (127, 3)],
+        metrics=[(0, 2), (129, 2**61)],
     )
 
 
@@ -32,6 +34,14 @@ def test_counts_written_before_a_field_existed_can_be_read() -> None:
     assert (read.started, read.finished, read.failed) == (5, 4, 0)
     assert read.outcomes[0] == 4
     assert read.total[7] == 4
+
+
+def test_groups_and_metrics_are_found_where_they_belong() -> None:
+    """Requests and failures by group of keys; one row for each of the route's metrics."""
+    assert (counts().group_requests[0], counts().group_requests[63]) == (5, 7)
+    assert (counts().group_failures[63], counts().group_failures.sum()) == (3, 3)
+    assert counts().metrics.shape == (4, 128)
+    assert (counts().metrics[0, 0], counts().metrics[1, 1]) == (2, 2**61)
 
 
 def test_what_the_split_routed_leaves_overrides_out() -> None:

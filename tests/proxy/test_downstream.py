@@ -517,6 +517,12 @@ async def test_json_key_splits_by_body_and_streams_what_is_too_large(tmp_path: P
                 assert first.get("x-headgate-variant") == second.get("x-headgate-variant")
                 variants[user] = first.get("x-headgate-variant")
             assert set(variants.values()) == {"v1", "v2"}
+            for slot in (1, 2):
+                started = w.cell(slot, counters.STARTED)
+                groups = [w.cell(slot, counters.GROUPS_STARTED + group) for group in range(counters.GROUPS)]
+                # Every user sent two requests, which are in the same group.
+                assert sum(groups) == started
+                assert all(count % 2 == 0 for count in groups)
             large = b'{"user": "u1", "pad": "' + b"x" * 300_000 + b'"}'
             response = await ask(w.port, post(large))
             assert response.body == str(len(large)).encode()

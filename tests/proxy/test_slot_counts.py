@@ -54,3 +54,19 @@ def test_a_new_writer_goes_on_where_the_last_one_stopped() -> None:
 
     assert page[BASE + counters.STARTED] == page[BASE + counters.FINISHED] == 2
     assert page[BASE + counters.OUTCOME_0] == page[BASE + counters.BYTES_IN] == 2
+
+
+def test_requests_of_a_key_are_counted_in_its_group_too() -> None:
+    """Groups stand beside the other counts; one slot's last group does not touch the next cells."""
+    page = cells()
+    counts = SlotCounts(page, BASE)
+
+    for group in (0, 63, 63):
+        counts.start()
+        counts.start_in(group)
+    counts.fail_in(63)
+
+    assert page[BASE + counters.GROUPS_STARTED] == 1
+    assert page[BASE + counters.GROUPS_STARTED + 63] == 2
+    assert page[BASE + counters.GROUPS_FAILED + 63] == 1
+    assert sum(page[BASE + counters.GROUPS_STARTED : BASE + counters.METRICS]) == 4

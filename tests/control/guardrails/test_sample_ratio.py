@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import pytest
 
 from control.guardrails.finding import Finding, Verdict
 from control.observation import observe
@@ -77,25 +80,47 @@ def test_diverted_requests_are_left_out() -> None:
     assert watched.analyse().diverted == 2400
 
 
-def test_under_sticky_routing_users_are_counted() -> None:
-    """Requests of one user go one way together, so only a count of users can be tested."""
-    plan = RolloutPlan.from_config(CONFIG, sticky=True)
-    requests_only = Feeder(plan)
-    for _ in range(60):
-        requests_only.tick(30, 45, share=0.5)
-    assert finding(requests_only).verdict is Verdict.NO_DATA
+def keyed(requests: list[int]) -> dict[str, Any]:
+    """Requests by group of keys, as a route that assigns by a key counts them."""
+    groups = np.array(requests, dtype=np.int64)
+    return {"group_requests": groups, "group_failures": np.zeros_like(groups)}
 
-    with_users = Feeder(plan)
-    with_users.canary.serve(3000)
-    with_users.control.serve(4500)
-    with_users.evidence = observe(
-        with_users.evidence,
+
+def test_without_groups_of_keys_a_sticky_route_has_no_data() -> None:
+    """Requests of one user go one way together, so requests are not what may be counted."""
+    watched = Feeder(RolloutPlan.from_config(CONFIG, sticky=True))
+    for _ in range(60):
+        watched.tick(30, 45, share=0.5)
+
+    assert finding(watched).verdict is Verdict.NO_DATA
+
+
+@pytest.mark.parametrize(
+    ("spread", "verdict"),
+    [
+        # Every group gets two requests of the canary for three of control: many users, and a mismatch.
+        ([(20, 30)] * 64, Verdict.FAIL),
+        # The same sums, from groups that go one way nearly as a whole: so few users show nothing.
+        ([(50, 0), (0, 50), (0, 50), (30, 20)] * 16, Verdict.PASS),
+    ],
+)
+def test_under_sticky_routing_users_are_what_is_counted(
+    spread: list[tuple[int, int]], verdict: Verdict
+) -> None:
+    plan = RolloutPlan.from_config(CONFIG, sticky=True)
+    watched = Feeder(plan)
+    canary, control = [pair[0] for pair in spread], [pair[1] for pair in spread]
+    assert (sum(canary), sum(control)) == (1280, 1920)
+    watched.canary.serve(1280)
+    watched.control.serve(1920)
+    watched.evidence = observe(
+        watched.evidence,
         plan,
         stage="r:0:1",
-        canary=with_users.canary.counts(units=600),
-        control=with_users.control.counts(units=900),
+        canary=watched.canary.counts(**keyed(canary)),
+        control=watched.control.counts(**keyed(control)),
         now=1.0,
         share=0.5,
     )
 
-    assert finding(with_users).verdict is Verdict.FAIL
+    assert finding(watched).verdict is verdict

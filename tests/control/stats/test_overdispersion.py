@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from control.stats.overdispersion import phi, variance_ratio
+from control.stats.overdispersion import phi, requests_per_unit, variance_ratio
 
 
 def test_independent_requests_have_no_overdispersion() -> None:
@@ -35,3 +35,24 @@ def test_no_failures_no_statement() -> None:
     assert phi((np.full(64, 10), np.zeros(64, dtype=np.int64))) == 1.0
     assert phi() == 1.0
     assert variance_ratio(np.zeros(64, dtype=np.int64), np.zeros(64, dtype=np.int64)) == (0.0, 0.0)
+
+
+def test_requests_that_go_one_way_together_are_one_unit() -> None:
+    """A thousand users with twenty requests each are a thousand units, whichever groups they fall into."""
+    rng = np.random.default_rng(8)
+    found = []
+    for _ in range(200):
+        groups, canary = rng.integers(0, 64, 1000), rng.random(1000) < 0.3
+        arms = [20 * np.bincount(groups[arm], minlength=64) for arm in (canary, ~canary)]
+        found.append(requests_per_unit(*arms))
+
+    assert np.mean(found) == pytest.approx(20.0, rel=0.05)
+    assert requests_per_unit(np.full(64, 7), np.full(64, 7)) == 1.0
+
+
+def test_an_arm_without_requests_shows_no_more_than_one_unit() -> None:
+    """Everything went one way, and whether that was one user or many cannot be told."""
+    some, none = np.full(64, 3), np.zeros(64, dtype=np.int64)
+
+    assert requests_per_unit(some, none) == requests_per_unit(none, some) == 192.0
+    assert requests_per_unit(none, none) == 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from xxhash import xxh3_64_intdigest
 
-from proxy.splits.sticky import SCALE, fraction_of, seed_of
+from proxy.splits.sticky import GROUP_MASK, SCALE, fraction_of, seed_of
 
 
 def test_hash_is_the_published_one() -> None:
@@ -24,3 +24,16 @@ def test_fraction_is_scaled_exactly() -> None:
     assert (2**64 - 1) * SCALE == 1.0
     assert 2**63 * SCALE == 0.5
     assert all(0.0 <= fraction_of(b"%d" % n, 7) <= 1.0 for n in range(1_000))
+
+
+def test_groups_say_nothing_about_where_keys_go() -> None:
+    """Among the keys of any range every group is as large as among all: chi-squared with 63 degrees."""
+    seed = seed_of("fraud/v2", 1)
+    digests = [xxh3_64_intdigest(b"user-%d" % n, seed) for n in range(64_000)]
+    for low, high in ((0.0, 0.01), (0.0, 0.1), (0.5, 1.1)):
+        groups = [d & GROUP_MASK for d in digests if low <= d * SCALE < high]
+        expected = len(groups) / 64
+        deviation = sum((groups.count(g) - expected) ** 2 / expected for g in range(64))
+
+        # Exceeded with a chance of one in a million.
+        assert deviation < 130
