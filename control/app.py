@@ -17,6 +17,8 @@ import uvloop
 from aiohttp import web
 
 from control.api.server import build_application
+from control.audit.keys import KeyFileError
+from control.audit.witness import Witness
 from control.clock import SteadyClock
 from control.collect import Collector
 from control.controller import Controller
@@ -58,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
                 serve(
                     options.database or sqlite_url(options.state / "headgate.db"),
                     options.socket,
+                    state=options.state,
                     tick_seconds=options.tick,
                     parent_fd=_parent_fd(),
                 )
@@ -68,13 +71,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-async def serve(database: str, socket: Path, *, tick_seconds: float, parent_fd: int | None) -> None:
+async def serve(
+    database: str, socket: Path, *, state: Path, tick_seconds: float, parent_fd: int | None
+) -> None:
     """Serve and tick until SIGTERM, SIGINT or the end of the parent's pipe."""
     stop = asyncio.Event()
     _stop_on_signals(stop)
     store = await open_store(database)
     try:
-        plane = await _start(store, tick_seconds)
+        plane = await _start(store, state, tick_seconds)
+        witness = plane.witness
+        assert witness is not None
         runner = web.AppRunner(
             build_application(plane),
             access_log=None,
@@ -89,6 +96,7 @@ async def serve(database: str, socket: Path, *, tick_seconds: float, parent_fd: 
                 if parent_fd is not None:
                     _stop_with_parent(parent_fd, stop)
                 tasks.create_task(plane.loop.run(stop))
+                tasks.create_task(witness.run(stop))
                 await stop.wait()
                 # Watchers first, or closing would wait for connections that never end by themselves.
                 plane.ledger.publisher.close()
@@ -100,7 +108,7 @@ async def serve(database: str, socket: Path, *, tick_seconds: float, parent_fd: 
     log.info("stopped")
 
 
-async def _start(store: Store, tick_seconds: float) -> Plane:
+async def _start(store: Store, state: Path, tick_seconds: float) -> Plane:
     async with store.read() as connection:
         floor = await rollouts.latest_time(connection)
     clock = SteadyClock(floor)
@@ -112,7 +120,13 @@ async def _start(store: Store, tick_seconds: float) -> Plane:
             f"{store.place}: holds what this version cannot read ({type(error).__name__}: {error}); "
             "run the version that wrote it, or move the file away to start afresh"
         ) from error
+    witness = Witness(store, state)
+    try:
+        await witness.start()
+    except KeyFileError as error:
+        raise StartError(str(error)) from error
     return Plane(
+        witness=witness,
         controller=controller,
         loop=Loop(controller, tick_seconds=tick_seconds),
         started_at=time.time(),

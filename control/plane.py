@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from control.audit.witness import Witness
 from control.controller import Controller
 from control.ledger import Ledger
 from control.loop import Loop
@@ -15,6 +16,8 @@ class Plane:
     loop: Loop
     started_at: float
     version: str
+    witness: Witness | None = None
+    """Signs the audit log; None where there is no place for a key."""
 
     @property
     def ledger(self) -> Ledger:

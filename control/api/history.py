@@ -8,7 +8,7 @@ from aiohttp import web
 from control.api.errors import ApiError
 from control.api.keys import PLANE
 from control.api.requests import integer, json_response, only, page_size
-from control.store import audit, rollouts
+from control.store import audit, audit_search, rollouts
 from control.store.rollouts import StoredDecision
 
 _SEQUENCE_MAX = 2**63 - 1
@@ -62,13 +62,16 @@ async def get_decision(request: web.Request) -> web.Response:
 
 async def list_events(request: web.Request) -> web.Response:
     """Audit events in the order they were written, or newest first; ``next`` continues the list."""
-    only(request, {*_FILTERS, "resource", "since", "until", "limit", "after", "order"})
+    only(request, {*_FILTERS, "tag", "resource", "since", "until", "limit", "after", "order"})
     order = request.query.get("order", "oldest")
     if order not in ("oldest", "newest"):
         raise ApiError(400, "invalid_parameter", f"order: {order!r} is no order", "write oldest or newest")
     kind, _, resource = request.query.get("resource", "").partition(":")
-    wanted = audit.AuditFilter(
-        **{name: request.query.get(name) for name in _FILTERS},
+    wanted = audit_search.AuditFilter(
+        type=request.query.get("type"),
+        actor=request.query.get("actor"),
+        severity=request.query.get("severity"),
+        tags=tuple(request.query.getall("tag", ())),
         resource_type=kind or None,
         resource_id=resource or None,
         since=_seconds(request, "since"),
@@ -79,7 +82,7 @@ async def list_events(request: web.Request) -> web.Response:
         after = integer(request, "after", default=0, lowest=0, highest=_SEQUENCE_MAX)
     limit = page_size(request)
     async with request.app[PLANE].ledger.store.read() as connection:
-        records = await audit.page(
+        records = await audit_search.page(
             connection, wanted, limit=limit, after=after, newest_first=order == "newest"
         )
         size = await audit.size(connection)
@@ -97,7 +100,7 @@ async def get_event(request: web.Request) -> web.Response:
     only(request, set())
     wanted = request.match_info["id"]
     async with request.app[PLANE].ledger.store.read() as connection:
-        record = await audit.find(connection, wanted)
+        record = await audit_search.find(connection, wanted)
     if record is None:
         raise ApiError(404, "unknown_event", f"there is no event {wanted!r}", "list them at /v1/audit")
     return json_response(record.to_json())

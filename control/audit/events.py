@@ -1,5 +1,6 @@
 """What may stand in the audit log: a documented class an event, found by its name; here those of rollouts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from typing import ClassVar
@@ -33,6 +34,8 @@ class Draft:
     details: dict[str, object]
     tags: tuple[str, ...] = ()
     source: str = "system"
+    personal: Mapping[str, object] = field(default_factory=dict)
+    """What may have to be erased one day; the log keeps a salted hash of it only."""
 
 
 @dataclass(frozen=True, kw_only=True)

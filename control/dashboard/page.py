@@ -4,7 +4,6 @@ import time
 from importlib.resources import files
 from typing import Any, Final
 
-import orjson
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -15,7 +14,7 @@ from control.api.status import status_view
 from control.cli.figures import duration, evidence, limit, measure, seconds, share
 from control.dashboard.bars import Bar, interval_bars, share_bar
 from control.plane import Plane
-from control.store import audit, rollouts
+from control.store import audit, audit_search, rollouts
 
 _HERE: Final = files("control.dashboard")
 _TYPES: Final = {"css": "text/css", "js": "text/javascript"}
@@ -60,7 +59,9 @@ async def render(plane: Plane) -> str:
     """The page's HTML."""
     async with plane.ledger.store.read() as connection:
         decisions = await rollouts.recent_decisions(connection, limit=_TAIL)
-        events = await audit.page(connection, audit.AuditFilter(), limit=_TAIL, after=None, newest_first=True)
+        events = await audit_search.page(
+            connection, audit_search.AuditFilter(), limit=_TAIL, after=None, newest_first=True
+        )
         size = await audit.size(connection)
     status = status_view(plane)
     return _environment.get_template("status.html").render(
@@ -68,7 +69,7 @@ async def render(plane: Plane) -> str:
         rollouts={rollout["route"]: rollout for rollout in status["rollouts"]},
         quarantine={row["route"]: row for row in status["quarantine"]},
         decisions=[decision_view(row) for row in decisions],
-        events=[orjson.loads(record.body) for record in events],
+        events=[record.to_json() for record in events],
         log_size=size,
     )
 

@@ -1,59 +1,38 @@
-"""The audit log's rows: appended in the writer's own transaction, read in pages, never changed."""
+"""The audit log's rows: appended in the writer's own transaction together with the tree, never changed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
-import orjson
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.audit.canonical import canonical, leaf_hash
-from control.audit.events import AuditEvent, Origin
+from control.audit.events import AuditEvent, Draft, Origin
+from control.audit.merkle import EMPTY_ROOT, Frontier
+from control.audit.personal import Personal
+from control.audit.record import AuditRecord
 from control.ids import new_id
-from control.store.schema import audit_events, audit_head
+from control.store.audit_tables import audit_events, audit_head, audit_personal, audit_tags
+from control.store.audit_tiles import fill
 
-_COLUMNS: Final = (
-    audit_events.c.sequence,
-    audit_events.c.id,
-    audit_events.c.body,
-    audit_events.c.leaf_hash,
-)
-_INDEXED: Final = ("id", "type", "actor", "severity", "resource_type", "resource_id")
+_INDEXED = ("id", "type", "severity", "resource_type", "resource_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AuditRecord:
-    """One event as it was written. `body` is the canonical JSON; `leaf_hash` is over exactly these bytes."""
+class Head:
+    """How far the log goes: `size` events with the tree's `root`; the first `trimmed` are no longer kept."""
 
-    sequence: int
-    id: str
-    body: bytes
-    leaf_hash: bytes
-
-    def to_json(self) -> dict[str, Any]:
-        event: dict[str, Any] = orjson.loads(self.body)
-        return event | {"leaf_hash": self.leaf_hash.hex()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AuditFilter:
-    """Which events to read; None means any."""
-
-    type: str | None = None
-    actor: str | None = None
-    severity: str | None = None
-    resource_type: str | None = None
-    resource_id: str | None = None
-    since: float | None = None
-    until: float | None = None
+    size: int
+    root: bytes
+    trimmed: int
+    frontier: bytes
 
 
 async def append(
     connection: AsyncConnection,
-    events: Sequence[AuditEvent],
+    events: Sequence[AuditEvent | Draft],
     *,
     origin: Origin,
     at: float,
@@ -61,55 +40,67 @@ async def append(
 ) -> list[AuditRecord]:
     """Write *events* in order, in the caller's transaction; *at* in Unix seconds.
 
-    Sequence numbers are gapless: the head's row is locked from here to the end of the transaction.
+    Sequence numbers are gapless: the head's row is locked from here to the end of the transaction. The cost
+    does not depend on how many events there are.
     """
     if not events:
         return []
-    grow = update(audit_head).where(audit_head.c.id == 1).values(size=audit_head.c.size + len(events))
-    size = (await connection.execute(grow.returning(audit_head.c.size))).scalar_one()
-    first = size - len(events) + 1
-    records = []
-    for sequence, event in enumerate(events, first):
-        body = _body(event, sequence=sequence, origin=origin, at=at, config_digest=config_digest)
+    before = await head(connection, lock=True)
+    frontier = Frontier(before.size, before.frontier)
+    records, rows, personal_rows, tag_rows = [], [], [], []
+    for event in events:
+        draft = event.draft() if isinstance(event, AuditEvent) else event
+        personal = Personal.of(origin, draft.personal)
+        body = _body(draft, personal, sequence=frontier.size + 1, at=at, config_digest=config_digest)
         encoded = canonical(body)
-        record = AuditRecord(sequence=sequence, id=body["id"], body=encoded, leaf_hash=leaf_hash(encoded))
-        records.append(record)
-        columns = {
-            name: body[name] for name in ("id", "type", "actor", "severity", "resource_type", "resource_id")
-        }
-        await connection.execute(
-            insert(audit_events).values(
-                sequence=sequence, at=at, body=record.body, leaf_hash=record.leaf_hash, **columns
-            )
+        record = AuditRecord(
+            sequence=body["sequence"],
+            id=body["id"],
+            body=encoded,
+            leaf_hash=leaf_hash(encoded),
+            personal=personal,
         )
+        frontier.append(record.leaf_hash)
+        records.append(record)
+        rows.append(
+            {name: body[name] for name in _INDEXED}
+            | {"sequence": record.sequence, "at": at, "body": encoded, "leaf_hash": record.leaf_hash}
+        )
+        personal_rows.append(
+            {
+                "sequence": record.sequence,
+                "at": at,
+                "actor": personal.actor,
+                "actor_salt": personal.actor_salt,
+                "origin": personal.origin,
+                "origin_salt": personal.origin_salt,
+            }
+        )
+        tag_rows += [{"tag": tag, "sequence": record.sequence} for tag in body["tags"]]
+    await connection.execute(insert(audit_events), rows)
+    await connection.execute(insert(audit_personal), personal_rows)
+    if tag_rows:
+        await connection.execute(insert(audit_tags), tag_rows)
+    await fill(connection, before.size, frontier.size)
+    await connection.execute(
+        update(audit_head)
+        .where(audit_head.c.id == 1)
+        .values(size=frontier.size, root=frontier.root(), frontier=frontier.stored)
+    )
     return records
 
 
-async def page(
-    connection: AsyncConnection, wanted: AuditFilter, *, limit: int, after: int | None, newest_first: bool
-) -> list[AuditRecord]:
-    """At most *limit* events beyond the sequence number *after*, in the direction asked for."""
-    query = select(*_COLUMNS).limit(limit)
-    for name in ("type", "actor", "severity", "resource_type", "resource_id"):
-        value = getattr(wanted, name)
-        if value is not None:
-            query = query.where(audit_events.c[name] == value)
-    if wanted.since is not None:
-        query = query.where(audit_events.c.at >= wanted.since)
-    if wanted.until is not None:
-        query = query.where(audit_events.c.at < wanted.until)
-    sequence = audit_events.c.sequence
-    if after is not None:
-        query = query.where(sequence < after if newest_first else sequence > after)
-    query = query.order_by(sequence.desc() if newest_first else sequence)
-    return [_record(row) for row in (await connection.execute(query)).mappings()]
-
-
-async def find(connection: AsyncConnection, event_id: str) -> AuditRecord | None:
-    """The event with this id."""
-    query = select(*_COLUMNS).where(audit_events.c.id == event_id)
-    row = (await connection.execute(query)).mappings().one_or_none()
-    return None if row is None else _record(row)
+async def head(connection: AsyncConnection, *, lock: bool = False) -> Head:
+    """The head of the log; with *lock* no other transaction appends before this one has ended."""
+    query = select(audit_head).where(audit_head.c.id == 1)
+    row = (await connection.execute(query.with_for_update() if lock else query)).mappings().one()
+    return Head(
+        size=row["size"],
+        root=EMPTY_ROOT if row["root"] is None else bytes(row["root"]),
+        trimmed=row["trimmed"],
+        # SQLite gives the default back as the text it was declared as.
+        frontier=bytes(row["frontier"]) if row["frontier"] else b"",
+    )
 
 
 async def size(connection: AsyncConnection) -> int:
@@ -128,28 +119,20 @@ def utc(at: float) -> str:
 
 
 def _body(
-    event: AuditEvent, *, sequence: int, origin: Origin, at: float, config_digest: str
+    draft: Draft, personal: Personal, *, sequence: int, at: float, config_digest: str
 ) -> dict[str, Any]:
     return {
         "sequence": sequence,
         "id": new_id("e"),
-        "type": event.name,
+        "type": draft.type,
         "at": utc(at),
-        "severity": event.severity.word,
-        "actor": origin.actor,
-        "address": origin.address,
-        "user_agent": origin.user_agent,
-        "session": origin.session,
-        "resource_type": event.resource_type,
-        "resource_id": event.resource_id,
-        "action": event.action,
+        "severity": draft.severity,
+        "resource_type": draft.resource_type,
+        "resource_id": draft.resource_id,
+        "action": draft.action,
+        "source": draft.source,
         "config_digest": config_digest,
-        "details": event.details(),
-        "tags": [],
+        "details": draft.details,
+        "tags": sorted(set(draft.tags)),
+        "commitments": personal.commitments(),
     }
-
-
-def _record(row: RowMapping) -> AuditRecord:
-    return AuditRecord(
-        sequence=row["sequence"], id=row["id"], body=bytes(row["body"]), leaf_hash=bytes(row["leaf_hash"])
-    )

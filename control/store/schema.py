@@ -5,13 +5,11 @@ from typing import Final
 from sqlalchemy import (
     BigInteger,
     Boolean,
-    CheckConstraint,
     Column,
     Double,
     ForeignKey,
     Index,
     Integer,
-    LargeBinary,
     MetaData,
     String,
     Table,
@@ -142,34 +140,4 @@ ended_boots = Table(
     Column("node", Text, primary_key=True),
     Column("boot", Text, primary_key=True),
     Column("ended_at", Double, nullable=False),
-)
-
-# One row: the size of the log. Taking the next sequence number from it, inside the writing transaction,
-# makes numbers gapless on every database; a tree's root has its place here too.
-audit_head = Table(
-    "audit_head",
-    metadata,
-    Column("id", Integer, CheckConstraint("id = 1", name="single"), primary_key=True),
-    Column("size", _Serial, nullable=False),
-    Column("root", LargeBinary),
-)
-
-audit_events = Table(
-    "audit_events",
-    metadata,
-    Column("sequence", _Serial, primary_key=True, autoincrement=False),
-    Column("id", String(40), nullable=False, unique=True),
-    Column("type", String(60), nullable=False),
-    Column("at", Double, nullable=False),
-    Column("actor", Text, nullable=False),
-    Column("severity", String(10), nullable=False),
-    Column("resource_type", String(40), nullable=False),
-    Column("resource_id", Text, nullable=False),
-    # What was written is the canonical JSON, byte for byte; every other column is an index into it.
-    Column("body", LargeBinary, nullable=False),
-    Column("leaf_hash", LargeBinary, nullable=False),
-    Index("ix_audit_events_type", "type", "sequence"),
-    Index("ix_audit_events_actor", "actor", "sequence"),
-    Index("ix_audit_events_resource", "resource_type", "resource_id", "sequence"),
-    Index("ix_audit_events_at", "at"),
 )

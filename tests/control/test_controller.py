@@ -15,17 +15,17 @@ from control.counts import ArmKey
 from control.plane import Plane
 from control.reports import parse_report
 from control.rollout import State
-from control.store import audit, rollouts
+from control.store import audit_search, rollouts
 from tests.helpers.control import ALICE, FakeClock, config_body, configuration, configure, plane_on
 from tests.helpers.counts import arm, report
 
 
 async def events(plane: Plane) -> list[dict[str, Any]]:
     async with plane.ledger.store.read() as connection:
-        records = await audit.page(
-            connection, audit.AuditFilter(), limit=1000, after=None, newest_first=False
+        records = await audit_search.page(
+            connection, audit_search.AuditFilter(), limit=1000, after=None, newest_first=False
         )
-    return [orjson.loads(record.body) for record in records]
+    return [record.to_json() for record in records]
 
 
 async def types(plane: Plane) -> list[str]:

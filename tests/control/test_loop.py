@@ -22,7 +22,8 @@ from control.plane import Plane
 from control.publish import Publisher
 from control.reports import parse_report
 from control.rollout import State
-from control.store import audit, rollouts
+from control.store import audit_search, rollouts
+from control.store.audit_search import AuditFilter
 from control.store.engine import Connection, Store, open_store, sqlite_url
 from control.store.rollouts import StoredDecision
 from tests.helpers.control import ALICE, FakeClock, Proxies, configuration, configure, plane_on, run
@@ -183,7 +184,7 @@ async def flaky_plane(path: Path, clock: FakeClock) -> AsyncIterator[tuple[Plane
 async def invariants(store: Store) -> None:
     """One audit event for each decision, gapless numbers, the newest table as the rollout asks."""
     async with store.read() as connection:
-        log = await audit.page(connection, audit.AuditFilter(), limit=1000, after=None, newest_first=False)
+        log = await audit_search.page(connection, AuditFilter(), limit=1000, after=None, newest_first=False)
         assert [record.sequence for record in log] == list(range(1, len(log) + 1))
         named = [record.to_json()["details"].get("decision") for record in log if b'"rollout_' in record.body]
         made = [row.id for row in await rollouts.recent_decisions(connection, limit=1000)]

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from control.store.schema import metadata
+from control.store.audit_tables import metadata
 
 # SQLite can undo DDL, though Alembic assumes it cannot: a process killed in the middle leaves the old schema.
 context.configure(

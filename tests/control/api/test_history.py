@@ -6,6 +6,7 @@ from pathlib import Path
 import orjson
 import pytest
 
+from control.audit.record import SHOWN_BESIDE
 from control.commands import Verb
 from tests.helpers.control import ALICE, FakeClock, Proxies, run
 from tests.helpers.control_server import Client, put_config, served
@@ -105,14 +106,15 @@ async def test_events_are_filtered(tmp_path: Path) -> None:
 
 
 async def test_an_event_can_be_checked_against_its_leaf_hash(tmp_path: Path) -> None:
-    """Whoever has the event has the bytes that were hashed: its canonical JSON without the hash."""
+    """Whoever has the event has the bytes that were hashed: its canonical JSON, without what is beside it."""
     async with served(tmp_path / "db") as (_, client):
         await prepare(client)
         (event, *_) = (await client.json("GET", "/v1/audit"))["events"]
         again = await client.json("GET", f"/v1/audit/{event['id']}")
 
     stored = orjson.dumps(
-        {key: value for key, value in event.items() if key != "leaf_hash"}, option=orjson.OPT_SORT_KEYS
+        {key: value for key, value in event.items() if key not in SHOWN_BESIDE},
+        option=orjson.OPT_SORT_KEYS,
     )
     assert again == event
     assert hashlib.sha256(b"\0" + stored).hexdigest() == event["leaf_hash"]

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from control.store import tables
+from control.store.audit_tables import metadata
 from control.store.engine import Store, StoreError, open_store, sqlite_url
-from control.store.schema import metadata
 
 
 async def test_migrations_from_empty_give_the_schema_the_code_expects(database_url: str) -> None:
