@@ -247,7 +247,13 @@ class Downstream(ClientConnection):
         try:
             end = tracker.feed(data, 0)
         except ChunkError as exc:
-            self._bad_body(400, str(exc))
+            self._bad_body(str(exc))
+            return
+        limit = self.worker.live.body_bytes_max
+        if limit and tracker.announced > limit:
+            # Before any of the piece goes up: a body that is refused must not arrive whole.
+            self.worker.cells[REQUESTS_REFUSED] += 1
+            self._end_by_client(413, "body_too_large", f"the body is larger than {limit} bytes")
             return
         if end < 0:
             passed = data[: len(data) - len(tracker.tail)] if tracker.tail else data
@@ -266,10 +272,6 @@ class Downstream(ClientConnection):
             return
         if passed:
             relay.request_data(passed)
-        limit = self.worker.live.body_bytes_max
-        if limit and relay.body_bytes > limit:
-            self._bad_body(413, f"the body is larger than {limit} bytes")
-            return
         if end >= 0:
             self.state = WAIT
             relay.request_end()
@@ -367,9 +369,9 @@ class Downstream(ClientConnection):
         self.worker.cells[REQUESTS_MALFORMED] += 1
         self.refuse(status, "malformed_request", reason, head_only=False)
 
-    def _bad_body(self, status: int, reason: str) -> None:
+    def _bad_body(self, reason: str) -> None:
         self.worker.cells[REQUESTS_MALFORMED] += 1
-        self._end_by_client(status, "malformed_body", reason)
+        self._end_by_client(400, "malformed_body", reason)
 
     def _end_by_client(self, status: int, code: str, message: str) -> None:
         """End an exchange that the client spoiled, without charging anybody else."""

@@ -48,7 +48,7 @@ WORKER_COUNTERS: Final[tuple[tuple[str, str, int], ...]] = (
     ("worker_requests", "Request heads received, whatever became of them.", counters.REQUESTS),
     ("malformed_requests", "Requests refused because they break HTTP.", counters.REQUESTS_MALFORMED),
     ("unmatched_requests", "Requests that no route takes.", counters.REQUESTS_UNMATCHED),
-    ("refused_requests", "Requests answered by a limit before they were routed.", counters.REQUESTS_REFUSED),
+    ("refused_requests", "Requests refused because they were over a limit.", counters.REQUESTS_REFUSED),
     ("head_timeouts", "Requests whose head did not come in time.", counters.REQUESTS_TIMED_OUT_HEAD),
     ("body_timeouts", "Requests whose body stopped coming.", counters.REQUESTS_TIMED_OUT_BODY),
     ("keepalive_expirations", "Idle client connections closed.", counters.KEEPALIVE_EXPIRED),

@@ -16,6 +16,7 @@ DATA_PLANE = (
     *(f"tests/proxy/test_{name}.py" for name in ("downstream", "upstream", "divert", "worker", "exchange")),
     *(f"tests/proxy/test_{name}.py" for name in ("timers", "counters", "table", "keys", "request", "match")),
     "tests/proxy/splits",
+    "tests/conformance",
 )
 
 

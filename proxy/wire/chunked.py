@@ -75,13 +75,15 @@ class ChunkTracker:
     caller puts in front of the next piece. So nothing is forwarded before it is checked.
     """
 
-    __slots__ = ("_collect", "_left", "_state", "payload", "tail")
+    __slots__ = ("_collect", "_left", "_state", "announced", "payload", "tail")
 
     def __init__(self, *, collect: bool = False) -> None:
         """`collect`: `payload` gets the content of each `feed`, for the caller to take and clear."""
         self._collect = collect
         self._left: i64 = 0
         self._state: i64 = _SIZE
+        # Content in bytes of all chunks that have begun; so a limit is known to be broken before they come.
+        self.announced: i64 = 0
         self.payload: list[bytes] = []
         self.tail: bytes = b""
 
@@ -139,6 +141,7 @@ class ChunkTracker:
                 i = line_end + 2
                 if size > 0:
                     self._left = size
+                    self.announced += size
                     self._state = _DATA
                     continue
                 state = self._state = _TRAILER
