@@ -5,11 +5,22 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema, model_validator
 
-from config.base import Fault, Model, as_tuple, refuse
-from config.fields import Duration, ErrorChance, Fraction, Name, PositiveDuration, Text, Weight
-from config.values import InvalidValueError, format_fraction
+from config.base import Fault, Model, as_tuple, refuse, repeated
+from config.fields import (
+    FRACTION_SCHEMA,
+    Duration,
+    ErrorChance,
+    Fraction,
+    Name,
+    PositiveDuration,
+    Text,
+    Weight,
+)
+from config.freezes import Freeze
+from config.values import InvalidValueError, format_fraction, parse_fraction
+from config.webhooks import GateWebhook
 
 Preset = Literal["conservative", "balanced", "aggressive"]
 # More than a person can follow; it also bounds what a generator makes.
@@ -50,6 +61,8 @@ class Step(Pace):
 
     weight: Weight
     """Share of the requests that the canary gets."""
+    paced: bool = False
+    """Whether steps after it may be left out when the evidence suffices for them already."""
 
 
 class Linear(Model):
@@ -110,12 +123,19 @@ class GeometricSteps(Pace):
     """From where, to where, by which factor."""
 
 
+class EvidenceSteps(Pace):
+    """A generator of steps that are gone through as fast as the evidence allows."""
+
+    evidence: Geometric
+    """From where, to where, by which factor at least."""
+
+
 def _not_rising(start: float, end: float) -> list[Fault]:
     problem = f"{format_fraction(end)} is not above the {format_fraction(start)} it starts from"
     return [] if end > start else [Fault(path=("to",), problem=problem, remedy="ramp upwards")]
 
 
-def _one_entry(value: object) -> Step | LinearSteps | GeometricSteps:
+def _one_entry(value: object) -> AnySteps:
     if isinstance(value, Step):
         return value
     if not isinstance(value, dict):
@@ -124,14 +144,19 @@ def _one_entry(value: object) -> Step | LinearSteps | GeometricSteps:
         return LinearSteps.model_validate(value)
     if "geometric" in value:
         return GeometricSteps.model_validate(value)
+    if "evidence" in value:
+        return EvidenceSteps.model_validate(value)
     return Step.model_validate(value)
 
 
+AnySteps = Step | LinearSteps | GeometricSteps | EvidenceSteps
 StepEntry = Annotated[
-    Step | LinearSteps | GeometricSteps,
-    BeforeValidator(_one_entry, json_schema_input_type=Weight | Step | LinearSteps | GeometricSteps),
+    Step | LinearSteps | GeometricSteps | EvidenceSteps,
+    BeforeValidator(
+        _one_entry, json_schema_input_type=Weight | Step | LinearSteps | GeometricSteps | EvidenceSteps
+    ),
 ]
-_ENTRIES: TypeAdapter[tuple[Step | LinearSteps | GeometricSteps, ...]] = TypeAdapter(tuple[StepEntry, ...])
+_ENTRIES: TypeAdapter[tuple[AnySteps, ...]] = TypeAdapter(tuple[StepEntry, ...])
 
 
 def _read_steps(value: object) -> tuple[Step, ...] | None:
@@ -146,15 +171,27 @@ def _read_steps(value: object) -> tuple[Step, ...] | None:
         if isinstance(entry, Step):
             steps.append(entry)
             continue
-        weights = (entry.linear if isinstance(entry, LinearSteps) else entry.geometric).weights()
         pace = entry.model_dump(include=set(Pace.model_fields))
-        steps.extend(Step(weight=weight, **pace) for weight in weights)
+        if isinstance(entry, EvidenceSteps):
+            # Time would only slow it down, so there is none unless it is asked for.
+            pace = {"duration": 0.0, "requests": 0, **pace, "paced": True}
+        steps.extend(Step(weight=weight, **pace) for weight in _weights(entry))
     if not steps:
         raise InvalidValueError("there is no step", "write at least one weight, for example [5%, 100%]")
     if len(steps) > STEPS_MAX:
         raise InvalidValueError(f"{len(steps)} steps are too many", f"use at most {STEPS_MAX}")
     refuse("steps", _falling(steps, value))
     return tuple(steps)
+
+
+def _weights(entry: LinearSteps | GeometricSteps | EvidenceSteps) -> list[float]:
+    match entry:
+        case LinearSteps():
+            return entry.linear.weights()
+        case GeometricSteps():
+            return entry.geometric.weights()
+        case EvidenceSteps():
+            return entry.evidence.weights()
 
 
 def _falling(steps: list[Step], entries: list[object] | tuple[object, ...]) -> list[Fault]:
@@ -169,6 +206,31 @@ def _falling(steps: list[Step], entries: list[object] | tuple[object, ...]) -> l
         for i, (before, after) in enumerate(pairwise(steps), start=1)
         if after.weight <= before.weight
     ]
+
+
+class Bake(Model):
+    """A last observation with nearly all requests, before the canary is promoted."""
+
+    duration: PositiveDuration
+    """How long it lasts."""
+    holdback: Annotated[float, BeforeValidator(parse_fraction), WithJsonSchema(FRACTION_SCHEMA)] = 0.01
+    """Share of the requests that stable keeps meanwhile, to compare with; at most 20%."""
+
+    @model_validator(mode="after")
+    def _small(self) -> Self:
+        problem = f"{format_fraction(self.holdback)} is no small part"
+        fault = Fault(path=("holdback",), problem=problem, remedy="hold back at most 20%")
+        refuse("bake", [fault] if self.holdback > 0.2 else [])
+        return self
+
+
+class AfterPromotion(Model):
+    """How a promoted canary is watched, with no control left to compare with."""
+
+    duration: Duration = 86400.0
+    """How long it is watched; 0 = not at all."""
+    action: Literal["page", "rollback"] = "page"
+    """What follows when it fails more than control did before: a decision that alarms, or a rollback."""
 
 
 class Rollout(Model):
@@ -201,6 +263,20 @@ class Rollout(Model):
     """How long a step may stay undecided; 0 = for ever; left out = the preset's."""
     on_expiry: Literal["hold", "rollback"] = "hold"
     """What happens then: `hold` waits for a person, `rollback` returns to stable."""
+    no_data_expiry: Duration | None = None
+    """The same for a step at which the canary got nothing to be judged by; left out = `expiry`."""
+    on_no_data: Literal["hold", "rollback"] | None = None
+    """What happens then; left out = `on_expiry`."""
+    bake: Bake | None = None
+    """A last observation after the last step; left out = promoted at once when that is over."""
+    after_promotion: AfterPromotion | None = None
+    """How the canary is watched once it has been promoted; left out = an alarm within a day."""
+    webhooks: Annotated[tuple[GateWebhook, ...] | None, BeforeValidator(as_tuple), Field(max_length=10)] = (
+        None
+    )
+    """Services that are asked before the canary gets more requests; left out = none."""
+    freezes: Annotated[tuple[Freeze, ...] | None, BeforeValidator(as_tuple), Field(max_length=100)] = None
+    """Times in which it does not, in addition to those of the whole configuration; left out = none."""
     burst: Duration | None = None
     """Failures within a time as short as this do not condemn a release; 0 = off; left out = the preset's."""
     auto_start: bool = True
@@ -220,5 +296,6 @@ class Rollout(Model):
         fault = Fault(
             path=("check_interval_seconds",), problem="says the same as interval", remedy="remove it"
         )
-        refuse("rollout", [fault] if both else [])
+        names = [webhook.name for webhook in self.webhooks or ()]
+        refuse("rollout", ([fault] if both else []) + repeated("webhooks", names))
         return self

@@ -9,9 +9,11 @@ from pydantic import BeforeValidator, Field, model_validator
 from config.base import Model, as_tuple, refuse
 from config.checks import faults
 from config.fields import Name
+from config.freezes import Freezes
 from config.routes import Route
 from config.serving import Admin, Headers, Limits, Listener, Startup, State, Timeouts, read_workers
 from config.upstreams import Upstream
+from config.webhooks import Notification
 
 
 class Config(Model):
@@ -42,6 +44,10 @@ class Config(Model):
     """Named sets of endpoints."""
     routes: Annotated[tuple[Route, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=1000)]
     """Which requests go where; the first that matches is taken."""
+    freezes: Freezes = ()
+    """Times in which no canary gets more requests by itself."""
+    notifications: Annotated[tuple[Notification, ...], BeforeValidator(as_tuple), Field(max_length=20)] = ()
+    """Services that are told of decisions."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -69,6 +69,8 @@ class Analysis:
     """z-test, Wald, Newcombe and Wilson intervals of the current stage: valid for one look only."""
     latency: Mapping[str, Any] | None = None
     """Quantiles of both arms in the current stage with intervals, in seconds."""
+    reach: int | None = None
+    """At a step paced by evidence: the furthest step that the same evidence suffices for."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; enumerations by name."""
@@ -82,7 +84,8 @@ class Analysis:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        plain = {field.name: data[field.name] for field in fields(cls)}
+        # What was stored before a field existed has its default.
+        plain = {field.name: data[field.name] for field in fields(cls) if field.name in data}
         plain["verdict"] = Verdict[data["verdict"].upper()]
         plain["findings"] = tuple(Finding.from_json(finding) for finding in data["findings"])
         plain["culprits"] = tuple(data["culprits"])

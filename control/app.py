@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import uvloop
 from aiohttp import web
@@ -28,6 +28,9 @@ from control.plane import Plane
 from control.publish import Publisher
 from control.store import rollouts
 from control.store.engine import Store, StoreError, open_store, sqlite_url
+from control.webhooks.gatekeeper import Gatekeeper
+from control.webhooks.notifier import Notifier
+from control.webhooks.sender import Sender
 from proxy.launch import PARENT_FD_VARIABLE
 from proxy.release import version
 
@@ -79,7 +82,8 @@ async def serve(
     _stop_on_signals(stop)
     store = await open_store(database)
     try:
-        plane = await _start(store, state, tick_seconds)
+        sender = Sender()
+        plane = await _start(store, state, tick_seconds, sender)
         witness = plane.witness
         assert witness is not None
         runner = web.AppRunner(
@@ -102,13 +106,17 @@ async def serve(
                 plane.ledger.publisher.close()
         finally:
             await runner.cleanup()
+            await plane.loop.gatekeeper.close()
+            if plane.notifier is not None:
+                await plane.notifier.close()
+            await sender.close()
         await plane.loop.save()
     finally:
         await store.close()
     log.info("stopped")
 
 
-async def _start(store: Store, state: Path, tick_seconds: float) -> Plane:
+async def _start(store: Store, state: Path, tick_seconds: float, sender: Sender) -> Plane:
     async with store.read() as connection:
         floor = await rollouts.latest_time(connection)
     clock = SteadyClock(floor)
@@ -125,12 +133,21 @@ async def _start(store: Store, state: Path, tick_seconds: float) -> Plane:
         await witness.start()
     except KeyFileError as error:
         raise StartError(str(error)) from error
+    notifier = Notifier(sender)
+    ledger = controller.ledger
+
+    def tell(decision: dict[str, Any]) -> None:
+        notifier.configure(() if ledger.active is None else ledger.active.config.notifications)
+        notifier.tell(decision)
+
+    ledger.listeners.append(tell)
     return Plane(
         witness=witness,
         controller=controller,
-        loop=Loop(controller, tick_seconds=tick_seconds),
+        loop=Loop(controller, tick_seconds=tick_seconds, gatekeeper=Gatekeeper(sender)),
         started_at=time.time(),
         version=version(),
+        notifier=notifier,
     )
 
 

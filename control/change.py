@@ -7,6 +7,7 @@ from control.audit.events import DECIDED, AuditEvent, Origin, QuarantineLifted, 
 from control.collect import Unsaved
 from control.describe import describe_plan, describe_steps
 from control.ids import new_id
+from control.needs import needs
 from control.records import Record
 from control.rollout import Decision, DecisionKind
 from control.store import audit, rollouts, statistics, tables
@@ -157,6 +158,7 @@ def decision_body(
         "plan_source": dict(record.plan.source),
         # What the analysis was computed from, so that it can be computed again.
         "evidence": None if decision.analysis is None else record.evidence.to_json(),
+        "needs": _needs(decision),
     }
 
 
@@ -193,7 +195,12 @@ def _event(decided: Decided, revision: int) -> AuditEvent:
         from_weight=decision.from_weight,
         to_weight=decision.to_weight,
         revision=revision,
+        needs=_needs(decision),
     )
+
+
+def _needs(decision: Decision) -> list[dict[str, object]]:
+    return [] if decision.analysis is None else [need.to_json() for need in needs(decision.analysis)]
 
 
 def _quarantined(row: Quarantine) -> AuditEvent:

@@ -5,7 +5,9 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Final
 
-from control.analysis import Evidence
+from control.analysis import Analysis, Evidence
+from control.audit.events import FreezeOverridden
+from control.calendar import Frozen
 from control.change import Change, Lifted
 from control.records import Record, successor
 from control.rollout import APPROVAL, Advance, Command, DecisionKind, State, command
@@ -55,6 +57,10 @@ _DONE: Final[Mapping[Verb, str]] = {
 }
 
 
+# What gives a canary more requests than it has; everything else is allowed during a freeze.
+_WIDENING: Final = frozenset({Verb.PROMOTE, Verb.RESUME, Verb.RESTART})
+
+
 def allowed(record: Record, *, quarantined: bool) -> tuple[Verb, ...]:
     """The commands that *record* takes now."""
     if not record.current:
@@ -65,19 +71,31 @@ def allowed(record: Record, *, quarantined: bool) -> tuple[Verb, ...]:
 
 
 def carry_out(
-    change: Change, record: Record, verb: Verb, reason: str, *, quarantine: Quarantine | None
+    change: Change,
+    record: Record,
+    verb: Verb,
+    reason: str,
+    *,
+    quarantine: Quarantine | None,
+    frozen: Frozen | None = None,
+    override_freeze: bool = False,
 ) -> Record:
     """Note in *change* what follows from a command; returns the record in charge of the route after it.
 
+    Args:
+        frozen: the freeze that is open now; *override_freeze* widens in spite of it, which needs a reason.
+
     Raises:
-        Refused: the state does not allow it, or lifting a quarantine was asked for without a reason.
+        Refused: the state or a freeze does not allow it, or what needs a reason was asked for without one.
     """
     if verb not in allowed(record, quarantined=quarantine is not None):
         raise _refused(record, verb, quarantine)
+    if frozen is not None and verb in _WIDENING:
+        _check_freeze(change, record, verb, reason, frozen, override=override_freeze)
     if verb is Verb.RESTART:
         return _restart(change, record, reason, quarantine)
     if verb is Verb.ROLLBACK and record.rollout.state is State.PROMOTED:
-        return _take_back(change, record, reason)
+        return take_back(change, record, reason)
     return _settle(change, record, _do(change, record, _asked(record, verb), reason))
 
 
@@ -124,10 +142,40 @@ def _restart(change: Change, record: Record, reason: str, quarantine: Quarantine
     return _settle(change, fresh, replace(advance, decision=decision))
 
 
-def _take_back(change: Change, record: Record, reason: str) -> Record:
-    """Roll back what was promoted: a finished rollout stays finished, so a new one is condemned."""
+def _check_freeze(
+    change: Change, record: Record, verb: Verb, reason: str, frozen: Frozen, *, override: bool
+) -> None:
+    if not override:
+        raise Refused(
+            "frozen",
+            f"{record.rollout.route} cannot be {_DONE[verb]} now: {frozen.text}",
+            "wait, or override the freeze with a reason",
+        )
+    if not reason:
+        raise Refused(
+            "reason_required", f"{frozen.text}, and it is overridden without a reason", "give a reason"
+        )
+    change.events.append(
+        FreezeOverridden(
+            resource_id=record.rollout.id,
+            route=record.rollout.route,
+            freeze=frozen.name,
+            until=frozen.until,
+            command=str(verb),
+            reason=reason,
+        )
+    )
+
+
+def take_back(change: Change, record: Record, reason: str, analysis: Analysis | None = None) -> Record:
+    """Roll back what was promoted: a finished rollout stays finished, so a new one is condemned.
+
+    *analysis* is what the controller does it for; None = a person does.
+    """
     change.keep(replace(record, current=False))
     fresh = successor(record, change.steady)
+    if analysis is not None:
+        fresh = replace(fresh, evidence=record.evidence, analysis=analysis)
     advance = _do(change, fresh, Command.ROLLBACK, reason)
     assert advance.decision is not None
     decision = replace(
@@ -135,6 +183,7 @@ def _take_back(change: Change, record: Record, reason: str) -> Record:
         from_state=record.rollout.state,
         from_step=record.rollout.step,
         from_weight=record.weight,
+        analysis=analysis,
     )
     return _settle(change, fresh, replace(advance, decision=decision))
 

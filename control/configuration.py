@@ -6,6 +6,8 @@ from typing import Any
 import orjson
 from pydantic import ValidationError
 
+from config.freezes import plain_freezes
+from config.routes import Route
 from config.schema import Config
 from control.identity import CanaryRoute, canary_routes
 from control.plan import PlanError, RolloutPlan
@@ -88,7 +90,7 @@ def _wanted(config: Config, canaries: dict[str, CanaryRoute]) -> dict[str, Wante
             continue
         try:
             # The canary split always assigns by a key, so requests of one key are not independent.
-            plan = RolloutPlan.from_config(route.rollout, sticky=True)
+            plan = RolloutPlan.from_config(_section(config, route), sticky=True)
         except PlanError as error:
             place = f"routes.{index}.rollout"
             errors += [
@@ -100,6 +102,14 @@ def _wanted(config: Config, canaries: dict[str, CanaryRoute]) -> dict[str, Wante
     if errors:
         raise ConfigurationError(errors)
     return wanted
+
+
+def _section(config: Config, route: Route) -> dict[str, Any]:
+    """A route's rollout section with the freezes of the whole configuration in it."""
+    assert route.rollout is not None
+    section: dict[str, Any] = route.rollout.model_dump(mode="json", by_alias=True)
+    freezes = plain_freezes((*config.freezes, *(route.rollout.freezes or ())))
+    return section | ({"freezes": freezes} if freezes else {})
 
 
 def _error(path: str, problem: str, remedy: str) -> dict[str, str]:

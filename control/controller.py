@@ -5,6 +5,7 @@ from typing import Final
 
 from config.diff import diff
 from control.audit.events import CONTROLLER, ConfigurationChanged, Origin, RevisionSkipped
+from control.calendar import frozen
 from control.change import Change, Lifted, NewConfiguration
 from control.clock import Clock
 from control.collect import Taken
@@ -105,7 +106,9 @@ class Controller:
                 await ledger.commit(change, ledger.records)
         return taken
 
-    async def command(self, name: str, verb: Verb, reason: str, origin: Origin) -> Record | None:
+    async def command(
+        self, name: str, verb: Verb, reason: str, origin: Origin, *, override_freeze: bool = False
+    ) -> Record | None:
         """Do what a person asks of the rollout of a route, or with an id; None when it has no rollout.
 
         Raises:
@@ -121,7 +124,15 @@ class Controller:
                 await self._lift(change, name, verb, reason)
                 return None
             quarantine = ledger.quarantine.get(record.subject)
-            after = carry_out(change, record, verb, reason, quarantine=quarantine)
+            after = carry_out(
+                change,
+                record,
+                verb,
+                reason,
+                quarantine=quarantine,
+                frozen=frozen(record.plan.freezes, change.wall),
+                override_freeze=override_freeze,
+            )
             await ledger.commit(change, ledger.records | {after.rollout.route: after})
             return after
 

@@ -14,6 +14,8 @@ def describe_plan(plan: RolloutPlan) -> dict[str, Any]:
         "interval_seconds": plan.interval_s,
         "expiry_seconds": plan.expiry_s,
         "on_expiry": plan.on_expiry.name.lower(),
+        "no_data_expiry_seconds": plan.undecided(no_data=True)[0],
+        "on_no_data": plan.undecided(no_data=True)[1].name.lower(),
         "auto_start": plan.auto_start,
         "min_requests": plan.min_requests,
         "burst_seconds": plan.burst_s,
@@ -22,6 +24,12 @@ def describe_plan(plan: RolloutPlan) -> dict[str, Any]:
             {"name": guardrail.name, "kind": guardrail.kind, "mode": guardrail.mode.name.lower()}
             for guardrail in plan.guardrails
         ],
+        "webhooks": [webhook.name for webhook in plan.webhooks],
+        "freezes": [freeze.name for freeze in plan.freezes],
+        "after_promotion": {
+            "duration_seconds": plan.after_promotion.duration_s,
+            "action": plan.after_promotion.action.name.lower(),
+        },
     }
 
 
@@ -33,6 +41,8 @@ def describe_steps(plan: RolloutPlan) -> list[dict[str, Any]]:
             "duration_seconds": step.duration_s,
             "requests": step.requests,
             "manual": step.manual,
+            "paced": step.paced,
+            "bake": step.bake,
         }
         for step in plan.steps
     ]

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 from control.analysis import Analysis, ArmCounts, Evidence, analyse, observe
 from control.counts import NOTHING, ArmKey, Counts
+from control.guardrails.finding import Verdict
+from control.plan import RolloutPlan
 from control.records import Record, Stage, parse_stage
 
 
@@ -71,7 +73,23 @@ def judge(record: Record, stages: list[StageCounts], *, changed: Collection[Stag
             share=_share(record, stage.stage),
         )
     analysis = analyse(evidence, record.plan, now, step=record.rollout.step)
+    analysis = replace(analysis, reach=reach(evidence, record.plan, analysis, record.rollout.step))
     return Judged(before=record, evidence=evidence, analysis=analysis, fresh=bool(changed))
+
+
+def reach(evidence: Evidence, plan: RolloutPlan, analysis: Analysis, step: int) -> int | None:
+    """How far the evidence carries from a step that is paced by it; None for any other step.
+
+    Margins of later steps read the same data and hold at every look, so asking for several costs nothing.
+    """
+    if not plan.step(step).paced or analysis.verdict is not Verdict.PASS:
+        return None
+    further = step + 1
+    while further + 1 < len(plan.steps) and plan.steps[further].paced and plan.steps[further].weight < 1:
+        if analyse(evidence, plan, analysis.at, step=further).verdict is not Verdict.PASS:
+            break
+        further += 1
+    return further
 
 
 def _share(record: Record, stage: Stage) -> float | None:

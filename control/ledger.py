@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
 
-from control.change import Change, write
+from control.change import Change, decision_body, write
 from control.collect import Collector
 from control.configuration import Active, ConfigurationError, read_stored
 from control.counts import ArmKey, loads_counts
@@ -42,6 +42,8 @@ class Ledger:
         self.revision = 0
         self.decisions: dict[str, int] = {}
         """Decisions by kind, since this process began."""
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
+        """Told of each decision, as the API shows it, once it is written; they must not wait or raise."""
         self._states: dict[str, RouteState] = {}
         self._live: frozenset[str] = frozenset()
         self._stale = True
@@ -154,10 +156,27 @@ class Ledger:
         for decided in change.decided:
             kind = decided.decision.kind.name.lower()
             self.decisions[kind] = self.decisions.get(kind, 0) + 1
+        self._tell(change)
         if change.counts is not None:
             self.collector.saved(change.counts)
         if change.table is not None and table is not None:
             self._serve(table, change.table)
+
+    def _tell(self, change: Change) -> None:
+        if not self.listeners:
+            return
+        revision = self.revision if change.table is None else change.table.revision
+        digest = "" if self.active is None else self.active.digest
+        for decided in change.decided:
+            body = decision_body(
+                decided,
+                at=change.wall,
+                revision=revision,
+                config_digest=digest,
+                actor=decided.decision.actor,
+            )
+            for listener in self.listeners:
+                listener(body)
 
     def _serve(self, table: dict[str, Any], stored: StoredTable) -> None:
         self.table, self.revision = table, stored.revision

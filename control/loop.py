@@ -9,12 +9,16 @@ from typing import Final
 
 from control.audit.events import CONTROLLER
 from control.change import Change
+from control.commands import take_back
+from control.conditions import Outside
 from control.controller import Controller
 from control.counts import ArmKey, Counts
 from control.judge import Judged, StageCounts, judge, stages_of
 from control.recent import Window
 from control.records import Record, parse_stage
-from control.rollout import advance
+from control.rollout import DecisionKind, State, advance, alarm
+from control.webhooks.gatekeeper import Gatekeeper
+from control.webhooks.questions import question
 
 log: Final = logging.getLogger("headgate.control")
 
@@ -30,7 +34,13 @@ Looked = tuple[Record, list[StageCounts], Judged | None]
 class Loop:
     """Ticks until it is stopped. A tick that fails changes nothing, is counted, and the next one goes on."""
 
-    def __init__(self, controller: Controller, *, tick_seconds: float = TICK_SECONDS) -> None:
+    def __init__(
+        self,
+        controller: Controller,
+        *,
+        tick_seconds: float = TICK_SECONDS,
+        gatekeeper: Gatekeeper | None = None,
+    ) -> None:
         self._controller = controller
         self._ledger = controller.ledger
         self._clock = controller.clock
@@ -44,6 +54,8 @@ class Loop:
         """By route, why its rollout could not be judged at the last look."""
         self._due: dict[str, float] = {}
         self._observed: dict[tuple[str, int], tuple[Counts, Counts]] = {}
+        self.gatekeeper = gatekeeper or Gatekeeper()
+        self._watch_saved: dict[str, float] = {}
         self._save_at = 0.0
         self._forget_at = 0.0
 
@@ -84,13 +96,19 @@ class Loop:
             await ledger.fresh()
             change = self._controller.change(CONTROLLER)
             records = dict(ledger.records)
+            asked: list[tuple[Record, tuple[str, ...]]] = []
             for record, _, judged in looked:
                 # A command or a configuration may have come first; it wins, and the next tick looks again.
                 if ledger.records.get(record.rollout.route) is record:
-                    records[record.rollout.route] = self._decide(change, record, judged)
+                    records[record.rollout.route] = self._decide(change, record, judged, asked)
             self._collect_counts(change, now)
             await ledger.commit(change, records)
             self._note_observed(looked, records)
+        self._ask(asked, now)
+
+    def outside(self, record: Record) -> Outside:
+        """What *record* needs to know besides its evidence."""
+        return Outside(wall=self._clock.wall(), replies=self.gatekeeper.replies(record))
 
     async def save(self) -> None:
         """Write down every count that is not; for the end of the process."""
@@ -110,9 +128,10 @@ class Loop:
         due = []
         for record in records.values():
             at = self._due.get(record.rollout.id, now)
-            if record.rollout.finished or at > now + _SHORTEST_SECONDS / 2:
+            if (record.rollout.finished and not record.watched(now)) or at > now + _SHORTEST_SECONDS / 2:
                 continue
-            interval = record.plan.interval_s
+            # The detector after a promotion counts ticks of a second.
+            interval = record.plan.interval_s if record.judged else max(1.0, record.plan.interval_s)
             # From the time it was due, so that lateness does not add up; after a gap, from now.
             self._due[record.rollout.id] = max(at + interval, now + interval / 2)
             due.append(record)
@@ -122,7 +141,7 @@ class Loop:
         looked: list[Looked] = []
         for record in due:
             route = record.rollout.route
-            if not record.judged:
+            if not record.judged and not record.watched(now):
                 looked.append((record, [], None))
                 continue
             try:
@@ -138,13 +157,23 @@ class Loop:
             looked.append((record, stages, judged))
         return looked
 
-    def _decide(self, change: Change, record: Record, judged: Judged | None) -> Record:
+    def _decide(
+        self,
+        change: Change,
+        record: Record,
+        judged: Judged | None,
+        asked: list[tuple[Record, tuple[str, ...]]],
+    ) -> Record:
         ledger = self._ledger
         seen = record if judged is None else judged.record
         if ledger.active is None or (record.subject in ledger.quarantine and not record.judged):
             # Without a configuration no table can follow; a quarantined release does not start by itself.
             return seen
-        moved = advance(seen.rollout, seen.plan, seen.analysis, change.steady)
+        if seen.rollout.state is State.PROMOTED:
+            return self._watch(change, seen, judged)
+        moved = advance(seen.rollout, seen.plan, seen.analysis, change.steady, self.outside(seen))
+        if moved.ask:
+            asked.append((seen, moved.ask))
         after = replace(seen, rollout=moved.rollout) if moved.rollout is not seen.rollout else seen
         if moved.decision is not None:
             change.decide(moved.decision, after)
@@ -153,6 +182,39 @@ class Loop:
         elif (judged is not None and judged.fresh) or after.rollout != record.rollout:
             change.keep(after)
         return after
+
+    def _watch(self, change: Change, record: Record, judged: Judged | None) -> Record:
+        """Look after a canary that was promoted: alarm or take it back when it gets worse."""
+        if judged is None or record.analysis is None:
+            return record
+        moved = alarm(record.rollout, record.plan, record.analysis, change.steady)
+        if moved.decision is None:
+            # A day of watching is not worth a write a second: less is known after a restart, never wrongly.
+            saved = self._watch_saved.get(record.rollout.id, 0.0)
+            if judged.fresh and change.steady - saved >= _SAVE_SECONDS:
+                self._watch_saved = {record.rollout.id: change.steady} | {
+                    key: at for key, at in self._watch_saved.items() if change.steady - at < _FORGET_SECONDS
+                }
+                change.keep(record)
+            return record
+        log.warning("%s after its promotion: %s", record.rollout.route, moved.decision.reason)
+        if moved.decision.kind is DecisionKind.ROLLED_BACK:
+            return take_back(change, record, moved.decision.reason, record.analysis)
+        after = replace(record, rollout=moved.rollout)
+        change.decide(moved.decision, after)
+        return after
+
+    def _ask(self, asked: list[tuple[Record, tuple[str, ...]]], now: float) -> None:
+        active = self._ledger.active
+        if active is None or not asked:
+            return
+        routes = {route.name: route for route in active.config.routes}
+        for record, names in asked:
+            route = routes.get(record.rollout.route)
+            if route is None or route.rollout is None:
+                continue
+            gates = {gate.name: gate for gate in route.rollout.webhooks or () if gate.name in names}
+            self.gatekeeper.ask(record, gates, question(record), now)
 
     def _collect_counts(self, change: Change, now: float) -> None:
         collector = self._ledger.collector

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Any, Final
 
 from config.values import InvalidValueError, parse_duration, parse_fraction
+from control.calendar import Freeze
+from control.conditions import AfterPromotion, WebhookGate
 from control.guardrails.base import Defaults, Guardrail, GuardrailConfigError
 from control.guardrails.finding import Mode
 from control.guardrails.load import load_all
+from control.plan_problems import Path, PlanError, PlanProblem
 from control.presets import PRESETS, Preset
 from control.stats.events import FAILURE, Event
 from control.stats.looseness import LEVELS
 from control.stats.one_sample import BROKEN
 from control.stats.process import HarmProcess, Process
 from control.stats.wealth import Caution
+
+# Whoever reads a plan gets its problems from the same place.
+__all__ = ["DEFAULT_GUARDRAILS", "OnExpiry", "PlanError", "PlanProblem", "RolloutPlan", "Step"]
 
 
 class OnExpiry(IntEnum):
@@ -41,6 +47,10 @@ class Step:
     """The least finished canary requests at this weight."""
     manual: bool = False
     """Whether a person must let it pass."""
+    paced: bool = False
+    """Whether steps after it may be left out when the evidence suffices for them already."""
+    bake: bool = False
+    """Whether it is the last observation, with stable holding back a small part."""
 
 
 # Whatever the guardrails: an arm without concurrent control is watched for being broken altogether.
@@ -64,6 +74,15 @@ class RolloutPlan:
     expiry_s: float = 3600.0
     """How long a step may stay undecided, in seconds; 0 = for ever."""
     on_expiry: OnExpiry = OnExpiry.HOLD
+    no_data_expiry_s: float | None = None
+    """The same for a step without anything to judge by; None = as `expiry_s`."""
+    on_no_data: OnExpiry | None = None
+    """What becomes of it then; None = as `on_expiry`."""
+    webhooks: tuple[WebhookGate, ...] = ()
+    """Who is asked before the canary gets more requests."""
+    freezes: tuple[Freeze, ...] = ()
+    """When it does not."""
+    after_promotion: AfterPromotion = field(default_factory=AfterPromotion)
     auto_start: bool = True
     min_requests: int = 0
     """Canary requests before guardrails may decide anything; the circuit breakers do not wait."""
@@ -97,8 +116,17 @@ class RolloutPlan:
 
     def level(self, step: int) -> int:
         """How loose the margin of a step is: 0 at the last step that has concurrent control, then rising."""
-        later = sum(1 for following in self.steps[step + 1 :] if following.weight < 1)
+        later = sum(1 for following in self.steps[step + 1 :] if following.weight < 1 and not following.bake)
         return min(later, LEVELS - 1)
+
+    def undecided(self, *, no_data: bool) -> tuple[float, OnExpiry]:
+        """How long a step may stay undecided, in seconds (0 = for ever), and what follows."""
+        seconds, action = self.expiry_s, self.on_expiry
+        if no_data and self.no_data_expiry_s is not None:
+            seconds = self.no_data_expiry_s
+        if no_data and self.on_no_data is not None:
+            action = self.on_no_data
+        return seconds, action
 
     @classmethod
     def from_config(cls, rollout: object = None, *, sticky: bool = False) -> RolloutPlan:
@@ -125,31 +153,6 @@ class RolloutPlan:
         return []
 
 
-Path = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanProblem:
-    """Something wrong with a rollout section, at a path below it."""
-
-    path: Path
-    problem: str
-    remedy: str
-
-
-class PlanError(ValueError):
-    """A rollout section that no plan can be made of."""
-
-    def __init__(self, problems: Iterable[PlanProblem]) -> None:
-        self.problems = list(problems)
-        super().__init__(
-            "\n".join(
-                f"{'.'.join(map(str, problem.path)) or 'rollout'}: {problem.problem}; {problem.remedy}"
-                for problem in self.problems
-            )
-        )
-
-
 DEFAULT_GUARDRAILS: Final[tuple[Mapping[str, Any], ...]] = (
     {"kind": "error_rate_rise"},
     {"kind": "latency_ratio"},
@@ -172,6 +175,7 @@ class _Reader:
             self._fault(("preset",), f"{name!r} is not a preset", f"use one of {', '.join(PRESETS)}")
         preset = PRESETS.get(name, PRESETS["balanced"])
         steps = self._steps(preset)
+        expiry, on_expiry = self._duration("expiry", preset.expiry_s), self._on("on_expiry", OnExpiry.HOLD)
         plan = RolloutPlan(
             enabled=self._get("enabled", True) is not False,
             preset=name,
@@ -180,8 +184,15 @@ class _Reader:
             alpha=self._probability("alpha", preset.alpha),
             alpha_promote=self._probability("alpha_promote", preset.alpha_promote),
             interval_s=self._duration("interval", self._duration("check_interval_seconds", 1.0)),
-            expiry_s=self._duration("expiry", preset.expiry_s),
-            on_expiry=self._on_expiry(),
+            expiry_s=expiry,
+            on_expiry=on_expiry,
+            no_data_expiry_s=self._duration("no_data_expiry", expiry)
+            if "no_data_expiry" in self._given
+            else None,
+            on_no_data=self._on("on_no_data", on_expiry) if "on_no_data" in self._given else None,
+            webhooks=tuple(WebhookGate.from_plain(_plain(each)) for each in self._get("webhooks", ())),
+            freezes=tuple(Freeze.from_plain(_plain(each)) for each in self._get("freezes", ())),
+            after_promotion=AfterPromotion.from_plain(_plain(self._get("after_promotion", {}))),
             auto_start=self._get("auto_start", True) is not False,
             min_requests=self._count("min_requests_before_check", 0),
             burst_s=self._duration("burst", preset.burst_s),
@@ -226,15 +237,17 @@ class _Reader:
             return default
         return float(value)
 
-    def _on_expiry(self) -> OnExpiry:
-        match self._get("on_expiry", "hold"):
+    def _on(self, key: str, default: OnExpiry) -> OnExpiry:
+        match self._get(key, default):
+            case OnExpiry() as same:
+                return same
             case "hold":
                 return OnExpiry.HOLD
             case "stable" | "rollback":
                 return OnExpiry.STABLE
             case other:
-                self._fault(("on_expiry",), f"{other!r} is not an action", "use hold or rollback")
-                return OnExpiry.HOLD
+                self._fault((key,), f"{other!r} is not an action", "use hold or rollback")
+                return default
 
     def _steps(self, preset: Preset) -> tuple[Step, ...]:
         duration = self._duration("duration", preset.duration_s)
@@ -254,7 +267,22 @@ class _Reader:
                     f"{steps[i].weight * 100:g}% does not rise above the {before * 100:g}% before it",
                     "list the weights in rising order, the first above 0%",
                 )
-        return tuple(steps)
+        return tuple(self._baked(steps))
+
+    def _baked(self, steps: list[Step]) -> list[Step]:
+        """The steps with the bake as the last one, in place of a step that leaves stable nothing."""
+        given = _plain(self._get("bake", {}))
+        if not given:
+            return steps
+        holdback = self._parsed(("bake", "holdback"), given.get("holdback", 0.01), parse_fraction, 0.01)
+        bake = Step(
+            weight=1.0 - holdback,
+            duration_s=self._parsed(("bake", "duration"), given.get("duration"), parse_duration, 0.0),
+            requests=0,
+            bake=True,
+        )
+        manual = any(step.manual for step in steps if step.weight >= bake.weight)
+        return [*(step for step in steps if step.weight < bake.weight), replace(bake, manual=manual)]
 
     def _step(self, i: int, given: Mapping[str, Any], duration: float, requests: int) -> Step:
         own_duration, own_requests = given.get("duration"), given.get("requests")
@@ -268,6 +296,7 @@ class _Reader:
             if own_requests is None
             else self._counted(("steps", i, "requests"), own_requests, requests),
             manual=given.get("approval") == "manual" or given.get("manual") is True,
+            paced=given.get("paced") is True,
         )
 
     def _guardrails(self, preset: Preset, steps: Sequence[Step]) -> tuple[Guardrail, ...]:

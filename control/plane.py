@@ -6,6 +6,7 @@ from control.audit.witness import Witness
 from control.controller import Controller
 from control.ledger import Ledger
 from control.loop import Loop
+from control.webhooks.notifier import Notifier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class Plane:
     version: str
     witness: Witness | None = None
     """Signs the audit log; None where there is no place for a key."""
+    notifier: Notifier | None = None
 
     @property
     def ledger(self) -> Ledger:

@@ -79,6 +79,16 @@ class Record:
         """Whether its canary has requests that guardrails watch."""
         return self.rollout.state in (State.PROGRESSING, State.PAUSED)
 
+    def watched(self, now: float) -> bool:
+        """Whether it was promoted so lately, at *now* (steady seconds), that its canary is still watched."""
+        rollout, after = self.rollout, self.plan.after_promotion
+        return (
+            rollout.state is State.PROMOTED
+            and not rollout.held
+            and rollout.finished_at is not None
+            and now - rollout.finished_at < after.duration_s
+        )
+
     def route_state(self, *, quarantined: bool) -> RouteState:
         """What a routing table needs to know; a quarantined release gets nothing, whatever its state."""
         return RouteState(

@@ -8,6 +8,8 @@ from enum import IntEnum
 from typing import Any, Final, Self
 
 from control.analysis import Analysis
+from control.conditions import CALM, AfterAction, Answer, Outside
+from control.gates import FREEZE, Gate, asked, gates, own_gates
 from control.guardrails.finding import Verdict
 from control.plan import OnExpiry, RolloutPlan
 from control.states import FINISHED, TRANSITIONS, Event, IllegalEventError, State, diagram
@@ -29,6 +31,7 @@ __all__ = [
     "Rollout",
     "State",
     "advance",
+    "alarm",
     "command",
     "diagram",
     "gates",
@@ -66,6 +69,8 @@ class DecisionKind(IntEnum):
     EXPIRED = 8
     RESTARTED = 9
     SUPERSEDED = 10
+    ALARMED = 11
+    """It got worse after its promotion, and a person should look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +100,10 @@ class Rollout:
     """Why the rollout waits although its gates may be met, so that a hold is decided once."""
     reason: str = ""
     """Why it is in the state it is in."""
+    resumed: int = 0
+    """How often it was resumed; what was said about a step before a pause does not count after it."""
+    finished_by: str = ""
+    """Who ended it: a person's name, or "controller"."""
 
     @property
     def finished(self) -> bool:
@@ -110,7 +119,8 @@ class Rollout:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        plain = {field.name: data[field.name] for field in fields(cls)}
+        # What was stored before a field existed has its default.
+        plain = {field.name: data[field.name] for field in fields(cls) if field.name in data}
         plain["state"] = State[data["state"].upper()]
         return cls(**plain)
 
@@ -163,16 +173,8 @@ class Advance:
     """None when nothing changed."""
     forget_evidence: bool = False
     """Whether the stored evidence must be replaced by an empty one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
-    """One thing a step waits for."""
-
-    name: str
-    met: bool
-    text: str
-    """How far it is, in plain words."""
+    ask: tuple[str, ...] = ()
+    """The webhook gates that are all that is missing."""
 
 
 CONTROLLER: Final = "controller"
@@ -189,53 +191,52 @@ def weight(rollout: Rollout, plan: RolloutPlan) -> float:
             return 0.0
 
 
-def gates(rollout: Rollout, plan: RolloutPlan, analysis: Analysis | None, now: float) -> tuple[Gate, ...]:
-    """What the current step waits for, met or not, in the order in which a person would ask."""
-    step = plan.step(rollout.step)
-    since = rollout.step_started_at if rollout.step_started_at is not None else now
-    # A paused rollout does not age.
-    elapsed = (rollout.paused_at if rollout.paused_at is not None else now) - since
-    found = [
-        Gate(
-            name="time",
-            met=elapsed >= step.duration_s,
-            text=f"{max(0.0, elapsed):.0f} s of {step.duration_s:g} s at {step.weight:.4g} of requests",
-        )
-    ]
-    answered = 0 if analysis is None else analysis.step_requests
-    if step.requests > 0:
-        found.append(
-            Gate(
-                name="requests",
-                met=answered >= step.requests,
-                text=f"{answered} of {step.requests} canary requests answered at this step",
-            )
-        )
-    if analysis is None:
-        found.append(Gate(name="evidence", met=False, text="nothing has been counted yet"))
-        return tuple(found)
-    found.append(Gate(name="evidence", met=analysis.verdict is Verdict.PASS, text=analysis.reason))
-    if analysis.hold:
-        found.append(Gate(name="hold", met=False, text=analysis.hold))
-    return tuple(found)
-
-
-def advance(rollout: Rollout, plan: RolloutPlan, analysis: Analysis | None, now: float) -> Advance:
-    """Move a rollout as far as its analysis allows: at most one decision a call."""
+def advance(
+    rollout: Rollout, plan: RolloutPlan, analysis: Analysis | None, now: float, outside: Outside = CALM
+) -> Advance:
+    """Move a rollout as far as its analysis and the world outside allow: at most one decision a call."""
     if rollout.finished or not plan.enabled:
         return Advance(rollout=rollout)
     if rollout.state is State.PENDING:
-        if not plan.auto_start:
-            return Advance(rollout=rollout)
-        return _decide(rollout, plan, Event.START, CONTROLLER, "the rollout begins", now)
+        return _begin(rollout, plan, now, outside)
     if analysis is not None and analysis.verdict is Verdict.FAIL:
         return _decide(rollout, plan, Event.ROLL_BACK, CONTROLLER, analysis.reason, now, analysis)
     if rollout.state is State.PAUSED:
         return Advance(rollout=rollout)
-    waiting = [gate for gate in gates(rollout, plan, analysis, now) if not gate.met]
-    if not waiting and analysis is not None:
-        return _gates_met(rollout, plan, analysis, now)
-    return _waiting(rollout, plan, analysis, waiting, now)
+    waiting = [gate for gate in own_gates(rollout, plan, analysis, now, outside) if not gate.met]
+    if waiting or analysis is None:
+        return _waiting(rollout, plan, analysis, waiting, now)
+    for webhook in asked(rollout, plan):
+        reply = outside.reply(webhook)
+        if reply.answer in (Answer.REFUSE, Answer.LOST):
+            unmet = next(gate for gate in gates(rollout, plan, analysis, now, outside) if not gate.met)
+            by = f"webhook {webhook.name}"
+            return _decide(rollout, plan, Event.PAUSE, CONTROLLER, unmet.text, now, analysis, paused_by=by)
+    if missing := [gate for gate in gates(rollout, plan, analysis, now, outside) if not gate.met]:
+        return replace(
+            _waiting(rollout, plan, analysis, missing, now), ask=tuple(gate.name for gate in missing)
+        )
+    return _gates_met(rollout, plan, analysis, now)
+
+
+def alarm(rollout: Rollout, plan: RolloutPlan, analysis: Analysis, now: float) -> Advance:
+    """What follows when a promoted canary is watched: nothing, an alarm, or going back.
+
+    There is no control any more, so old evidence counts for nothing: only the detector against the frozen
+    baseline and the breaker do. Going back is left to the caller, who knows how a finished rollout is
+    condemned: then the decision is of the kind ``rolled_back`` and the rollout unchanged. What a person has
+    promoted is never taken back, only reported.
+    """
+    breaker = "breaker" in analysis.culprits
+    if rollout.held or not (breaker or "baseline" in analysis.hold_code.split(",")):
+        return Advance(rollout=rollout)
+    reason = analysis.reason if breaker else analysis.hold
+    back = plan.after_promotion.action is AfterAction.ROLLBACK and rollout.finished_by == CONTROLLER
+    decision = _staying(
+        rollout, plan, DecisionKind.ROLLED_BACK if back else DecisionKind.ALARMED, reason, now, analysis
+    )
+    held = "breaker" if breaker else "baseline"
+    return Advance(rollout=rollout if back else replace(rollout, held=held), decision=decision)
 
 
 def command(
@@ -292,49 +293,86 @@ _KINDS: Final[Mapping[Event, DecisionKind]] = {
 }
 
 
+def _begin(rollout: Rollout, plan: RolloutPlan, now: float, outside: Outside) -> Advance:
+    if not plan.auto_start:
+        return Advance(rollout=rollout)
+    window = outside.frozen(plan.freezes)
+    if window is None:
+        return _decide(rollout, plan, Event.START, CONTROLLER, "the rollout begins", now)
+    if rollout.held == FREEZE:
+        return Advance(rollout=rollout)
+    decision = _staying(rollout, plan, DecisionKind.HELD, f"it does not begin: {window.text}", now, None)
+    return Advance(rollout=replace(rollout, held=FREEZE), decision=decision)
+
+
 def _gates_met(rollout: Rollout, plan: RolloutPlan, analysis: Analysis, now: float) -> Advance:
     step = plan.step(rollout.step)
     if step.manual:
         reason = f"step {rollout.step + 1} has met its gates and waits for a person. {analysis.reason}"
         return _decide(rollout, plan, Event.PAUSE, CONTROLLER, reason, now, analysis, paused_by=APPROVAL)
     last = rollout.step + 1 >= len(plan.steps)
-    return _decide(
+    moved = _decide(
         rollout, plan, Event.PROMOTE if last else Event.ADVANCE, CONTROLLER, analysis.reason, now, analysis
     )
+    if last or not step.paced or analysis.reach is None or analysis.reach <= moved.rollout.step:
+        return moved
+    # The steps in between have been passed by the same evidence.
+    further = replace(moved.rollout, step=min(analysis.reach, len(plan.steps) - 1))
+    assert moved.decision is not None
+    decision = replace(moved.decision, to_step=further.step, to_weight=weight(further, plan))
+    return replace(moved, rollout=further, decision=decision)
 
 
 def _waiting(
     rollout: Rollout, plan: RolloutPlan, analysis: Analysis | None, waiting: list[Gate], now: float
 ) -> Advance:
+    frozen = next((gate.text for gate in waiting if gate.name == FREEZE), "")
     since = rollout.step_started_at if rollout.step_started_at is not None else now
-    if plan.expiry_s > 0 and now - since >= plan.expiry_s:
-        reason = f"undecided after {now - since:.0f} s: " + "; ".join(gate.text for gate in waiting)
-        if plan.on_expiry is OnExpiry.STABLE:
+    no_data = analysis is None or analysis.verdict is Verdict.NO_DATA
+    expiry, action = plan.undecided(no_data=no_data)
+    # Nobody can decide anything during a freeze, so nothing expires in it either.
+    if expiry > 0 and now - since >= expiry and not frozen:
+        what = "without anything to judge by" if no_data else "undecided"
+        reason = f"{what} after {now - since:.0f} s: " + "; ".join(gate.text for gate in waiting)
+        if action is OnExpiry.STABLE:
             return _decide(rollout, plan, Event.EXPIRE, CONTROLLER, reason, now, analysis)
         return _decide(rollout, plan, Event.PAUSE, CONTROLLER, reason, now, analysis, paused_by=EXPIRY)
-    hold = "" if analysis is None else analysis.hold_code
+    codes = [] if analysis is None or not analysis.hold_code else [analysis.hold_code]
+    hold = ",".join([*codes, *([FREEZE] if frozen else [])])
     if hold == rollout.held:
         return Advance(rollout=rollout)
     held = replace(rollout, held=hold)
-    if not hold or analysis is None:
+    if not hold:
         return Advance(rollout=held)
-    return Advance(
-        rollout=held,
-        decision=Decision(
-            kind=DecisionKind.HELD,
-            rollout=rollout.id,
-            route=rollout.route,
-            at=now,
-            actor=CONTROLLER,
-            reason=analysis.hold,
-            from_state=rollout.state,
-            to_state=rollout.state,
-            from_step=rollout.step,
-            to_step=rollout.step,
-            from_weight=weight(rollout, plan),
-            to_weight=weight(rollout, plan),
-            analysis=analysis,
-        ),
+    texts = [] if analysis is None or not analysis.hold else [analysis.hold]
+    reason = "; ".join([*texts, *([frozen] if frozen else [])])
+    return Advance(rollout=held, decision=_staying(rollout, plan, DecisionKind.HELD, reason, now, analysis))
+
+
+def _staying(
+    rollout: Rollout,
+    plan: RolloutPlan,
+    kind: DecisionKind,
+    reason: str,
+    now: float,
+    analysis: Analysis | None,
+) -> Decision:
+    """A decision of the controller that leaves the rollout where it is."""
+    share = weight(rollout, plan)
+    return Decision(
+        kind=kind,
+        rollout=rollout.id,
+        route=rollout.route,
+        at=now,
+        actor=CONTROLLER,
+        reason=reason,
+        from_state=rollout.state,
+        to_state=rollout.state,
+        from_step=rollout.step,
+        to_step=rollout.step,
+        from_weight=share,
+        to_weight=share,
+        analysis=analysis,
     )
 
 
@@ -356,7 +394,7 @@ def _decide(
     changes: dict[str, Any] = {"state": state, "reason": reason}
     match event:
         case Event.START:
-            changes |= {"started_at": now, "step_started_at": now}
+            changes |= {"started_at": now, "step_started_at": now, "held": ""}
         case Event.ADVANCE:
             changes |= {"step": rollout.step + 1, "step_started_at": now, "held": ""}
         case Event.RESTART:
@@ -370,10 +408,12 @@ def _decide(
             changes |= {"step_started_at": rollout.step_started_at + now - rollout.paused_at}
         case _:
             pass
+    if event is Event.RESUME:
+        changes |= {"resumed": rollout.resumed + 1}
     if event is not Event.PAUSE:
         changes |= {"paused_at": None, "paused_by": ""}
     if state in FINISHED:
-        changes |= {"finished_at": now}
+        changes |= {"finished_at": now, "finished_by": actor, "held": ""}
     if event in (Event.ROLL_BACK, Event.ABORT, Event.EXPIRE, Event.RESTART):
         changes |= {"epoch": rollout.epoch + 1}
     moved = replace(rollout, **changes)

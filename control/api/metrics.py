@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from control.api.keys import PLANE
 from control.api.requests import only
 from control.guardrails.finding import Verdict
+from control.needs import needs
 from control.plane import Plane
 from control.records import Record
 from control.rollout import DecisionKind, State
@@ -71,6 +72,21 @@ class ControlCollector(Collector):
         yield _counter("statistics_stale", "Counts in reports that said nothing new.", collector.stale)
         yield _counter("statistics_dropped", "Counts in reports that found no room.", collector.dropped)
         yield _counter("audit_events", "Events in the audit log.", self._events)
+        yield _counter("gate_questions", "Questions asked of webhook gates.", loop.gatekeeper.asked)
+        yield _counter("gate_failures", "Questions that got no usable answer.", loop.gatekeeper.failures)
+        yield from self._notifications()
+
+    def _notifications(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "headgate_notifications",
+            "Decisions for a receiver: delivered, failed for good, or dropped from a full queue.",
+            labels=("receiver", "result"),
+        )
+        notifier = self._plane.notifier
+        for name, counts in ({} if notifier is None else notifier.counts()).items():
+            for result, count in counts.items():
+                family.add_metric((name, result), count)
+        yield family
 
     def _decisions(self) -> Iterator[Metric]:
         family = CounterMetricFamily(
@@ -117,17 +133,25 @@ class ControlCollector(Collector):
             "1 for the verdict in force.",
             labels=("route", "guardrail", "verdict"),
         )
+        requests = GaugeMetricFamily(
+            "headgate_guardrail_requests_needed",
+            "About how many more canary requests an undecided guardrail needs; none while that is unknown.",
+            labels=("route", "guardrail"),
+        )
         for route, record in self._judged():
             analysis = record.analysis
             if analysis is None:
                 continue
+            for need in needs(analysis):
+                if need.requests is not None:
+                    requests.add_metric((route, need.guardrail), need.requests)
             together.add_metric((route,), _exp(analysis.log_e))
             needed.add_metric((route,), analysis.threshold)
             for finding in analysis.findings:
                 evidence.add_metric((route, finding.name), _exp(finding.log_e))
                 for one in Verdict:
                     verdict.add_metric((route, finding.name, one.name.lower()), int(finding.verdict is one))
-        yield from (together, needed, evidence, verdict)
+        yield from (together, needed, evidence, verdict, requests)
 
     def _judged(self) -> Iterator[tuple[str, Record]]:
         return ((route, record) for route, record in self._plane.ledger.records.items() if record.judged)

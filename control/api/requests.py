@@ -42,18 +42,31 @@ def origin_of(request: web.Request) -> Origin:
     )
 
 
-def reason_of(body: dict[str, Any]) -> str:
-    """The field ``reason``: text of limited length, may be left out."""
-    unknown = body.keys() - {"reason"}
+def reason_of(body: dict[str, Any], *others: str) -> str:
+    """The field ``reason``: text of limited length, may be left out. *others* may be in the body besides."""
+    unknown = body.keys() - {"reason", *others}
     if unknown:
         names = ", ".join(sorted(unknown))
-        raise ApiError(400, "unknown_field", f"{names}: not a field of a command", "send reason only")
+        raise ApiError(
+            400,
+            "unknown_field",
+            f"{names}: not a field of a command",
+            f"send only {', '.join(('reason', *others))}",
+        )
     reason = body.get("reason", "")
     if not isinstance(reason, str) or len(reason) > _REASON_MAX:
         raise ApiError(
             400, "invalid_reason", f"reason is not a text of at most {_REASON_MAX} characters", "shorten it"
         )
     return reason.strip()
+
+
+def flag_of(body: dict[str, Any], name: str) -> bool:
+    """A field that is true or false; false when left out."""
+    value = body.get(name, False)
+    if not isinstance(value, bool):
+        raise ApiError(400, "invalid_body", f"{name}: is not true or false", f"send {name}: true")
+    return value
 
 
 def only(request: web.Request, known: Collection[str]) -> None:

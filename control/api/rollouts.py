@@ -7,7 +7,7 @@ from aiohttp import web
 from control.api.errors import ApiError
 from control.api.history import decision_view
 from control.api.keys import PLANE
-from control.api.requests import json_object, json_response, only, origin_of, page_size, reason_of
+from control.api.requests import flag_of, json_object, json_response, only, origin_of, page_size, reason_of
 from control.api.views import past_rollout_view, rollout_view
 from control.commands import Refused, Verb
 from control.controller import UnknownRolloutError
@@ -60,9 +60,12 @@ async def command(request: web.Request) -> web.Response:
     plane = request.app[PLANE]
     name = request.match_info["name"]
     verb = Verb(request.path.rpartition("/")[2])
-    reason = reason_of(await json_object(request, required=False))
+    body = await json_object(request, required=False)
+    reason = reason_of(body, "override_freeze")
     try:
-        record = await plane.controller.command(name, verb, reason, origin_of(request))
+        record = await plane.controller.command(
+            name, verb, reason, origin_of(request), override_freeze=flag_of(body, "override_freeze")
+        )
     except UnknownRolloutError as error:
         raise _unknown(error.name, error.known) from error
     except Refused as refused:

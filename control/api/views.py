@@ -8,6 +8,7 @@ from control.analysis import Analysis
 from control.audit.canonical import canonical
 from control.commands import allowed
 from control.describe import describe_plan, describe_steps
+from control.needs import Need, needs
 from control.plane import Plane
 from control.records import Record
 from control.rollout import State, gates
@@ -45,10 +46,15 @@ def rollout_view(plane: Plane, record: Record) -> dict[str, Any]:
         else max(0.0, plan.expiry_s - elapsed),
         "gates": [
             {"name": gate.name, "met": gate.met, "text": gate.text}
-            for gate in (gates(rollout, plan, record.analysis, now) if record.judged else ())
+            for gate in (
+                gates(rollout, plan, record.analysis, now, plane.loop.outside(record))
+                if record.judged
+                else ()
+            )
         ],
         "verdict": verdict_of(record),
         "analysis": None if record.analysis is None else plain_analysis(record.analysis),
+        "needs": [need.to_json() for need in _needs(plane, record, now)],
         "problem": plane.loop.problems.get(rollout.route, ""),
         "quarantine": None if quarantine is None else quarantine_view(quarantine),
         "commands": [str(verb) for verb in allowed(record, quarantined=quarantine is not None)],
@@ -62,6 +68,20 @@ def rollout_view(plane: Plane, record: Record) -> dict[str, Any]:
         "step_started_at": rollout.step_started_at,
         "finished_at": rollout.finished_at,
     }
+
+
+def _needs(plane: Plane, record: Record, now: float) -> tuple[Need, ...]:
+    """What undecided guardrails need, with the time it takes at the pace of the last minute."""
+    if record.analysis is None or not record.judged:
+        return ()
+    recent = plane.loop.window.recent(now, plane.ledger.collector.totals())
+    answered = sum(
+        counts.finished
+        for key, counts in recent.counts.items()
+        if key.route == record.rollout.route and key.role == "canary"
+    )
+    pace = answered / recent.seconds if recent.seconds > 0 else None
+    return needs(record.analysis, requests_per_second=pace)
 
 
 def past_rollout_view(row: StoredRollout) -> dict[str, Any]:
@@ -78,6 +98,7 @@ def past_rollout_view(row: StoredRollout) -> dict[str, Any]:
         "verdict": "not_judged",
         "analysis": None,
         "gates": [],
+        "needs": [],
         "commands": [],
     }
 

@@ -138,6 +138,8 @@ class _RolloutDecided(AuditEvent, abstract=True):
     from_weight: float
     to_weight: float
     revision: int
+    needs: list[dict[str, object]] = field(default_factory=list)
+    """What undecided guardrails still needed: guardrail, verdict, requests, seconds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +237,31 @@ class RolloutSuperseded(_RolloutDecided):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RolloutAlarmed(_RolloutDecided):
+    """After its promotion the canary failed more than control did before: a person should look."""
+
+    name = "rollout_alarmed"
+    severity = Severity.ERROR
+    action = "alarm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FreezeOverridden(AuditEvent):
+    """A named person widened a rollout although a freeze was open; the resource is the rollout."""
+
+    name = "freeze_overridden"
+    severity = Severity.WARNING
+    resource_type = "rollout"
+    action = "override_freeze"
+
+    route: str
+    freeze: str
+    until: float
+    command: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RolloutCreated(AuditEvent):
     """A configuration asked for a rollout that did not exist; the resource is the rollout."""
 
@@ -326,5 +353,6 @@ DECIDED: dict[str, type[_RolloutDecided]] = {
     "expired": RolloutExpired,
     "restarted": RolloutRestarted,
     "superseded": RolloutSuperseded,
+    "alarmed": RolloutAlarmed,
 }
 """The event that a decision of each kind writes."""

@@ -215,7 +215,7 @@ def test_undecided_for_too_long_waits_for_a_person() -> None:
     moved = advance(made(State.PROGRESSING), plan, analysis(Verdict.NO_DATA), 100.0)
 
     assert (moved.rollout.state, moved.rollout.paused_by) == (State.PAUSED, EXPIRY)
-    assert "undecided after 100 s: because it is NO_DATA" in moved.rollout.reason
+    assert "without anything to judge by after 100 s: because it is NO_DATA" in moved.rollout.reason
     resumed = command(moved.rollout, plan, Command.RESUME, "alice", "", 400.0).rollout
     assert advance(resumed, plan, analysis(Verdict.NO_DATA), 499.0).decision is None
     assert advance(resumed, plan, analysis(Verdict.NO_DATA), 500.0).decision is not None

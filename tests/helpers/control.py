@@ -115,7 +115,11 @@ async def plane_on(path: Path, clock: FakeClock) -> AsyncIterator[Plane]:
     try:
         controller = Controller(Ledger(store, Collector(), Publisher()), clock)
         await controller.start()
-        yield Plane(controller=controller, loop=Loop(controller), started_at=clock.wall(), version="test")
+        loop = Loop(controller)
+        try:
+            yield Plane(controller=controller, loop=loop, started_at=clock.wall(), version="test")
+        finally:
+            await loop.gatekeeper.close()
     finally:
         await store.close()
 

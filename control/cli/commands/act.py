@@ -22,16 +22,30 @@ _DETAILS = {
 }
 
 
+# What a freeze forbids.
+_WIDENING = ("promote", "resume", "restart")
+
+
 def _command(verb: str) -> click.Command:
     @admin_options
-    def act(client: AdminClient, route: str, reason: str, output: Format) -> None:
-        answer = client.post(rollout_path(route, verb), {"reason": reason})
+    def act(
+        client: AdminClient, route: str, reason: str, output: Format, *, override_freeze: bool = False
+    ) -> None:
+        body: dict[str, object] = {"reason": reason}
+        if override_freeze:
+            body["override_freeze"] = True
+        answer = client.post(rollout_path(route, verb), body)
         emit(answer, output, outcome_line(verb, answer))
 
     ending = "ROUTE is the name of a route or the id of a rollout."
     act.__doc__ = f"{CATALOGUE[verb].help}\n\n{_DETAILS[verb]}\n\n{ending}"
     reason = click.option("--reason", default="", help="Why; kept with the decision and in the audit log.")
-    return click.command(verb)(format_option(reason(click.argument("route")(act))))
+    command = format_option(reason(click.argument("route")(act)))
+    if verb in _WIDENING:
+        command = click.option(
+            "--override-freeze", is_flag=True, help="Also during a freeze; needs --reason and is audited."
+        )(command)
+    return click.command(verb)(command)
 
 
 promote_command = _command("promote")

@@ -1,0 +1,93 @@
+"""What a step of a rollout waits for, met or not, in plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from control.analysis import Analysis
+from control.conditions import CALM, Answer, Outside, Reply, WebhookGate
+from control.guardrails.finding import Verdict
+from control.plan import RolloutPlan, Step
+
+if TYPE_CHECKING:
+    from control.rollout import Rollout
+
+FREEZE: Final = "freeze"
+"""The gate, and the hold, of a freeze window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One thing a step waits for."""
+
+    name: str
+    met: bool
+    text: str
+    """How far it is, in plain words."""
+
+
+def gates(
+    rollout: Rollout, plan: RolloutPlan, analysis: Analysis | None, now: float, outside: Outside = CALM
+) -> tuple[Gate, ...]:
+    """What the current step waits for, met or not, in the order in which a person would ask."""
+    found = [*own_gates(rollout, plan, analysis, now, outside)]
+    for webhook in asked(rollout, plan):
+        reply = outside.reply(webhook)
+        found.append(Gate(name=webhook.name, met=reply.answer is Answer.APPROVE, text=_said(webhook, reply)))
+    return tuple(found)
+
+
+def own_gates(
+    rollout: Rollout, plan: RolloutPlan, analysis: Analysis | None, now: float, outside: Outside = CALM
+) -> tuple[Gate, ...]:
+    """The gates that nobody outside has to be asked about."""
+    step = plan.step(rollout.step)
+    found = [_time(rollout, step, now)]
+    answered = 0 if analysis is None else analysis.step_requests
+    if step.requests > 0:
+        found.append(
+            Gate(
+                name="requests",
+                met=answered >= step.requests,
+                text=f"{answered} of {step.requests} canary requests answered at this step",
+            )
+        )
+    if analysis is None:
+        found.append(Gate(name="evidence", met=False, text="nothing has been counted yet"))
+    else:
+        found.append(Gate(name="evidence", met=analysis.verdict is Verdict.PASS, text=analysis.reason))
+        if analysis.hold:
+            found.append(Gate(name="hold", met=False, text=analysis.hold))
+    if (window := outside.frozen(plan.freezes)) is not None:
+        found.append(Gate(name=FREEZE, met=False, text=window.text))
+    return tuple(found)
+
+
+def asked(rollout: Rollout, plan: RolloutPlan) -> tuple[WebhookGate, ...]:
+    """The services that have to approve what comes after the current step."""
+    ahead = "promote" if rollout.step + 1 >= len(plan.steps) else "advance"
+    return tuple(webhook for webhook in plan.webhooks if ahead in webhook.before)
+
+
+def _time(rollout: Rollout, step: Step, now: float) -> Gate:
+    since = rollout.step_started_at if rollout.step_started_at is not None else now
+    # A paused rollout does not age.
+    elapsed = (rollout.paused_at if rollout.paused_at is not None else now) - since
+    text = f"{max(0.0, elapsed):.0f} s of {step.duration_s:g} s at {step.weight:.4g} of requests"
+    return Gate(name="time", met=elapsed >= step.duration_s, text=f"baking for {text}" if step.bake else text)
+
+
+def _said(webhook: WebhookGate, reply: Reply) -> str:
+    match reply.answer:
+        case Answer.APPROVE:
+            text = f"{webhook.name} approves"
+        case Answer.REFUSE:
+            text = f"{webhook.name} refuses"
+        case Answer.WAIT:
+            text = f"{webhook.name} says wait"
+        case Answer.LOST:
+            return f"{webhook.name} gave no answer {webhook.attempts} times: {reply.text}"
+        case Answer.NONE:
+            return f"no answer from {webhook.name} yet" + (f": {reply.text}" if reply.text else "")
+    return f"{text}: {reply.text}" if reply.text else text
