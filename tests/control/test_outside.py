@@ -12,7 +12,7 @@ import pytest
 from control.commands import Refused, Verb
 from control.plane import Plane
 from control.rollout import State
-from control.store import audit, rollouts
+from control.store import audit_search, rollouts
 from tests.helpers.control import ALICE, FakeClock, Proxies, configuration, configure, plane_on, run
 
 BRISK = {"preset": "aggressive"}
@@ -36,8 +36,8 @@ async def kinds(plane: Plane) -> list[str]:
 
 async def events(plane: Plane, kind: str) -> list[dict[str, Any]]:
     async with plane.ledger.store.read() as connection:
-        found = await audit.page(
-            connection, audit.AuditFilter(type=kind), limit=100, after=None, newest_first=False
+        found = await audit_search.page(
+            connection, audit_search.AuditFilter(type=kind), limit=100, after=None, newest_first=False
         )
     return [orjson.loads(record.body) for record in found]
 
@@ -46,7 +46,7 @@ async def test_a_freeze_keeps_a_rollout_from_beginning_and_from_advancing(tmp_pa
     """It is told once, nothing expires meanwhile, and it goes on by itself."""
     clock = FakeClock()
     async with plane_on(tmp_path / "db", clock) as plane:
-        frozen = {**BRISK, "freezes": [period(clock, -10, 60), period(clock, 70, 400)], "expiry": "60s"}
+        frozen = {**BRISK, "freezes": [period(clock, -10, 70), period(clock, 70, 400)], "expiry": "60s"}
         await configure(plane, configuration(rollout=frozen))
         proxies = Proxies()
         await run(plane, clock, proxies, seconds=50)
