@@ -1,6 +1,6 @@
 """Takes cumulative counts into the evidence: closes blocks, places the bets, keeps slices and thresholds.
 
-A block is what came in since the last one: at least twenty requests of both arms together, or what there is
+A block is what came in since the last one: at least twelve requests of both arms together, or what there is
 after ten seconds. Its end depends on the numbers of requests and the time only, never on how they ended. What
 makes repeated and late reports harmless is that a block is the difference of two cumulative counts.
 """
@@ -26,7 +26,7 @@ from control.stats.wealth import Wealth
 from control.view import ALONE_FROM, EvidenceView
 from proxy.outcomes import Outcome
 
-BLOCK_REQUESTS: Final = 20
+BLOCK_REQUESTS: Final = 12
 BLOCK_SECONDS: Final = 10.0
 # New starts of the bets on harm come a minute apart: more often costs prior, less often detection time.
 START_SECONDS: Final = 60.0
@@ -169,10 +169,10 @@ def _pass_time(evidence: Evidence, plan: RolloutPlan, now: float) -> Evidence:
         held = wealth.get(process.key)
         if held is None or not process.harm:
             continue
-        held = held.fit(care.window)
-        # Empty slices move the window on like any other; after a window of them nothing changes any more.
-        for _ in range(min(ended, care.window + 1)):
-            held = held.close(care.cap)
+        held = held.fit(care)
+        # Empty slices move windows on like any other; after a window and a gap nothing changes any more.
+        for _ in range(min(ended, care.window + care.gap + 1)):
+            held = held.close(care)
         wealth[process.key] = held.start(log_start_weight(starts)) if start else held
     return replace(
         evidence,

@@ -295,7 +295,7 @@ class _Batch:
             self._n[rows], self._x[rows], self._opened[rows] = 0, 0, now
 
     def log_e(self) -> Floats:
-        each = log_sum_exp(self._wealth.values(self._caution.cap) + LOG_PSI_WEIGHTS)
+        each = log_sum_exp(self._wealth.values(self._caution) + LOG_PSI_WEIGHTS)
         return log_sum_exp(each + np.log(self._weights))
 
     def _pass_time(self, now: float) -> None:
@@ -303,7 +303,7 @@ class _Batch:
         slice_s = self._caution.slice_s
         ended = int((now - self._slice_at) // slice_s) if slice_s > 0 else int(due)
         for _ in range(ended):
-            self._wealth = self._wealth.close(self._caution.cap)
+            self._wealth = self._wealth.close(self._caution)
         if ended and due:
             self._starts += 1
             self._wealth = self._wealth.start(log_start_weight(self._starts))

@@ -17,9 +17,12 @@ from control.stats.events import Event, Tally
 from control.stats.latency import UPPER_EDGES, quantile_name
 from control.stats.logspace import log_sum_exp_of
 from control.stats.process import LOG_FIRST_START, HarmProcess, Process, SafeProcess
+from control.stats.wealth import Caution
 
 # With so many canary requests in a stage and none to control, control gets no traffic at all.
 ALONE_FROM: Final = 50
+# The absence of harm is asked of all data.
+_NO_CAUTION: Final = Caution.of(0.0, 0.5)
 
 
 class EvidenceView:
@@ -51,7 +54,7 @@ class EvidenceView:
         held = self.evidence.wealth.get(process.key)
         if held is None:
             return np.full(process.bet.size, LOG_FIRST_START if process.harm else 0.0)
-        return held.values(self.plan.caution.cap if process.harm else math.inf)
+        return held.values(self.plan.caution if process.harm else _NO_CAUTION)
 
     def harm(self, process: HarmProcess) -> float:
         """Logarithm of a bet on harm."""

@@ -86,7 +86,7 @@ def main() -> None:
 
     def metric_and_block() -> float:
         grown = wealth.absorb(ODDS.log_increments(50, 950, 3, 20))
-        return ODDS.log_e(grown.values(caution.cap))
+        return ODDS.log_e(grown.values(caution))
 
     print(
         json.dumps(

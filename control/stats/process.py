@@ -80,12 +80,15 @@ class SafeProcess(Process):
     bet: SafeBet
 
 
-# The first start gets half of the prior. The other half is spread as 1 / (j (j + 1)), which adds up to it
-# over infinitely many starts, so no horizon has to be known; any weights with a sum of at most one are
-# valid, because each start by itself is a nonnegative supermartingale that begins at its weight.
-LOG_FIRST_START: Final = float(np.log(0.5))
+# The first start gets most of the prior, for most bad releases are bad from the beginning. The rest is spread
+# as 1 / (j (j + 1)), which adds up to it over infinitely many starts, so no horizon has to be known; any
+# weights with a sum of at most one are valid, because each start by itself is a nonnegative supermartingale
+# that begins at its weight.
+FIRST_START: Final = 0.85
+LOG_FIRST_START: Final = float(np.log(FIRST_START))
+_LOG_LATER_STARTS: Final = float(np.log(1.0 - FIRST_START))
 
 
 def log_start_weight(start: int) -> float:
     """Logarithm of the prior mass of start number `start`; 0 is the first."""
-    return LOG_FIRST_START if start == 0 else LOG_FIRST_START - float(np.log(start * (start + 1.0)))
+    return LOG_FIRST_START if start == 0 else _LOG_LATER_STARTS - float(np.log(start * (start + 1.0)))

@@ -1,20 +1,25 @@
-"""Where a process stands, and what a short burst of trouble may add to it.
+"""Where a process stands, and what short bursts of trouble may add to it.
 
 Failures of one arm that come in a burst (a node dies for half a minute) are not independent, so they could
 condemn an innocent build. Two measures make a verdict need trouble that lasts:
 
 * *Clipping.* What a member of the bet wins in one slice of time counts at most `cap`. Clipping an e-value
-from
-  above keeps it one, since E min(e, c) <= E e <= 1.
-* *Leaving a window out.* For a window W of `window` slices let E^(W) be the process that bets nothing in
-W. Each
-  E^(W) is a supermartingale, and the smallest of them is below every one, so it may be compared with the same
-  threshold. A burst that fits into the window adds nothing to the E^(W) that leaves it out, hence a single
-  burst causes a false rollback no more often than no burst at all.
+  from above keeps it one, since E min(e, c) <= E e <= 1.
+* *Leaving windows out.* Take any set of windows, each of `window` slices and with at least `gap` slices
+  between two of them. The process that bets nothing in those windows is a supermartingale, and the smallest
+  over all such sets is below every one of them, so it may be compared with the same threshold. Whatever comes
+  in bursts that each fit into a window and lie a gap apart adds nothing to the process that leaves them out,
+  hence such bursts cause a false rollback no more often than none, however many there are.
 
-The recursion behind the second: with A the full process and B the smallest over the windows that have
-ended, after a slice that won e, B_s = min(B_(s-1) e, A_(s-window)), because such a window either ended before
-or ends now. Among them is the window at the very beginning, so B is below one supermartingale all the time.
+A build that fails without a pause is condemned nearly as soon as with a single window, because after the
+first one a whole gap has to be bet on; moderate harm loses the share of time that windows may cover.
+
+The recursion: `free` is the smallest over the sets that have no window in the last gap, and `register[i]` the
+smallest over those whose last window began i + 1 slices ago. With a slice that won e,
+
+    free' = e min(free, register[last]),  register'[0] = min(free, register[last]),
+    register'[i] = register[i - 1] within the window, e register[i - 1] in the gap behind it.
+
 Both measures are applied to each member of the grid, which is at most more careful than to the mixture.
 """
 
@@ -24,7 +29,7 @@ import base64
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +37,13 @@ import numpy.typing as npt
 from control.stats.process import LOG_FIRST_START, Process
 
 Floats = npt.NDArray[np.float64]
+
+# Slices to a burst: more of them waste less of the window on a burst's ragged ends, and cost memory.
+SLICES: Final = 6
+# Slices between two windows. What fails without a pause is condemned before a second window may begin.
+GAP: Final = 11
+# So many slices outside of windows reach the threshold of a bet that had no prior to pay for.
+SLICES_TO_CONDEMN: Final = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,32 +55,35 @@ class Caution:
     cap: float
     """The most that one slice may add to the logarithm of an e-value."""
     window: int
-    """Slices that are left out."""
+    """Slices that a burst may touch, left out wherever they are dearest; 0 = none."""
+    gap: int
+    """The least number of slices between two windows."""
 
     @classmethod
     def of(cls, burst_s: float, alpha: float) -> Self:
         """Bursts up to `burst_s` seconds are to be survived at level `alpha`; 0 = no caution at all.
 
-        Six slices make a burst, and it touches one more when it begins within a slice. The cap lets three
-        slices outside the window reach the threshold: of one to twelve that gave the fewest false rollbacks
-        with everything that fails condemned within two bursts' time (docs/statistics.md).
+        A burst touches one slice more than it fills when it begins within one. Window, gap and cap are those
+        which, of the ones tried, keep bursts from condemning with everything that fails still condemned
+        within two bursts' time (docs/statistics.md).
         """
         if burst_s <= 0:
-            return cls(slice_s=0.0, cap=math.inf, window=0)
-        return cls(slice_s=burst_s / 6.0, cap=math.log(1.0 / alpha) / 3.0, window=7)
+            return cls(slice_s=0.0, cap=math.inf, window=0, gap=0)
+        cap = math.log(1.0 / alpha) / SLICES_TO_CONDEMN
+        return cls(slice_s=burst_s / SLICES, cap=cap, window=SLICES + 1, gap=GAP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wealth:
     """Logarithms of what each member of a bet has won; the last axis is the grid, K.
 
-    Leading axes may be anything: one rollout has none, a simulation has its runs.
+    Leading axes may be anything: one process has none, a rollout has its processes, a simulation its runs.
     """
 
-    least: Floats
-    """B: with the dearest window left out, shape (..., K)."""
-    history: Floats
-    """A at the last `window` ends of slices, oldest first, shape (..., window, K)."""
+    free: Floats
+    """Without a window in the last gap, shape (..., K)."""
+    register: Floats
+    """By the age of the last window, shape (..., window + gap, K); infinite where there is none yet."""
     pending: Floats
     """Won in the open slice, not yet clipped, shape (..., K)."""
 
@@ -76,61 +91,78 @@ class Wealth:
     def begin(cls, process: Process, caution: Caution, runs: tuple[int, ...] = ()) -> Self:
         """The state before any data."""
         shape = (*runs, process.bet.size)
-        first = LOG_FIRST_START if process.harm else 0.0
-        window = caution.window if process.harm else 0
+        length = caution.window + caution.gap if process.harm else 0
         return cls(
-            least=np.full(shape, first),
-            history=np.full((*runs, window, process.bet.size), first),
+            free=np.full(shape, LOG_FIRST_START if process.harm else 0.0),
+            register=np.full((*runs, length, process.bet.size), math.inf),
             pending=np.zeros(shape),
         )
 
-    def fit(self, window: int) -> Wealth:
-        """The state for another length of window, which begins empty."""
-        if self.history.shape[-2] == window:
+    def fit(self, caution: Caution) -> Wealth:
+        """The state for another caution: what is won stays, windows begin anew."""
+        length = caution.window + caution.gap
+        if self.register.shape[-2] == length:
             return self
-        newest = self.history[..., -1:, :] if self.history.shape[-2] else self.least[..., None, :]
-        return Wealth(least=self.least, history=np.repeat(newest, window, axis=-2), pending=self.pending)
+        least = np.minimum(self.free, self.register.min(axis=-2, initial=math.inf))
+        register = np.full((*least.shape[:-1], length, least.shape[-1]), math.inf)
+        return Wealth(free=least, register=register, pending=self.pending)
 
     def absorb(self, increments: Floats) -> Wealth:
         """The state after one more block."""
-        return Wealth(least=self.least, history=self.history, pending=self.pending + increments)
+        return Wealth(free=self.free, register=self.register, pending=self.pending + increments)
 
-    def close(self, cap: float) -> Wealth:
+    def close(self, caution: Caution) -> Wealth:
         """The state after the open slice ended."""
-        won = np.minimum(self.pending, cap)
-        least, history = self.least + won, self.history
-        if history.shape[-2]:
-            least = np.minimum(least, history[..., 0, :])
-            newest = history[..., -1:, :] + won[..., None, :]
-            history = np.concatenate((history[..., 1:, :], newest), axis=-2)
-        return Wealth(least=least, history=history, pending=np.zeros_like(self.pending))
+        won = np.minimum(self.pending, caution.cap)
+        free, register = self._free(), self.register
+        if caution.window:
+            within = caution.window - 1
+            register = np.concatenate(
+                (
+                    free[..., None, :],
+                    register[..., :within, :],
+                    register[..., within:-1, :] + won[..., None, :],
+                ),
+                axis=-2,
+            )
+        return Wealth(free=free + won, register=register, pending=np.zeros_like(self.pending))
 
     def start(self, log_weight: float) -> Wealth:
         """The state with one more start; only right after a slice was closed."""
         return Wealth(
-            least=np.logaddexp(self.least, log_weight),
-            history=np.logaddexp(self.history, log_weight),
+            free=np.logaddexp(self.free, log_weight),
+            register=np.logaddexp(self.register, log_weight),
             pending=self.pending,
         )
 
-    def values(self, cap: float) -> Floats:
+    def values(self, caution: Caution) -> Floats:
         """What each member has to show now, shape (..., K)."""
-        now = self.least + np.minimum(self.pending, cap)
-        if self.history.shape[-2]:
-            now = np.minimum(now, self.history[..., 0, :])
+        won = np.minimum(self.pending, caution.cap)
+        free = self._free()
+        now: Floats = free + won
+        if caution.window:
+            within = caution.window - 1
+            # The open slice may be the first of a window, too.
+            np.minimum(now, free, out=now)
+            np.minimum(now, self.register[..., :within, :].min(axis=-2, initial=math.inf), out=now)
+            np.minimum(now, self.register[..., within:, :].min(axis=-2) + won, out=now)
         return now
+
+    def _free(self) -> Floats:
+        """Where a window may begin now: the last one, if any, is a gap ago."""
+        return np.minimum(self.free, self.register[..., -1, :]) if self.register.shape[-2] else self.free
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; arrays as base64 of little-endian doubles, so nothing is rounded."""
-        return {name: pack(getattr(self, name)) for name in ("least", "history", "pending")}
+        return {name: pack(getattr(self, name)) for name in ("free", "register", "pending")}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """The inverse of `to_json`, for a single run."""
-        least = unpack(data["least"])
+        """The inverse of `to_json`, for a single process."""
+        free = unpack(data["free"])
         return cls(
-            least=least,
-            history=unpack(data["history"]).reshape(-1, len(least)),
+            free=free,
+            register=unpack(data["register"]).reshape(-1, len(free)),
             pending=unpack(data["pending"]),
         )
 

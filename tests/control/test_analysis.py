@@ -145,7 +145,7 @@ def test_an_equal_canary_passes() -> None:
 def test_evidence_of_harm_must_be_gone_before_widening() -> None:
     """Shown to be within the margin, but more suspicious than at the beginning."""
     watched = feeder({**RISE, "promote_rise": "30%"})
-    for _ in range(12):
+    for _ in range(10):
         watched.tick(50, 50, 3, 1)
 
     analysis = watched.analyse()

@@ -61,6 +61,6 @@ def test_evidence_survives_json() -> None:
 
         assert again.to_json() == data
         assert again.stages == evidence.stages
-        assert all((again.wealth[key].least == wealth.least).all() for key, wealth in evidence.wealth.items())
+        assert all((again.wealth[key].free == wealth.free).all() for key, wealth in evidence.wealth.items())
     assert Evidence.from_json({}) == Evidence.empty()
     assert np.isfinite(watched.evidence.log_peak)

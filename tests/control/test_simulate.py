@@ -103,7 +103,7 @@ def test_many_runs_are_like_one() -> None:
         batch.second(float(second), n[second][None], x[second][None, None])
 
         assert watched.view().values(process) == pytest.approx(
-            batch._wealth.values(watched.plan.caution.cap)[0, 0], abs=1e-9
+            batch._wealth.values(watched.plan.caution)[0, 0], abs=1e-9
         )
     assert watched.analyse().log_e == pytest.approx(float(batch.log_e()[0]), abs=1e-9)
 
