@@ -9,6 +9,7 @@ from typing import Any
 from config.addresses import Bind, parse_bind
 from config.base import Fault
 from config.problems import Path
+from config.registry import DEFAULT_STAGES
 from config.values import InvalidValueError
 
 
@@ -20,6 +21,7 @@ def faults(plain: object) -> list[Fault]:
         *_tokens(_mapping(config.get("admin"))),
         *_names(config),
         *_destinations(config),
+        *_protected(config),
         *_never_reached(config),
     ]
 
@@ -93,6 +95,18 @@ def _destinations(config: dict[str, Any]) -> Iterator[Fault]:
                 path=("routes", i, "upstream"),
                 problem=f"there is no upstream {name!r}",
                 remedy=suggest(name, known),
+            )
+
+
+def _protected(config: dict[str, Any]) -> Iterator[Fault]:
+    stages = list(_mapping(_mapping(config.get("registry")).get("stages")) or DEFAULT_STAGES)
+    for i, route in enumerate(_list(config.get("routes"))):
+        stage = _mapping(route).get("protected")
+        if isinstance(stage, str) and stage not in stages:
+            yield Fault(
+                path=("routes", i, "protected"),
+                problem=f"there is no stage {stage!r}",
+                remedy=suggest(stage, stages),
             )
 
 

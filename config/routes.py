@@ -213,6 +213,8 @@ class Route(Model):
     """Timeouts of this route."""
     retries: Retries = Retries()
     """Attempts after the first."""
+    protected: Name | None = None
+    """A stage: only releases in it, or approved for it, get requests of this route; left out = any."""
     rollout: Rollout | None = None
     """How the canary is ramped; left out = the split's weight stays."""
 

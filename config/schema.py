@@ -10,6 +10,7 @@ from config.base import Model, as_tuple, refuse
 from config.checks import faults
 from config.fields import Name
 from config.freezes import Freezes
+from config.registry import Registry
 from config.routes import Route
 from config.serving import Admin, Headers, Limits, Listener, Startup, State, Timeouts, read_workers
 from config.upstreams import Upstream
@@ -40,6 +41,8 @@ class Config(Model):
     """Headers that Headgate itself writes."""
     startup: Startup = Startup()
     """What must be true before traffic is accepted."""
+    registry: Registry = Registry()
+    """Releases, the stages they pass, and who must agree."""
     upstreams: Annotated[dict[Name, Upstream], Field(min_length=1, max_length=1000)]
     """Named sets of endpoints."""
     routes: Annotated[tuple[Route, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=1000)]

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from control.store.schema import configurations, tables
@@ -39,6 +39,12 @@ async def newest_configuration(connection: AsyncConnection) -> StoredConfigurati
     query = select(configurations).order_by(configurations.c.sequence.desc()).limit(1)
     row = (await connection.execute(query)).mappings().one_or_none()
     return None if row is None else StoredConfiguration(**row)
+
+
+async def newest_configuration_sequence(connection: AsyncConnection) -> int:
+    """Number of the configuration in force; 0 before the first."""
+    query = select(func.coalesce(func.max(configurations.c.sequence), 0))
+    return int((await connection.execute(query)).scalar_one())
 
 
 async def add_configuration(

@@ -89,7 +89,7 @@ def test_the_full_example_says_which_values_are_defaults() -> None:
     config = load_file(FULL, {}).config
     given = plain(config)
 
-    assert set(given) == {"listeners", "admin", "upstreams", "routes", "freezes", "notifications"}
+    assert set(given) == {"listeners", "admin", "registry", "upstreams", "routes", "freezes", "notifications"}
     assert set(given["admin"]) == {"tokens"}
     assert config.routes[0].failure == type(config.routes[0]).model_fields["failure"].default
 
