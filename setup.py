@@ -24,6 +24,8 @@ HOT_MODULES = (
     "context", "exchange", "timers", "flow", "histogram", "slot_counts", "forwarding", "outbound", "inbound",
     "client", "downstream", "upstream", "relay", "recording", "pool", "divert", "live", "held",
     "request", "arms", "endpoint", "balance", "keys", "match", "override", "table", "target",
+    "shadow/cells", "shadow/tap", "shadow/mirror", "shadow/lane", "shadow/connection", "shadow/shadows",
+    "shadow/frames", "shadow/feed",
     "splits/base", "splits/layers", "splits/sticky", "splits/canary", "splits/rolling", "splits/hash",
 )
 # fmt: on

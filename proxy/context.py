@@ -11,6 +11,7 @@ from mypy_extensions import mypyc_attr
 from proxy.counters import slot_base
 from proxy.endpoint import EndpointRegistry
 from proxy.forwarding import RequestIds
+from proxy.shadow.shadows import Shadows
 from proxy.slot_counts import SlotCounts
 from proxy.timers import TimerWheel
 from proxy.wire.head import RequestHead, ResponseHead
@@ -44,6 +45,7 @@ class WorkerContext:
         "requests",
         "response_head",
         "reused",
+        "shadows",
         "wheel",
     )
 
@@ -65,6 +67,7 @@ class WorkerContext:
         self.requests = 0
         self.holders: dict[int, tuple[str, str, str, str]] = {}
         self.reused = 0
+        self.shadows = Shadows(self)
 
     def slot_counts(self, arm: Arm) -> SlotCounts:
         """Return the one writer of an arm's slot; tables that name the same arm share it.

@@ -22,10 +22,10 @@ from proxy.outcomes import OUTCOMES
 __all__ = ["CounterPage", "PageBusyError", "PageError", "bucket_index", "bucket_upper_edge", "slot_base"]
 
 MAGIC_VALUE: Final = int.from_bytes(b"HEADGATE", sys.byteorder)
-LAYOUT_VERSION: Final = 3
+LAYOUT_VERSION: Final = 4
 CELL_BYTES: Final = 8
 HEADER_CELLS: Final = 64
-# An arm in 11 KiB; 256 of them outlast the slowest drain at one weight change a second and cost 2.8 MiB of
+# An arm in 12 KiB; 256 of them outlast the slowest drain at one weight change a second and cost 2.9 MiB of
 # disk a worker, of which only the cells that count something are ever in memory.
 SLOTS: Final = 256
 
@@ -91,7 +91,10 @@ GROUPS_FAILED: Final = 826
 METRICS_MAX: Final = 4
 METRIC_CELLS: Final = 128
 METRICS: Final = 890
-SLOT_CELLS: Final = 1408
+# Cells of shadows, see `proxy.shadow.cells`; nought in every other slot.
+SHADOW_0: Final = 1408
+SHADOW_CELLS: Final = 80
+SLOT_CELLS: Final = 1488
 
 assert OUTCOME_0 + OUTCOMES == FINISHED
 assert FAILED < HIST_TOTAL
@@ -99,7 +102,8 @@ assert HIST_TOTAL + BUCKETS == HIST_FIRST_BYTE
 assert HIST_FIRST_BYTE + BUCKETS == GROUPS_STARTED
 assert GROUPS_STARTED + GROUPS == GROUPS_FAILED
 assert GROUPS_FAILED + GROUPS == METRICS
-assert METRICS + METRICS_MAX * METRIC_CELLS <= SLOT_CELLS
+assert METRICS + METRICS_MAX * METRIC_CELLS <= SHADOW_0
+assert SHADOW_0 + SHADOW_CELLS <= SLOT_CELLS
 
 _HEADER_GAUGES: Final = (REVISION, HEARTBEAT_NS, LOOP_LAG_US_MAX, LAST_LAG_US, CONNECTIONS_OPEN)
 _HEADER_GAUGES_UPSTREAM: Final = (UPSTREAM_CONNECTIONS_OPEN, TUNNELS_OPEN)

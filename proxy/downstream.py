@@ -24,6 +24,7 @@ from proxy.held import Held
 from proxy.outbound import request_message
 from proxy.relay import IDEMPOTENT, Relay
 from proxy.request import RequestView
+from proxy.shadow.tap import tap_for
 from proxy.timers import NEVER
 from proxy.upstream import VIEW_BYTES_MIN
 from proxy.wire.chunked import ChunkError, ChunkTracker
@@ -183,6 +184,8 @@ class Downstream(ClientConnection):
         relay = Relay(self.worker, self, arm, head, started_ns, overridden)
         relay.group = group
         self.relay = relay
+        if arm.mirrors is not None:
+            relay.tap = tap_for(arm.mirrors, arm.arm.index, head, data, end, self.client, overridden)
         start = end + 2
         stop = len(data)
         length: int = head.content_length

@@ -70,7 +70,7 @@ class Listen:
 class Start:
     """What a worker is told before anything else."""
 
-    __slots__ = ("boot", "index", "listeners", "page", "siblings", "table")
+    __slots__ = ("boot", "compare", "index", "listeners", "page", "siblings", "table")
 
     def __init__(self, message: Message) -> None:
         if message["type"] != "start":
@@ -83,6 +83,8 @@ class Start:
         self.listeners = [
             Listen(listen["host"], listen["port"], listen["backlog"]) for listen in message["listeners"]
         ]
+        # The socket of the process that compares shadows' answers, if there is one.
+        self.compare: str = message.get("compare", "")
         self.table: Message = message["table"]
 
 

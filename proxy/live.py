@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from proxy.arms import Arm
     from proxy.context import WorkerContext
     from proxy.endpoint import Endpoint
+    from proxy.shadow.mirror import Mirror
     from proxy.slot_counts import SlotCounts
     from proxy.table import Route, RoutingTable
 
@@ -39,6 +40,7 @@ class LiveArm:
         "first_byte",
         "guard",
         "guarded",
+        "mirrors",
         "only",
         "response_lines",
         "stream_idle",
@@ -61,6 +63,8 @@ class LiveArm:
         self.guard: DivertGuard | None = None
         self.guarded = False
         self.fallback = 0
+        # Shadows of the route; None, the usual case, costs a request one look.
+        self.mirrors: list[Mirror] | None = None
         self.response_lines = forwarding.response_lines(arm.variant_bytes)
         timeouts = arm.timeouts
         self.connect = ticks(timeouts.connect)
@@ -114,6 +118,16 @@ class LiveTable:
             self.arms.append(LiveArm(arm, routes[arm.route], balancer, self.forwarding, counts))
         for route in table.routes:
             self._guard(worker, route)
+        mirrors = worker.shadows.adopt(
+            [
+                (route, [(spec, self.arms[spec.arm.index].counts) for spec in route.shadows])
+                for route in table.routes
+                if route.shadows
+            ]
+        )
+        for live_arm in self.arms:
+            if live_arm.arm.route in mirrors:
+                live_arm.mirrors = mirrors[live_arm.arm.route]
         limits = table.limits
         self.head_bytes_max = limits.head_bytes
         self.headers_max = limits.headers

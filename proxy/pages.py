@@ -21,6 +21,7 @@ from proxy.counters import (
     slot_base,
 )
 from proxy.outcomes import OUTCOMES
+from proxy.shadow.cells import ELIGIBLE, MIRRORED_0, SIZE_CLASSES, SKIPPED
 
 # A copy is retried when a request ended while it was made. At 5 000 requests a second on one arm a copy of
 # 2 µs meets one every hundredth time, so four tries in a row fail once in 10^8; and the next sample is right.
@@ -74,8 +75,13 @@ class PageReader:
         """Return how many requests of a slot have begun and not finished, those of dead writers included."""
         base = slot_base(slot)
         # Finished first: the other way round, a request begun and ended in between would make it negative.
-        finished = self.cells[base + FINISHED]
-        return self.cells[base + STARTED] - finished
+        cells = self.cells
+        finished = cells[base + FINISHED]
+        skipped = cells[base + SKIPPED]
+        mirrored = sum(cells[base + MIRRORED_0 + size] for size in range(SIZE_CLASSES))
+        # What a shadow may still copy is open, too.
+        held = cells[base + ELIGIBLE] - skipped - mirrored
+        return cells[base + STARTED] - finished + held
 
     def close(self) -> None:
         """Unmap the page."""

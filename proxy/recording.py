@@ -18,6 +18,8 @@ def record(relay: Relay, outcome: int, now_ns: int) -> None:
     """
     arm = relay.arm
     counts = arm.counts
+    if relay.tap is not None:
+        relay.tap.end(outcome, now_ns)
     if relay.overridden:
         # Overrides stay out of every statistic, so they are counted as started only here.
         counts.start()

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from proxy.downstream import Downstream
     from proxy.endpoint import Endpoint
     from proxy.live import LiveArm
+    from proxy.shadow.tap import Tap
     from proxy.upstream import UpstreamConnection
     from proxy.wire.head import RequestHead
 
@@ -81,6 +82,7 @@ class Relay:
         "started_ns",
         "state",
         "status",
+        "tap",
         "total_at",
         "upgrade",
         "waiting",
@@ -124,6 +126,8 @@ class Relay:
         self.id_line = b""
         # Group of the key by which it was assigned, or -1.
         self.group = -1
+        # Set where the route has shadows that take this request.
+        self.tap: Tap | None = None
 
     # The request on its way up.
 
@@ -138,6 +142,12 @@ class Relay:
         if arm.total:
             self.total_at = self.worker.wheel.now + arm.total + 1
         self._attempt(message, None)
+        tap = self.tap
+        if tap is not None:
+            tap.id_line = self.id_line
+            tap.piece(message, self.body_bytes)
+            if complete:
+                tap.complete()
 
     def request_data(self, data: bytes | memoryview) -> None:
         """Pass on a piece of the request body."""
@@ -145,18 +155,21 @@ class Relay:
         connection = self.connection
         if connection is not None:
             connection.write(data)
-            return
-        if self.pending is not None:
+        elif self.pending is not None:
             self.pending.append(data)
             self.pending_bytes += len(data)
             if self.pending_bytes > PENDING_BYTES_MAX:
                 self.downstream.valve.hold(NO_CONNECTION)
+        if self.tap is not None:
+            self.tap.piece(data, len(data))
 
     def request_end(self) -> None:
         """The last byte of the request was handed over."""
         self.state = step(self.state, exchange.REQUEST_END)
         if self.state == AWAITING:
             self.wait(self.arm.first_byte)
+        if self.tap is not None:
+            self.tap.complete()
 
     def _attempt(self, message: bytes, avoid: Endpoint | None) -> None:
         """Send ``message`` on an idle connection, or wait for one; ``avoid`` has just failed."""
@@ -266,6 +279,8 @@ class Relay:
         self.downstream.write(data)
         # Each piece moves the idle deadline; that is a store, not a timer.
         self.wait(self.arm.stream_idle)
+        if self.tap is not None:
+            self.tap.answer_piece(data)
 
     def response_end(self, *, reusable: bool) -> None:
         """The last byte of the response went downstream."""

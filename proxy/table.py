@@ -17,6 +17,7 @@ from proxy.settings import (
     read_limits,
     read_timeouts,
 )
+from proxy.shadow.spec import ShadowSpec, read_shadows
 from proxy.splits.base import Split, read_split
 from proxy.splits.load import load_all
 from proxy.target import routing_path, split_target
@@ -54,6 +55,7 @@ class Route:
         "needs_view",
         "override",
         "retries",
+        "shadows",
         "split",
         "timeouts",
     )
@@ -69,6 +71,7 @@ class Route:
         divert: DivertSpec | None,
         timeouts: Timeouts,
         retries: int,
+        shadows: list[ShadowSpec],
     ) -> None:
         self.index = index
         self.name = name
@@ -79,6 +82,7 @@ class Route:
         self.divert = divert
         self.timeouts = timeouts
         self.retries = retries
+        self.shadows = shadows
         self.arms = split.arms
         self.needs_body = split.needs_body
         self.needs_view = split.needs_view or override is not None
@@ -223,6 +227,7 @@ class _TableReader:
             self._read_divert(entry.get("divert"), f"{place}.divert"),
             Timeouts(self._timeouts | own[name]),
             plain.integer(entry.get("retries", 0), f"{place}.retries"),
+            read_shadows(entry.get("shadows", []), self._arms, f"{place}.shadows"),
         )
 
     def _read_divert(self, value: object, place: str) -> DivertSpec | None:

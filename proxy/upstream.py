@@ -171,6 +171,10 @@ class UpstreamConnection(Timed):
             relay.close_downstream = True
         if self.worker.draining:
             relay.close_downstream = True
+        if relay.tap is not None:
+            body_end = start if chunked else len(data) if remain < 0 else min(len(data), start + remain)
+            relay.tap.dechunked = relay.dechunk
+            relay.tap.answered(data, end, status, body_end)
         write = relay.downstream.write
         if chunked:
             self.state = CHUNKED

@@ -53,6 +53,7 @@ class Worker(WorkerContext):
         # A page outlives its worker; these two counts are kept here between beats.
         self.requests = page.cells[counters.REQUESTS]
         self.reused = page.cells[counters.UPSTREAM_CONNECTIONS_REUSED]
+        self.shadows.feed.path = start.compare
         self.publish(start.table)
 
     # The table.
@@ -117,6 +118,7 @@ class Worker(WorkerContext):
                 self.wheel.advance()
             beats += 1
             self.count()
+            self.shadows.tick(max(0.0, late))
             if beats >= BEAT_TICKS:
                 beats = 0
                 self.page.beat(time.monotonic_ns(), max(0, int(late * 1e6)))
@@ -254,6 +256,7 @@ async def serve(fd: int) -> int:
         task.cancel()
     for client in list(worker.clients):
         client.cut_off()
+    worker.shadows.close()
     # One more turn of the loop, so that every connection_lost has counted what it ends.
     await asyncio.sleep(0.05)
     worker.count()

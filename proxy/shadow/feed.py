@@ -1,0 +1,197 @@
+"""The worker's line to the comparing process: written in batches, bounded, never waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Final, cast
+
+from proxy.shadow.frames import (
+    DEFINITION,
+    KIND_DEFINITION,
+    KIND_PAIR,
+    LENGTH,
+    PAIR,
+    PRIMARY_DECHUNKED,
+)
+from proxy.timers import TICKS_PER_SECOND
+
+if TYPE_CHECKING:
+    from proxy.context import WorkerContext
+    from proxy.shadow.spec import ShadowSpec
+    from proxy.shadow.tap import Copy
+
+# What may wait for a comparing process that is slower than the traffic; beyond it pairs are dropped.
+FEED_BYTES_MAX: Final = 4 * 1024 * 1024
+# Written at once when this much has gathered; otherwise ten times a second.
+BATCH_BYTES: Final = 64 * 1024
+RETRY_TICKS: Final = TICKS_PER_SECOND // 2
+DEFINITIONS_MAX: Final = 4096
+
+pack_pair: Final = PAIR.pack
+
+
+class Feed:
+    """One worker's pairs on their way. Serves as the protocol of its connection."""
+
+    __slots__ = (
+        "connecting",
+        "definitions",
+        "numbers",
+        "path",
+        "pending",
+        "pending_bytes",
+        "retry_at",
+        "transport",
+        "worker",
+    )
+
+    def __init__(self, worker: WorkerContext, path: str) -> None:
+        self.worker = worker
+        # The socket of the comparing process; empty = there is none.
+        self.path = path
+        self.transport: asyncio.Transport | None = None
+        self.connecting = False
+        self.retry_at = 0
+        self.pending: list[bytes] = []
+        self.pending_bytes = 0
+        self.numbers: dict[str, int] = {}
+        self.definitions: list[bytes] = []
+
+    def define(self, route: str, spec: ShadowSpec) -> int:
+        """The number of a comparison; the same rules for the same shadow keep theirs."""
+        arm = spec.arm
+        about = {
+            "route": route,
+            "shadow": spec.name,
+            "role": arm.role,
+            "stage": arm.stage,
+            "rules": spec.rules,
+        }
+        text = json.dumps(about, sort_keys=True)
+        number = self.numbers.get(text)
+        if number is None:
+            if len(self.numbers) >= DEFINITIONS_MAX:
+                # Numbers of comparisons long gone are void on a new connection.
+                self.numbers = {}
+                self.definitions = []
+                self.drop_connection()
+            number = len(self.definitions)
+            self.numbers[text] = number
+            body = DEFINITION.pack(KIND_DEFINITION, number) + text.encode()
+            frame = LENGTH.pack(len(body)) + body
+            self.definitions.append(frame)
+            if self.transport is not None:
+                self.pending.append(frame)
+        return number
+
+    def pair(self, copy: Copy) -> bool:
+        """Hand a pair on; False when it has to be dropped."""
+        transport = self.transport
+        if transport is None:
+            return False
+        tap = copy.tap
+        waiting: int = self.pending_bytes + transport.get_write_buffer_size()
+        if waiting > FEED_BYTES_MAX:
+            return False
+        primary = tap.answer[0] if len(tap.answer) == 1 else b"".join(tap.answer)
+        shadow = copy.answer[0] if len(copy.answer) == 1 else b"".join(copy.answer)
+        request_id = tap.id_line
+        size = len(tap.answer_head) + len(primary) + len(copy.answer_head) + len(shadow) + len(request_id)
+        frame = b"".join(
+            (
+                LENGTH.pack(PAIR.size + size),
+                pack_pair(
+                    KIND_PAIR,
+                    copy.number,
+                    tap.primary_us,
+                    copy.shadow_us,
+                    tap.status,
+                    copy.status,
+                    PRIMARY_DECHUNKED if tap.dechunked else 0,
+                    len(tap.answer_head),
+                    len(primary),
+                    len(copy.answer_head),
+                    len(shadow),
+                    len(request_id),
+                ),
+                tap.answer_head,
+                primary,
+                copy.answer_head,
+                shadow,
+                request_id,
+            )
+        )
+        self.pending.append(frame)
+        self.pending_bytes += len(frame)
+        if self.pending_bytes > BATCH_BYTES:
+            self.flush()
+        return True
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        transport = self.transport
+        if transport is not None and self.pending:
+            pending = self.pending
+            self.pending = []
+            self.pending_bytes = 0
+            transport.write(b"".join(pending))
+
+    def tick(self) -> None:
+        """Called ten times a second while there are shadows."""
+        if self.transport is not None:
+            self.flush()
+        elif self.path and not self.connecting and self.definitions:
+            now: int = self.worker.wheel.now
+            if now >= self.retry_at:
+                self.retry_at = now + RETRY_TICKS
+                self.connecting = True
+                self.worker.spawn(self._connect())
+
+    async def _connect(self) -> None:
+        try:
+            await self.worker.loop.create_unix_connection(self._protocol, self.path)
+        except OSError:
+            # Away; tried again, and what is dropped meanwhile is counted.
+            pass
+        finally:
+            self.connecting = False
+
+    def _protocol(self) -> asyncio.BaseProtocol:
+        return cast(asyncio.BaseProtocol, self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        # Pausing has no reader to stop here: `pair` looks at the buffer itself.
+        self.pending = list(self.definitions)
+        self.pending_bytes = 0
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        self.transport = None
+        self.pending = []
+        self.pending_bytes = 0
+
+    def data_received(self, data: bytes) -> None:
+        """The comparing process says nothing on this line."""
+
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        """See `connection_made`."""
+
+    def resume_writing(self) -> None:
+        """See `connection_made`."""
+
+    def drop_connection(self) -> None:
+        """Close the line; it is opened again at a later tick."""
+        if self.transport is not None:
+            self.transport.abort()
+            self.transport = None
+
+    def close(self) -> None:
+        """Write what has gathered and close the line."""
+        self.flush()
+        if self.transport is not None:
+            self.transport.close()

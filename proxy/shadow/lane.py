@@ -1,0 +1,107 @@
+"""Connections of a shadow to one endpoint: their own, never those of the primary path.
+
+Nobody waits in line here: a copy takes an idle connection or opens one. After a failure to connect, the
+endpoint is left alone for a while, longer each time, so that a dead shadow costs nothing per request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, cast
+
+from proxy.shadow.connection import CLOSED, IDLE, ShadowConnection
+from proxy.shadow.tap import SENT
+from proxy.timers import NEVER, TICKS_PER_SECOND
+
+if TYPE_CHECKING:
+    from proxy.endpoint import Endpoint
+    from proxy.shadow.mirror import Mirror
+    from proxy.shadow.tap import Copy
+
+CONNECT_FAILED: Final = 4
+TIMEOUT_CONNECT: Final = 5
+CLIENT_ABORT: Final = 14
+PAUSE_TICKS_FIRST: Final = TICKS_PER_SECOND
+PAUSE_TICKS_MAX: Final = 16 * TICKS_PER_SECOND
+
+
+class Lane:
+    """The way to one endpoint."""
+
+    __slots__ = ("endpoint", "host", "idle", "mirror", "pause", "paused_until", "port")
+
+    def __init__(self, mirror: Mirror, endpoint: Endpoint) -> None:
+        self.mirror = mirror
+        self.endpoint = endpoint
+        self.host: str = endpoint.host
+        self.port: int = endpoint.port
+        self.idle: list[ShadowConnection] = []
+        self.paused_until = 0
+        self.pause: int = PAUSE_TICKS_FIRST
+
+    def send(self, copy: Copy) -> None:
+        """Send a copy on an idle connection, or on a new one."""
+        if self.idle:
+            self.idle.pop().serve(copy)
+        else:
+            self.mirror.shadows.worker.spawn(self._connect(copy))
+
+    async def _connect(self, copy: Copy) -> None:
+        mirror = self.mirror
+        worker = mirror.shadows.worker
+        seconds = mirror.deadline / TICKS_PER_SECOND
+        outcome = 0
+        connection: ShadowConnection | None = None
+        try:
+            async with asyncio.timeout(seconds if seconds > 0 else None):
+                _, protocol = await worker.loop.create_connection(
+                    self._make_connection, self.endpoint.host, self.endpoint.port
+                )
+            connection = cast(ShadowConnection, protocol)
+        except TimeoutError:
+            outcome = TIMEOUT_CONNECT
+        except OSError:
+            outcome = CONNECT_FAILED
+        except asyncio.CancelledError:
+            mirror.ended(copy, CLIENT_ABORT)
+            raise
+        if connection is None or connection.state == CLOSED:
+            self.paused_until = mirror.shadows.wheel.now + self.pause
+            self.pause = min(PAUSE_TICKS_MAX, self.pause * 2)
+            mirror.ended(copy, outcome or CONNECT_FAILED)
+            return
+        self.pause = PAUSE_TICKS_FIRST
+        if copy.state == SENT:
+            connection.serve(copy)
+        else:
+            connection.close()
+
+    def _make_connection(self) -> asyncio.BaseProtocol:
+        # A protocol by its methods: compiled classes do not inherit from interpreted ones.
+        return cast(asyncio.BaseProtocol, ShadowConnection(self))
+
+    def give_back(self, connection: ShadowConnection) -> None:
+        """Keep a connection whose exchange ended cleanly."""
+        shadows = self.mirror.shadows
+        if (
+            shadows.closing
+            or self not in self.mirror.lanes
+            or len(self.idle) >= self.mirror.in_flight_max
+            or connection.transport.is_closing()
+        ):
+            connection.close()
+            return
+        connection.state = IDLE
+        self.idle.append(connection)
+        idle: int = shadows.worker.live.upstream_idle
+        shadows.wheel.set_at(connection, shadows.wheel.now + idle + 1 if idle else NEVER)
+
+    def forget(self, connection: ShadowConnection) -> None:
+        """Leave out a connection that closes."""
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+    def close_idle(self) -> None:
+        """Close what nobody uses."""
+        for connection in self.idle[:]:
+            connection.close()

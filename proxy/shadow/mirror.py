@@ -1,0 +1,283 @@
+"""One shadow of one route in a worker: decides which requests are copied, sends them, counts every end."""
+
+from __future__ import annotations
+
+from random import random
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Final
+
+from proxy.outcomes import OK, UPSTREAM_5XX, outcome_of_status
+from proxy.request import RequestView
+from proxy.shadow.cells import ELIGIBLE, MIRRORED_0, PAIRED, SKIPPED, SKIPPED_0, UNPAIRED_0, size_class
+from proxy.shadow.lane import Lane
+from proxy.shadow.tap import ANSWERED, COLLECTING, GONE, PAIRABLE, SENT, SKIP_TOO_LARGE, Copy
+from proxy.slot_counts import UNTIMED
+from proxy.splits.sticky import fraction_of
+from proxy.timers import ticks
+
+if TYPE_CHECKING:
+    from proxy.endpoint import Endpoint
+    from proxy.keys import KeyReader
+    from proxy.shadow.shadows import Shadows
+    from proxy.shadow.spec import ShadowSpec
+    from proxy.slot_counts import SlotCounts
+    from proxy.wire.head import RequestHead
+
+# Places in the counter page, by their names in `proxy.shadow.cells`.
+SAMPLED_OUT: Final = 0
+METHOD: Final = 1
+VARIANT: Final = 2
+OVERRIDE: Final = 3
+UPGRADE: Final = 4
+IN_FLIGHT: Final = 7
+LAG: Final = 8
+UNREACHABLE: Final = 9
+UNFINISHED: Final = 10
+SHADOW_FAILED: Final = 2
+COMPARER: Final = 5
+SIZE_CLASSES: Final = 5
+
+HEAD_END: Final = b"\r\n\r\n"
+
+
+class Mirror:
+    """The live state of a shadow; it outlives tables, so that its budget covers copies of earlier ones."""
+
+    __slots__ = (
+        "answer_max",
+        "body_max",
+        "capture_max",
+        "compare_share",
+        "counts",
+        "deadline",
+        "endpoints",
+        "in_flight",
+        "in_flight_max",
+        "key",
+        "lag",
+        "lanes",
+        "marker",
+        "memory",
+        "memory_max",
+        "methods",
+        "number",
+        "reference",
+        "remove",
+        "seed",
+        "shadows",
+        "share",
+        "turn",
+    )
+
+    def __init__(self, shadows: Shadows) -> None:
+        self.shadows = shadows
+        self.memory = 0
+        self.in_flight = 0
+        self.turn = 0
+        self.lanes: list[Lane] = []
+
+    def adopt(self, spec: ShadowSpec, counts: SlotCounts, endpoints: list[Endpoint], number: int) -> None:
+        """Follow another table; `number` names what copies are compared as."""
+        self.counts = counts
+        self.number: int = number
+        self.share: float = spec.share
+        self.key: KeyReader | None = spec.key
+        self.seed: int = spec.seed
+        self.methods: list[bytes] = spec.methods
+        self.reference: list[int] = spec.reference
+        self.memory_max: int = spec.memory_max
+        self.in_flight_max: int = spec.in_flight_max
+        self.deadline: int = ticks(spec.deadline)
+        self.body_max: int = spec.body_max
+        self.answer_max: int = spec.answer_max
+        self.capture_max: int = spec.capture_max
+        self.compare_share: float = spec.compare_share
+        self.lag: float = spec.lag
+        self.marker: bytes = spec.marker + b": 1\r\n" if spec.marker else b""
+        self.remove: list[bytes] = [name + b":" for name in spec.remove]
+        kept = {(lane.host, lane.port): lane for lane in self.lanes}
+        self.lanes = []
+        for endpoint in endpoints:
+            lane = kept.pop((endpoint.host, endpoint.port), None)
+            if lane is None:
+                lane = Lane(self, endpoint)
+            lane.endpoint = endpoint
+            self.lanes.append(lane)
+        for lane in kept.values():
+            lane.close_idle()
+
+    def close_idle(self) -> None:
+        """Close what nobody uses."""
+        for lane in self.lanes:
+            lane.close_idle()
+
+    # Before the request goes anywhere.
+
+    def takes(
+        self, arm: int, head: RequestHead, data: bytes, end: int, client: bytes, overridden: bool
+    ) -> bool:
+        """Whether a request is to be copied; counts it, and why not."""
+        counts = self.counts
+        counts.cells[counts.base + ELIGIBLE] += 1
+        reason = -1
+        length: int = head.content_length
+        if overridden:
+            reason = OVERRIDE
+        elif arm not in self.reference:
+            reason = VARIANT
+        elif self.methods and head.method not in self.methods:
+            reason = METHOD
+        elif head.upgrade:
+            reason = UPGRADE
+        elif self.share < 1.0 and not self._drawn(head, data, end, client):
+            reason = SAMPLED_OUT
+        elif self.shadows.lagging(self.lag):
+            reason = LAG
+        elif length > self.body_max:
+            reason = SKIP_TOO_LARGE
+        elif self.in_flight >= self.in_flight_max:
+            reason = IN_FLIGHT
+        if reason < 0:
+            return True
+        self._count_skip(counts, reason, length)
+        return False
+
+    def _drawn(self, head: RequestHead, data: bytes, end: int, client: bytes) -> bool:
+        key = self.key
+        if key is None:
+            return random() < self.share
+        value = key.read(RequestView.of(head, data, end, client))
+        # Without a key there is nobody to be consistent to.
+        return (random() if value is None else fraction_of(value, self.seed)) < self.share
+
+    def pairing(self) -> int:
+        """Whether the answers to the next copy are to be compared, or why not."""
+        share = self.compare_share
+        if share >= 1.0 or (share > 0.0 and random() < share):
+            return PAIRABLE
+        return SAMPLED_OUT
+
+    # Once the request is whole.
+
+    def send(self, copy: Copy) -> None:
+        """Send a copy if a connection can be had now or opened; it never waits for another copy's end."""
+        tap = copy.tap
+        if tap.finished and not OK <= tap.outcome <= UPSTREAM_5XX and not tap.status:
+            # The primary itself was not asked: shed, or not to be reached.
+            self.skip(copy, UNFINISHED)
+            return
+        if self.in_flight >= self.in_flight_max:
+            self.skip(copy, IN_FLIGHT)
+            return
+        lane = self._lane()
+        if lane is None:
+            self.skip(copy, UNREACHABLE)
+            return
+        counts = copy.counts
+        counts.cells[counts.base + MIRRORED_0 + size_class(copy.body_bytes)] += 1
+        counts.start()
+        counts.attempts += 1
+        copy.state = SENT
+        copy.message = self._message(copy)
+        self.in_flight += 1
+        copy.started_ns = perf_counter_ns()
+        lane.send(copy)
+
+    def _lane(self) -> Lane | None:
+        """The next endpoint that can be reached, as far as is known."""
+        lanes = self.lanes
+        count = len(lanes)
+        now = self.shadows.wheel.now
+        for _ in range(count):
+            self.turn += 1
+            if self.turn >= count:
+                self.turn = 0
+            lane = lanes[self.turn]
+            if lane.paused_until <= now:
+                return lane
+        return None
+
+    def _message(self, copy: Copy) -> list[bytes]:
+        """The copy's bytes: what the primary got, with the marker and without what is to be removed."""
+        pieces = copy.tap.pieces
+        first = pieces[0]
+        head_end = first.index(HEAD_END) + 2
+        head = first[:head_end]
+        marker = self.marker
+        lowered = head.lower()
+        # The shadow gets the whole request at once, so it has nothing to permit.
+        if self.remove or b"\r\nexpect:" in lowered or (marker and b"\r\n" + marker[:-3] in lowered):
+            head = self._without(head)
+        return [b"".join((head, marker, first[head_end:])), *pieces[1:]]
+
+    def _without(self, head: bytes) -> bytes:
+        names = [*self.remove, b"expect:"]
+        if self.marker:
+            names.append(self.marker[:-3])
+        kept: list[bytes] = []
+        for line in head.split(b"\r\n"):
+            lowered = line.lower()
+            drop = False
+            for name in names:
+                if lowered.startswith(name):
+                    drop = True
+            if not drop:
+                kept.append(line)
+        return b"\r\n".join(kept)
+
+    # Ends.
+
+    def skip(self, copy: Copy, reason: int) -> None:
+        """A copy that was being collected is not sent."""
+        if copy.state != COLLECTING:
+            return
+        copy.state = GONE
+        self._release(copy)
+        self._count_skip(copy.counts, reason, copy.body_bytes)
+
+    def _count_skip(self, counts: SlotCounts, reason: int, size: int) -> None:
+        cells = counts.cells
+        cells[counts.base + SKIPPED_0 + reason * SIZE_CLASSES + size_class(size)] += 1
+        cells[counts.base + SKIPPED] += 1
+
+    def ended(self, copy: Copy, outcome: int) -> None:
+        """The shadow has answered, or failed in the way that `outcome` says."""
+        if copy.state != SENT:
+            return
+        copy.state = ANSWERED
+        copy.connection = None
+        self.in_flight -= 1
+        total_us = first_byte_us = UNTIMED
+        if outcome == OK and copy.status >= 400:
+            outcome = int(outcome_of_status(copy.status))
+        copy.outcome = outcome
+        if outcome <= UPSTREAM_5XX:
+            now_ns = perf_counter_ns()
+            copy.shadow_us = (now_ns - copy.started_ns) // 1000
+            if outcome == OK:
+                total_us = copy.shadow_us
+                first_byte_us = (copy.first_byte_ns - copy.started_ns) // 1000
+        elif copy.unpaired == PAIRABLE:
+            copy.spoil(SHADOW_FAILED)
+        copy.counts.end(
+            outcome, outcome >= UPSTREAM_5XX, copy.body_bytes, copy.received, total_us, first_byte_us
+        )
+        if copy.tap.finished:
+            self.settle(copy)
+
+    def settle(self, copy: Copy) -> None:
+        """Both sides have ended: hand the pair on, or count why not."""
+        copy.state = GONE
+        reason = copy.unpaired
+        if reason == PAIRABLE and not self.shadows.feed.pair(copy):
+            reason = COMPARER
+        counts = copy.counts
+        cell = PAIRED if reason == PAIRABLE else UNPAIRED_0 + reason
+        counts.cells[counts.base + cell] += 1
+        self._release(copy)
+
+    def _release(self, copy: Copy) -> None:
+        self.memory -= copy.held
+        copy.held = 0
+        copy.answer = []
+        copy.message = []

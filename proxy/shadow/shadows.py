@@ -1,0 +1,117 @@
+"""All shadows of one worker: sends copies after the primary's bytes have left, and steps back under load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from proxy.shadow.feed import Feed
+from proxy.shadow.mirror import UNFINISHED, Mirror
+from proxy.shadow.tap import COLLECTING
+from proxy.wire.head import ResponseHead
+
+if TYPE_CHECKING:
+    from proxy.context import WorkerContext
+    from proxy.shadow.connection import ShadowConnection
+    from proxy.shadow.spec import ShadowSpec
+    from proxy.shadow.tap import Tap
+    from proxy.slot_counts import SlotCounts
+    from proxy.table import Route
+
+# Ticks without lag before copies are made again.
+CALM_TICKS: Final = 10
+CLIENT_ABORT: Final = 14
+
+
+class Shadows:
+    """What the shadows of a worker share."""
+
+    __slots__ = (
+        "calm_at",
+        "closing",
+        "connections",
+        "feed",
+        "late",
+        "mirrors",
+        "outbox",
+        "response_head",
+        "wheel",
+        "worker",
+    )
+
+    def __init__(self, worker: WorkerContext, compare: str = "") -> None:
+        self.worker = worker
+        self.wheel = worker.wheel
+        self.feed = Feed(worker, compare)
+        self.mirrors: dict[tuple[str, str, str], Mirror] = {}
+        self.connections: set[ShadowConnection] = set()
+        self.outbox: list[Tap] = []
+        self.response_head = ResponseHead()
+        self.closing = False
+        # The worst lateness of the loop since it was calm, seconds, and when calm is assumed again.
+        self.late = 0.0
+        self.calm_at = 0
+
+    def adopt(
+        self, routes: list[tuple[Route, list[tuple[ShadowSpec, SlotCounts]]]]
+    ) -> dict[str, list[Mirror]]:
+        """Follow another table; returns each shadowed route's mirrors by its name."""
+        before = self.mirrors
+        self.mirrors = {}
+        found: dict[str, list[Mirror]] = {}
+        for route, shadows in routes:
+            mirrors: list[Mirror] = []
+            for spec, counts in shadows:
+                key = (route.name, spec.name, spec.arm.role)
+                mirror = before.pop(key, None)
+                if mirror is None:
+                    mirror = Mirror(self)
+                number = self.feed.define(route.name, spec)
+                mirror.adopt(spec, counts, spec.arm.upstream.live, number)
+                self.mirrors[key] = mirror
+                mirrors.append(mirror)
+            found[route.name] = mirrors
+        for gone in before.values():
+            gone.close_idle()
+            gone.lanes = []
+        return found
+
+    def offer(self, tap: Tap) -> None:
+        """Send the copies of a whole request at the next turn of the loop."""
+        if not self.outbox:
+            self.worker.loop.call_soon(self.send)
+        self.outbox.append(tap)
+
+    def send(self) -> None:
+        """Send what was offered in the last turn."""
+        taps = self.outbox
+        self.outbox = []
+        closing = self.closing
+        for tap in taps:
+            for copy in tap.copies:
+                if copy.state == COLLECTING:
+                    if closing:
+                        copy.mirror.skip(copy, UNFINISHED)
+                    else:
+                        copy.mirror.send(copy)
+            tap.pieces = []
+
+    def lagging(self, limit: float) -> bool:
+        """Whether the loop was later than `limit` seconds (0: never asked) within the last second."""
+        return limit > 0 and self.late > limit
+
+    def tick(self, late: float) -> None:
+        """Called ten times a second with the loop's lateness in seconds."""
+        if late > self.late:
+            self.late = late
+            self.calm_at = self.wheel.now + CALM_TICKS
+        elif self.late and self.wheel.now >= self.calm_at:
+            self.late = late
+        if self.mirrors or self.feed.pending:
+            self.feed.tick()
+
+    def close(self) -> None:
+        """The worker ends: copies under way are given up, and counted as such."""
+        self.closing = True
+        for connection in list(self.connections):
+            connection.cut(CLIENT_ABORT)
+        self.feed.close()
