@@ -21,6 +21,7 @@ from config.fields import (
 )
 from config.rollouts import Rollout
 from config.serving import RouteTimeouts
+from config.shadows import Shadows
 from config.values import InvalidValueError, shown
 
 FailureName = Literal[
@@ -215,6 +216,8 @@ class Route(Model):
     """Attempts after the first."""
     protected: Name | None = None
     """A stage: only releases in it, or approved for it, get requests of this route; left out = any."""
+    shadows: Shadows = ()
+    """Versions that get copies of the requests, and whose answers are only compared."""
     rollout: Rollout | None = None
     """How the canary is ramped; left out = the split's weight stays."""
 

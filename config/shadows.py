@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from config.base import Fault, Model, as_tuple, refuse, repeated
 from config.fields import (
+    Duration,
     Fraction,
     HeaderName,
     Method,
     Name,
     OptionalHeaderName,
     PositiveDuration,
-    Duration,
     Size,
     Text,
     Weight,
@@ -76,7 +83,9 @@ class ShadowHeaders(Model):
             if name in framing
         ]
         if self.marker in framing:
-            faults.append(Fault(path=("marker",), problem="has a meaning of its own", remedy="choose another"))
+            faults.append(
+                Fault(path=("marker",), problem="has a meaning of its own", remedy="choose another")
+            )
         refuse("headers", faults + repeated("remove", self.remove))
         return self
 
@@ -154,6 +163,11 @@ class Compare(Model):
     samples: SampleRules = SampleRules()
     """Examples that are kept."""
 
+    @model_serializer(mode="wrap")
+    def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Pydantic has a method of that name, so the field cannot have it.
+        return {key.rstrip("_"): value for key, value in handler(self).items()}
+
 
 class Shadow(Model):
     """A version that gets copies of a route's requests, and whose answers are only compared."""
@@ -171,7 +185,7 @@ class Shadow(Model):
     methods: Annotated[tuple[Method, ...], BeforeValidator(as_tuple), Field(max_length=32)] = ("POST",)
     """Methods that are copied; none = every one."""
     noise: Fraction = 0.0
-    """Share of the requests also copied to the version that answers them: how often it differs from itself."""
+    """Share of the requests also copied to the version that answers them, to see how often it differs."""
     limits: ShadowLimits = ShadowLimits()
     """What it may cost."""
     headers: ShadowHeaders = ShadowHeaders()

@@ -29,6 +29,7 @@ from proxy.orders import orders
 from proxy.processes import read_records
 from proxy.reload import ConfigFile
 from proxy.reloader import Reloader
+from proxy.shadow.report import arms_only
 from proxy.slots import SlotBook, Table
 from proxy.state import StateBusyError, StateDirectory, lock_file
 from proxy.tally import Tally
@@ -110,7 +111,7 @@ class Agent:
     @property
     def in_flight(self) -> int:
         """Requests that have begun and not ended."""
-        return sum(counts.in_flight for counts in self.tally.arms().values())
+        return sum(counts.in_flight for counts in arms_only(self.tally.arms()).values())
 
     def drain(self) -> None:
         """Finish what is in flight and exit."""

@@ -17,6 +17,7 @@ from proxy import plain
 from proxy.check_layers import check_layers
 from proxy.keys import parse_key
 from proxy.match import read_matcher
+from proxy.shadow.compile import check_shadows, shadow_parts
 from proxy.splits.base import Before, Split
 from proxy.splits.load import load_all
 from proxy.splits.spec import SplitConfigError, SplitFault, SplitSpec
@@ -92,8 +93,11 @@ def compile_table(
         state = states.get(route.name, UNTOUCHED)
         compiler = _RouteCompiler(config, route, written, state, len(table["arms"]))
         walked = compiler.walked(table["upstreams"], numbers)
-        table["arms"] += compiler.arms(numbers | walked)
-        table["routes"].append(compiler.entry(_before(previous, route.name)))
+        first, arms = len(table["arms"]), compiler.arms(numbers | walked)
+        shadow_arms, shadows = shadow_parts(config, route, written, numbers, arms, first)
+        table["arms"] += arms + shadow_arms
+        entry = compiler.entry(_before(previous, route.name))
+        table["routes"].append(entry | {"shadows": shadows} if shadows else entry)
     return table
 
 
@@ -284,6 +288,7 @@ def _check_route(loaded: Loaded, index: int, route: Route) -> Iterator[Problem]:
                 yield loaded.problem(path, fault.problem, fault.remedy, key=fault.at_key)
         return
     yield from _check_override(loaded, (*place, "override", "allow"), route, spec)
+    yield from check_shadows(loaded, place, route)
     yield from _check_body(loaded, (*place, "split", "key"), spec)
     if route.rollout is not None and route.rollout.enabled and not has_canary(spec):
         yield loaded.problem(

@@ -106,9 +106,14 @@ def arm_histogram(name: str, text: str, cells: dict[Labels, tuple[Cells, int]]) 
     """Return a histogram of seconds; `cells` are each arm's buckets and its sum in microseconds."""
     family = HistogramMetricFamily(f"headgate_{name}", text, labels=ARM)
     for labels, (buckets, sum_us) in cells.items():
-        cumulative = [(_le(bucket_upper_edge(edge)), sum(buckets[: edge + 1])) for edge in _EDGES]
-        family.add_metric(labels, [*cumulative, ("+Inf", sum(buckets))], sum_value=sum_us / 1e6)
+        family.add_metric(labels, cumulative(buckets), sum_value=sum_us / 1e6)
     return family
+
+
+def cumulative(buckets: Cells) -> list[tuple[str, float]]:
+    """Return a histogram's cells as Prometheus wants them."""
+    found = [(_le(bucket_upper_edge(edge)), float(sum(buckets[: edge + 1]))) for edge in _EDGES]
+    return [*found, ("+Inf", float(sum(buckets)))]
 
 
 def _le(seconds: float) -> str:

@@ -32,6 +32,8 @@ from proxy.families import (
 from proxy.outcomes import OUTCOME_NAMES
 from proxy.processes import resident_bytes
 from proxy.release import version
+from proxy.shadow.metrics import shadow_families
+from proxy.shadow.report import SHADOW_ROLES
 from proxy.tally import Labels
 
 if TYPE_CHECKING:
@@ -56,7 +58,9 @@ class AgentCollector(Collector):
         yield from self._agent_state()
 
     def _arms(self) -> Iterator[Metric]:
-        totals = self._totals()
+        everything = self._totals()
+        yield from shadow_families({labels: c for labels, c in everything.items() if labels[2] in SHADOW_ROLES})
+        totals = {labels: c for labels, c in everything.items() if labels[2] not in SHADOW_ROLES}
         requests = CounterMetricFamily(
             "headgate_requests", "Requests that have ended, by how they ended.", labels=(*ARM, "outcome")
         )

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from proxy.counts import ArmCounts, Cells, baseline_of, dense, since, sparse
 from proxy.pages import PageReader, uncounted
+from proxy.shadow.report import arms_only, shadow_reports
 from proxy.slots import ArmKey, SlotBook
 
 LEDGER_VERSION: Final = 1
@@ -119,7 +120,8 @@ class Tally:
             # A new agent that reports for this boot begins above all numbers of the agent before it.
             "sequence": self.generation << 40 | self._sequence,
             "revision": revision,
-            "arms": [{**key._asdict(), **counts.report()} for key, counts in arms.items()],
+            "arms": [{**key._asdict(), **counts.report()} for key, counts in arms_only(arms).items()],
+            "shadows": shadow_reports(arms),
             "final": final,
         }
 
