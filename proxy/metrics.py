@@ -59,7 +59,9 @@ class AgentCollector(Collector):
 
     def _arms(self) -> Iterator[Metric]:
         everything = self._totals()
-        yield from shadow_families({labels: c for labels, c in everything.items() if labels[2] in SHADOW_ROLES})
+        yield from shadow_families(
+            {labels: c for labels, c in everything.items() if labels[2] in SHADOW_ROLES}
+        )
         totals = {labels: c for labels, c in everything.items() if labels[2] not in SHADOW_ROLES}
         requests = CounterMetricFamily(
             "headgate_requests", "Requests that have ended, by how they ended.", labels=(*ARM, "outcome")

@@ -98,6 +98,7 @@ def test_defaults() -> None:
         "divert": {"enabled": True, "failures": 6, "probe_interval": 1.0, "recover": 3},
         "timeouts": {},
         "retries": {"attempts": 1},
+        "shadows": [],
     }
 
 
