@@ -43,7 +43,7 @@ def simulate_command(
     preset: str,
     output: Format,
 ) -> None:
-    """Say how long a plan takes to find harm, and how often it sees some where there is none.
+    """Say how fast harm is found, and how often where there is none.
 
     Nothing is started and nobody is asked: traffic is drawn at random, and the statistics that decide in
     earnest watch it every second.
