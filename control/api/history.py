@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from control.api.audit_filter import filter_of
 from control.api.errors import ApiError
 from control.api.keys import PLANE
 from control.api.requests import integer, json_response, only, page_size
@@ -12,7 +13,6 @@ from control.store import audit, audit_search, rollouts
 from control.store.rollouts import StoredDecision
 
 _SEQUENCE_MAX = 2**63 - 1
-_FILTERS = ("type", "actor", "severity")
 
 
 def routes() -> list[web.RouteDef]:
@@ -62,21 +62,10 @@ async def get_decision(request: web.Request) -> web.Response:
 
 async def list_events(request: web.Request) -> web.Response:
     """Audit events in the order they were written, or newest first; ``next`` continues the list."""
-    only(request, {*_FILTERS, "tag", "resource", "since", "until", "limit", "after", "order"})
-    order = request.query.get("order", "oldest")
+    wanted, extra = filter_of(request, {"limit", "after", "order"})
+    order = extra.get("order", "oldest")
     if order not in ("oldest", "newest"):
         raise ApiError(400, "invalid_parameter", f"order: {order!r} is no order", "write oldest or newest")
-    kind, _, resource = request.query.get("resource", "").partition(":")
-    wanted = audit_search.AuditFilter(
-        type=request.query.get("type"),
-        actor=request.query.get("actor"),
-        severity=request.query.get("severity"),
-        tags=tuple(request.query.getall("tag", ())),
-        resource_type=kind or None,
-        resource_id=resource or None,
-        since=_seconds(request, "since"),
-        until=_seconds(request, "until"),
-    )
     after = None
     if "after" in request.query:
         after = integer(request, "after", default=0, lowest=0, highest=_SEQUENCE_MAX)
@@ -111,18 +100,3 @@ def decision_view(row: StoredDecision) -> dict[str, Any]:
     body: dict[str, Any] = orjson.loads(row.body)
     del body["evidence"]
     return body
-
-
-def _seconds(request: web.Request, name: str) -> float | None:
-    text = request.query.get(name)
-    if text is None:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 <= value < 1e11:
-        raise ApiError(
-            400, "invalid_parameter", f"{name}: {text!r} is not Unix seconds", "write e.g. 1700000000"
-        )
-    return value

@@ -17,7 +17,8 @@ from control.needs import needs
 from control.plane import Plane
 from control.records import Record
 from control.rollout import DecisionKind, State
-from control.store import audit
+from control.store import audit, checkpoints
+from control.store.checkpoints import StoredCheckpoint
 
 # exp(709) is the largest a float holds; nobody needs to tell larger evidence apart.
 _LOG_MAX: Final = 700.0
@@ -33,19 +34,21 @@ async def get_metrics(request: web.Request) -> web.Response:
     only(request, set())
     plane = request.app[PLANE]
     async with plane.ledger.store.read() as connection:
-        events = await audit.size(connection)
+        head = await audit.head(connection)
+        last = await checkpoints.newest(connection)
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(ControlCollector(plane, events))
+    registry.register(ControlCollector(plane, head, last))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     return web.Response(body=encode(registry), headers={"Content-Type": content_type})
 
 
 class ControlCollector(Collector):
-    """All families of one control plane; *events* is the size of the audit log."""
+    """All families of one control plane; *head* and *last* are the audit log's, and its newest checkpoint."""
 
-    def __init__(self, plane: Plane, events: int) -> None:
+    def __init__(self, plane: Plane, head: audit.Head, last: StoredCheckpoint | None) -> None:
         self._plane = plane
-        self._events = events
+        self._head = head
+        self._last = last
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family once."""
@@ -53,6 +56,7 @@ class ControlCollector(Collector):
         yield from self._decisions()
         yield from self._rollouts()
         yield from self._guardrails()
+        yield from self._audit()
 
     def _process(self) -> Iterator[Metric]:
         plane, loop, ledger = self._plane, self._plane.loop, self._plane.ledger
@@ -71,7 +75,6 @@ class ControlCollector(Collector):
         yield _counter("statistics_received", "Reports of counts received.", collector.reports)
         yield _counter("statistics_stale", "Counts in reports that said nothing new.", collector.stale)
         yield _counter("statistics_dropped", "Counts in reports that found no room.", collector.dropped)
-        yield _counter("audit_events", "Events in the audit log.", self._events)
         yield _counter("gate_questions", "Questions asked of webhook gates.", loop.gatekeeper.asked)
         yield _counter("gate_failures", "Questions that got no usable answer.", loop.gatekeeper.failures)
         yield from self._notifications()
@@ -87,6 +90,28 @@ class ControlCollector(Collector):
             for result, count in counts.items():
                 family.add_metric((name, result), count)
         yield family
+
+    def _audit(self) -> Iterator[Metric]:
+        yield _counter("audit_events", "Events in the audit log.", self._head.size)
+        root = GaugeMetricFamily(
+            "headgate_audit_root_info",
+            "1, with size and root of the audit log: whoever scrapes it witnesses it.",
+            labels=("size", "root"),
+        )
+        # One series at any time: labels are replaced, not added.
+        root.add_metric((str(self._head.size), self._head.root.hex()), 1)
+        yield root
+        last = self._last
+        yield _gauge(
+            "audit_checkpoint_events", "Events under the newest signed checkpoint.", last.size if last else 0
+        )
+        yield _gauge(
+            "audit_checkpoint_time_seconds", "When that was signed, in Unix seconds.", last.at if last else 0
+        )
+        witness = self._plane.witness
+        yield _counter(
+            "audit_checkpoint_failures", "Checkpoints not signed.", witness.failures if witness else 0
+        )
 
     def _decisions(self) -> Iterator[Metric]:
         family = CounterMetricFamily(

@@ -6,7 +6,7 @@ import functools
 import http.client
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,26 @@ class AdminClient:
     def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """Send `body` as JSON and return the parsed answer; raises as `get` does."""
         return self._checked("POST", path, body or {})
+
+    def stream(self, path: str, **query: str | int | float | None) -> Iterator[bytes]:
+        """The body of `path`, line by line or piece by piece, however long it is; raises as `get` does."""
+        given = {name: str(value) for name, value in query.items() if value is not None}
+        headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
+        connection = self._connection()
+        try:
+            target = self._parts.path.rstrip("/") + path + (f"?{urlencode(given)}" if given else "")
+            connection.request("GET", target, None, headers)
+            response = connection.getresponse()
+            if response.status >= 400:
+                text = response.read(_BODY_BYTES_MAX).decode("utf-8", "replace")
+                raise self._failure(Answer(status=response.status, value=_parsed(text), text=text))
+            yield from response
+        except (OSError, http.client.HTTPException) as error:
+            raise UnreachableError(
+                f"{self.address} broke off ({_reason(error)})", "look at the log of headgate run"
+            ) from error
+        finally:
+            connection.close()
 
     def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         """One request and its answer, whatever its status."""

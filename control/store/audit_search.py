@@ -91,6 +91,12 @@ async def resources(connection: AsyncConnection, kind: str) -> set[str]:
     return set((await connection.execute(query)).scalars())
 
 
+async def bodies_of_type(connection: AsyncConnection, kind: str) -> list[bytes]:
+    """The stored bytes of all events of this type, the oldest first."""
+    query = select(audit_events.c.body).where(audit_events.c.type == kind).order_by(audit_events.c.sequence)
+    return [bytes(body) for body in (await connection.execute(query)).scalars()]
+
+
 def record_of(row: RowMapping) -> AuditRecord:
     """An event from a row with all columns of both tables."""
     salts = (row["actor_salt"], row["origin_salt"])

@@ -1,0 +1,50 @@
+"""Which events a request asks for."""
+
+from typing import Final
+
+from aiohttp import web
+
+from control.api.errors import ApiError
+from control.api.requests import only
+from control.store.audit_search import AuditFilter
+
+FILTERS: Final = frozenset({"type", "actor", "severity", "resource", "since", "until", "tag"})
+_SEVERITIES: Final = ("info", "warning", "error", "critical")
+
+
+def filter_of(request: web.Request, others: set[str]) -> tuple[AuditFilter, dict[str, str]]:
+    """The filter among the query parameters, and the values of the *others* that may stand beside it."""
+    only(request, {*FILTERS, *others})
+    kind, _, resource = request.query.get("resource", "").partition(":")
+    severity = request.query.get("severity")
+    if severity is not None and severity not in _SEVERITIES:
+        raise ApiError(
+            400, "invalid_parameter", f"severity: {severity!r} is none", f"use {', '.join(_SEVERITIES)}"
+        )
+    wanted = AuditFilter(
+        type=request.query.get("type"),
+        actor=request.query.get("actor"),
+        severity=severity,
+        resource_type=kind or None,
+        resource_id=resource or None,
+        since=seconds(request, "since"),
+        until=seconds(request, "until"),
+        tags=tuple(request.query.getall("tag", [])),
+    )
+    return wanted, {name: request.query[name] for name in others if name in request.query}
+
+
+def seconds(request: web.Request, name: str) -> float | None:
+    """A time among the query parameters, in Unix seconds."""
+    text = request.query.get(name)
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value < 1e11:
+        raise ApiError(
+            400, "invalid_parameter", f"{name}: {text!r} is not Unix seconds", "write e.g. 1700000000"
+        )
+    return value

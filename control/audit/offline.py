@@ -1,0 +1,37 @@
+"""Verifies a whole database, with the control plane switched off."""
+
+import heapq
+from collections.abc import Callable, Sequence
+
+from control.audit.note import VerifierKey
+from control.audit.verify import StoredNote, Verdict, Verifier, changes_of_key
+from control.store.offline import OfflineLog
+
+Progress = Callable[[int, int | None], None]
+"""Told now and then: events checked so far, and how many there are if that is known."""
+
+_STEP = 2000
+
+
+def verify_database(
+    stored: OfflineLog, key: VerifierKey, older: Sequence[StoredNote], progress: Progress | None = None
+) -> Verdict:
+    """Check every event, tile and checkpoint of *stored*; *older* are checkpoints kept elsewhere."""
+    head = stored.head()
+    verifier = Verifier(
+        key,
+        notes=heapq.merge(stored.notes(), sorted(older, key=_size), key=_size),
+        tiles=stored.tiles(),
+        key_changes=list(changes_of_key(stored.key_changes())),
+        head=head,
+        every_note=True,
+    )
+    for done, row in enumerate(stored.events(), 1):
+        verifier.event(row)
+        if progress is not None and done % _STEP == 0:
+            progress(done, head.size)
+    return verifier.finish()
+
+
+def _size(note: StoredNote) -> int:
+    return note.size

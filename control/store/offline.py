@@ -1,0 +1,139 @@
+"""Reads the log of a database that may not be running, may be damaged, and must not be changed."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, Select, create_engine, select, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from control.audit.kinds.log import SigningKeyChanged
+from control.audit.personal import Personal
+from control.audit.verify import StoredEvent, StoredHead, StoredNote, StoredTile
+from control.store.audit import utc
+from control.store.audit_tables import (
+    audit_checkpoints,
+    audit_events,
+    audit_head,
+    audit_personal,
+    audit_tiles,
+)
+from control.store.engine import StoreError
+
+_ROWS: Final = 1000
+_COLUMNS: Final = ("id", "type", "severity", "resource_type", "resource_id")
+
+
+class OfflineLog:
+    """The log as one snapshot of the database shows it; every method streams."""
+
+    def __init__(self, connection: Connection, place: str) -> None:
+        self._connection = connection
+        self.place = place
+
+    def head(self) -> StoredHead:
+        """What the log says of itself."""
+        row = self._connection.execute(select(audit_head)).mappings().one_or_none()
+        if row is None:
+            return StoredHead()
+        root = None if row["root"] is None else bytes(row["root"])
+        return StoredHead(size=row["size"], root=root, trimmed=row["trimmed"])
+
+    def events(self) -> Iterator[StoredEvent]:
+        """All rows, by sequence number."""
+        joined = audit_events.outerjoin(audit_personal, audit_personal.c.sequence == audit_events.c.sequence)
+        personal = [column for column in audit_personal.c if column.name not in ("sequence", "at")]
+        query = select(*audit_events.c, *personal).select_from(joined).order_by(audit_events.c.sequence)
+        for row in self._stream(query):
+            yield StoredEvent(
+                sequence=row["sequence"],
+                body=_bytes(row["body"]),
+                leaf_hash=_bytes(row["leaf_hash"]),
+                columns={name: row[name] for name in _COLUMNS} | {"at": utc(row["at"])},
+                personal=Personal(
+                    actor=row["actor"],
+                    actor_salt=None if row["actor_salt"] is None else _bytes(row["actor_salt"]),
+                    origin=row["origin"],
+                    origin_salt=None if row["origin_salt"] is None else _bytes(row["origin_salt"]),
+                ),
+            )
+
+    def tiles(self) -> Iterator[StoredTile]:
+        """The tiles that hold leaf hashes."""
+        query = select(audit_tiles).where(audit_tiles.c.level == 0).order_by(audit_tiles.c.number)
+        for row in self._stream(query):
+            yield StoredTile(number=row["number"], root=_bytes(row["root"]), hashes=_bytes(row["hashes"]))
+
+    def notes(self) -> Iterator[StoredNote]:
+        """The checkpoints, by size."""
+        for row in self._stream(select(audit_checkpoints).order_by(audit_checkpoints.c.size)):
+            place = f"checkpoint of {row['size']} events"
+            yield StoredNote(size=row["size"], text=str(row["note"]), place=place)
+
+    def key_changes(self) -> list[bytes]:
+        """The bodies of the events that tell of another key."""
+        query = select(audit_events.c.body).where(audit_events.c.type == SigningKeyChanged.name)
+        return [_bytes(body) for body in self._connection.execute(query).scalars()]
+
+    def _stream(self, query: Select[Any]) -> Iterator[Any]:
+        result = self._connection.execution_options(yield_per=_ROWS).execute(query)
+        yield from result.mappings()
+
+
+@contextmanager
+def open_offline(url: str) -> Iterator[OfflineLog]:
+    """The log of *url*, read-only: no migration, no lock that a writer would wait for.
+
+    Raises:
+        StoreError: it cannot be opened, or has no audit log that this version knows.
+    """
+    engine, place = _engine(url)
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "postgresql":
+                connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"))
+            connection.execute(select(audit_tiles.c.number).limit(1)).all()
+            yield OfflineLog(connection, place)
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        words = " ".join(str(cause).split())
+        remedy = "name a database that Headgate of this version has opened before"
+        raise StoreError(f"{place}: its audit log cannot be read ({words}); {remedy}") from error
+    finally:
+        engine.dispose()
+
+
+def _engine(url: str) -> tuple[Engine, str]:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(f"{url!r} is not a database URL; write sqlite:///path or postgresql://…") from error
+    backend = parsed.get_backend_name()
+    if backend in ("postgresql", "postgres"):
+        place = parsed.set(drivername="postgresql").render_as_string(hide_password=True)
+        return create_engine(parsed.set(drivername="postgresql+psycopg")), place
+    path = Path(parsed.database or "")
+    if backend != "sqlite" or not path.is_file():
+        raise StoreError(f"{path}: there is no such file; name the database with --database or --state")
+    return create_engine("sqlite://", creator=lambda: _open_file(path)), str(path)
+
+
+def _open_file(path: Path) -> sqlite3.Connection:
+    location = f"file:{path.absolute()}?mode=ro"
+    connection = sqlite3.connect(location, uri=True)
+    try:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchall()
+    except sqlite3.OperationalError:
+        connection.close()
+        if path.with_name(path.name + "-wal").exists():
+            raise
+        # A medium that nobody can write to: SQLite may then read without the files it would share.
+        connection = sqlite3.connect(f"{location}&immutable=1", uri=True)
+    return connection
+
+
+def _bytes(value: Any) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
