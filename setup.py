@@ -22,7 +22,8 @@ from setuptools.command.build_ext import build_ext
 HOT_MODULES = (
     "wire/grammar", "wire/fields", "wire/scan_bytes", "wire/head", "wire/rewrite", "wire/chunked",
     "context", "exchange", "timers", "flow", "histogram", "slot_counts", "forwarding", "outbound", "inbound",
-    "client", "downstream", "upstream", "relay", "recording", "pool", "divert", "live", "held",
+    "client", "downstream", "upstream", "relay", "recording", "retrying",
+    "admission", "pool", "divert", "live", "held",
     "request", "arms", "endpoint", "balance", "keys", "match", "override", "table", "target",
     "shadow/cells", "shadow/tap", "shadow/mirror", "shadow/lane", "shadow/connection", "shadow/shadows",
     "shadow/frames", "shadow/feed",

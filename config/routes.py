@@ -19,6 +19,7 @@ from config.fields import (
     Text,
     UrlPath,
 )
+from config.overload import Retries
 from config.rollouts import Rollout
 from config.serving import RouteTimeouts
 from config.shadows import Shadows
@@ -176,13 +177,6 @@ class Divert(Model):
     """Time between two requests that try the canary again."""
     recover: Annotated[int, Field(ge=1, le=10000)] = 3
     """Good answers in a row that end it."""
-
-
-class Retries(Model):
-    """Attempts after the first, only where nothing can have been done twice."""
-
-    attempts: Annotated[int, Field(ge=0, le=10)] = 1
-    """Extra attempts; 0 = none."""
 
 
 def _one_failure(value: object) -> object:

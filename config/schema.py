@@ -10,6 +10,7 @@ from config.base import Model, as_tuple, refuse
 from config.checks import faults
 from config.fields import Name
 from config.freezes import Freezes
+from config.overload import Overload
 from config.registry import Registry
 from config.routes import Route
 from config.serving import Admin, Headers, Limits, Listener, Startup, State, Timeouts, read_workers
@@ -37,6 +38,8 @@ class Config(Model):
     """How long each part of an exchange may take."""
     limits: Limits = Limits()
     """The most that one worker takes on."""
+    overload: Overload = Overload()
+    """When a worker protects itself."""
     headers: Headers = Headers()
     """Headers that Headgate itself writes."""
     startup: Startup = Startup()

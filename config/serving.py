@@ -152,6 +152,11 @@ class Limits(Model):
     """Client connections open at once; more are refused."""
     upstream_connections: Annotated[int, Field(ge=1, le=1000000)] = 1024
     """Connections to one endpoint open at once; more requests are answered 503."""
+    body_rate: Size = 0
+    """Bytes a second that a request body must bring on average after its first ten seconds; 0 = any."""
+    read_rate: Size = 0
+    """Bytes a second at which a client must take an answer that waits for it; 0 = any rate, within
+    `timeouts.stream_idle`."""
     pool_idle: Annotated[int, Field(ge=0, le=100000)] = 64
     """Unused connections kept for one endpoint."""
 

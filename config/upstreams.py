@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from config.addresses import parse_endpoint_url
 from config.base import Fault, Model, as_tuple, refuse
 from config.fields import EndpointUrl, Text
+from config.overload import Queue
 from config.serving import UpstreamTimeouts
 
 
@@ -51,6 +52,10 @@ class Upstream(Model):
     """What runs there, for example `fraud:v1.0.0`; shown in status, metrics and decisions."""
     balance: Literal["round_robin", "least_in_flight"] = "round_robin"
     """How one endpoint is picked: in turn, or the less busy one of two."""
+    concurrency: Annotated[int, Field(ge=0, le=1000000)] = 0
+    """Requests in hand at once, for each worker; more wait in the queue. 0 = no limit."""
+    queue: Queue = Queue()
+    """Who waits while there are that many."""
     timeouts: UpstreamTimeouts = UpstreamTimeouts()
     """Timeouts of this upstream."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from proxy import plain
 
 if TYPE_CHECKING:
+    from proxy.admission import Gate
     from proxy.balance import Balancer
     from proxy.endpoint import Endpoint
     from proxy.settings import Timeouts
@@ -28,14 +29,37 @@ class EndpointSpec:
         self.authority = bracketed.encode("ascii") if port == 80 else self.key
 
 
+class QueueSpec:
+    """How many requests an upstream takes at once from one worker, and how many wait for how many seconds."""
+
+    __slots__ = ("concurrency", "length", "seconds")
+
+    def __init__(self, concurrency: int, length: int, seconds: float) -> None:
+        self.concurrency = concurrency
+        self.length = length
+        self.seconds = seconds
+
+
 class UpstreamSpec:
     """A named set of endpoints that serve one release.
 
-    `live` and `balancer` are put in by `EndpointRegistry.adopt` before the table is published; they are
-    shared with earlier tables, so that a reload keeps connections and the turn of each endpoint.
+    `queue` is None where nothing limits it. `live`, `balancer` and `gate` are put in by
+    `EndpointRegistry.adopt` before the table is published; they are shared with earlier tables, so that a
+    reload keeps connections and the turn of each endpoint.
     """
 
-    __slots__ = ("balance", "balancer", "endpoints", "index", "live", "name", "release", "timeouts")
+    __slots__ = (
+        "balance",
+        "balancer",
+        "endpoints",
+        "gate",
+        "index",
+        "live",
+        "name",
+        "queue",
+        "release",
+        "timeouts",
+    )
 
     def __init__(
         self,
@@ -45,8 +69,10 @@ class UpstreamSpec:
         balance: str,
         endpoints: list[EndpointSpec],
         timeouts: dict[str, float],
+        queue: QueueSpec | None = None,
     ) -> None:
         self.index = index
+        self.queue = queue
         self.name = name
         self.release = release
         self.balance = balance
@@ -54,6 +80,7 @@ class UpstreamSpec:
         self.timeouts = timeouts
         self.live: list[Endpoint] = []
         self.balancer: Balancer | None = None
+        self.gate: Gate | None = None
 
 
 class Arm:

@@ -112,6 +112,9 @@ class ClientConnection(Timed):
         relay = self.relay
         if relay is not None and relay.connection is not None:
             relay.connection.valve.hold(PEER_FULL)
+            stall = self.worker.live.read_stall
+            if stall and relay.head_sent:
+                relay.wait(stall)
 
     def resume_writing(self) -> None:
         relay = self.relay

@@ -75,6 +75,7 @@ def compile_table(
         "config_digest": config_digest(config) if digest is None else digest,
         "timeouts": values["timeouts"],
         "limits": values["limits"],
+        "overload": values["overload"],
         "headers": values["headers"],
         "upstreams": [
             {
@@ -83,6 +84,8 @@ def compile_table(
                 "balance": upstream["balance"],
                 "endpoints": upstream["endpoints"],
                 "timeouts": upstream["timeouts"],
+                "concurrency": upstream["concurrency"],
+                "queue": upstream["queue"],
             }
             for name, upstream in values["upstreams"].items()
         ],
@@ -189,7 +192,7 @@ class _RouteCompiler:
             "match": self._written["match"],
             "failure": list(self._route.failure),
             "timeouts": self._written["timeouts"],
-            "retries": self._route.retries.attempts,
+            "retries": self._written["retries"],
             "split": self._kind.compile(self._spec, numbers, self._salt, self._state.epoch, before),
         }
         override = self._override(numbers)

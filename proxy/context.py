@@ -11,6 +11,7 @@ from mypy_extensions import mypyc_attr
 from proxy.counters import slot_base
 from proxy.endpoint import EndpointRegistry
 from proxy.forwarding import RequestIds
+from proxy.retrying import RetryBudget
 from proxy.shadow.shadows import Shadows
 from proxy.slot_counts import SlotCounts
 from proxy.timers import TimerWheel
@@ -31,6 +32,7 @@ class WorkerContext:
     """
 
     __slots__ = (
+        "budgets",
         "cells",
         "clients",
         "counts",
@@ -39,6 +41,7 @@ class WorkerContext:
         "holders",
         "live",
         "loop",
+        "overload",
         "pages",
         "request_head",
         "request_ids",
@@ -62,6 +65,10 @@ class WorkerContext:
         self.request_ids = RequestIds()
         self.clients: set[ClientConnection] = set()
         self.draining = False
+        # Degree of overload, see `proxy.admission`; 0 while all is well.
+        self.overload = 0
+        # Of each route by name, over all its tables.
+        self.budgets: dict[str, RetryBudget] = {}
         self.request_head = RequestHead()
         self.response_head = ResponseHead()
         self.requests = 0

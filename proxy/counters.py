@@ -61,7 +61,10 @@ UPSTREAM_CONNECTIONS_DISCARDED: Final = 30  # idle ones that were closed, or hel
 TUNNELS: Final = 31
 TUNNELS_OPEN: Final = 32  # gauge
 KEEPALIVE_EXPIRED: Final = 33
+RETRIES_DENIED: Final = 34  # for want of budget
 INTERNAL_ERRORS: Final = 35  # exceptions that a loop survived: always a bug of ours
+OVERLOAD: Final = 36  # gauge: degree of overload (proxy.admission)
+QUEUED: Final = 37  # gauge: requests that wait for a place at their upstream
 
 # Slot: counts of one arm.
 STARTED: Final = 0
@@ -106,7 +109,7 @@ assert METRICS + METRICS_MAX * METRIC_CELLS <= SHADOW_0
 assert SHADOW_0 + SHADOW_CELLS <= SLOT_CELLS
 
 _HEADER_GAUGES: Final = (REVISION, HEARTBEAT_NS, LOOP_LAG_US_MAX, LAST_LAG_US, CONNECTIONS_OPEN)
-_HEADER_GAUGES_UPSTREAM: Final = (UPSTREAM_CONNECTIONS_OPEN, TUNNELS_OPEN)
+_HEADER_GAUGES_UPSTREAM: Final = (UPSTREAM_CONNECTIONS_OPEN, TUNNELS_OPEN, OVERLOAD, QUEUED)
 
 
 class PageError(Exception):

@@ -22,8 +22,9 @@ from proxy.counters import (
 from proxy.flow import NO_CONNECTION, PEER_FULL, PIPELINED
 from proxy.held import Held
 from proxy.outbound import request_message
-from proxy.relay import IDEMPOTENT, Relay
+from proxy.relay import Relay
 from proxy.request import RequestView
+from proxy.retrying import REPLAY_BYTES_MAX
 from proxy.shadow.tap import tap_for
 from proxy.timers import NEVER
 from proxy.upstream import VIEW_BYTES_MIN
@@ -205,8 +206,7 @@ class Downstream(ClientConnection):
                 self.buffer = data[stop:]
             relay.body_bytes = length
             message = request_message(self, relay, head, data, end, stop)
-            method = head.method
-            if method != b"POST" and method in IDEMPOTENT:
+            if len(message) <= REPLAY_BYTES_MAX:
                 relay.replay = message
             relay.begin(message, complete=True)
             return
@@ -283,7 +283,11 @@ class Downstream(ClientConnection):
 
     def _body_goes_on(self, relay: Relay) -> None:
         if relay.connection is not None and not relay.head_sent:
-            relay.wait(relay.arm.body_idle)
+            rate = self.worker.live.body_rate
+            if rate and not self.valve.holders and relay.drips(rate):
+                self.body_timed_out()
+            else:
+                relay.wait(relay.arm.body_idle)
 
     def _keep_pipelined(self, data: bytes) -> None:
         self.buffer += data

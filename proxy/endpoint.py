@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from proxy.admission import Gate
 from proxy.arms import EndpointSpec, UpstreamSpec
 from proxy.balance import Balancer, make_balancer
 
@@ -53,11 +54,16 @@ class Endpoint:
 class EndpointRegistry:
     """Keeps one `Endpoint` for each (upstream, host, port) over all tables of a worker."""
 
-    __slots__ = ("_balancers", "_endpoints")
+    __slots__ = ("_balancers", "_endpoints", "_gates")
 
     def __init__(self) -> None:
+        self._gates: dict[str, Gate] = {}
         self._endpoints: dict[tuple[str, str, int], Endpoint] = {}
         self._balancers: dict[tuple[str, str], Balancer] = {}
+
+    def waiting(self) -> int:
+        """How many requests wait for a place at their upstream."""
+        return sum(gate.waiting for gate in self._gates.values())
 
     def adopt(self, table: RoutingTable) -> list[Endpoint]:
         """Give the table's upstreams their live endpoints; call it before the table is published.
@@ -68,6 +74,7 @@ class EndpointRegistry:
         before = self._endpoints
         endpoints: dict[tuple[str, str, int], Endpoint] = {}
         balancers: dict[tuple[str, str], Balancer] = {}
+        gates: dict[str, Gate] = {}
         for upstream in table.upstreams:
             upstream.live = [_reuse(upstream, spec, before, endpoints) for spec in upstream.endpoints]
             kind = (upstream.name, upstream.balance)
@@ -77,6 +84,14 @@ class EndpointRegistry:
             balancer.prepare(upstream.live)
             balancers[kind] = balancer
             upstream.balancer = balancer
+            if upstream.queue is not None:
+                gate = self._gates.get(upstream.name)
+                if gate is None:
+                    gate = Gate(upstream.queue)
+                gate.set(upstream.queue)
+                gates[upstream.name] = gate
+                upstream.gate = gate
+        self._gates = gates
         self._endpoints = endpoints
         self._balancers = balancers
         return [endpoint for key, endpoint in before.items() if key not in endpoints]

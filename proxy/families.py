@@ -63,6 +63,7 @@ WORKER_COUNTERS: Final[tuple[tuple[str, str, int], ...]] = (
         "Idle connections to endpoints that could not be used again.",
         counters.UPSTREAM_CONNECTIONS_DISCARDED,
     ),
+    ("retries_denied", "Retries that the budget did not pay for.", counters.RETRIES_DENIED),
     ("tunnels", "Connections upgraded to a tunnel.", counters.TUNNELS),
     ("tables_applied", "Routing tables put into use.", counters.RELOADS),
     ("worker_tables_refused", "Routing tables that a worker could not use.", counters.TABLES_REFUSED),
@@ -73,6 +74,8 @@ WORKER_GAUGES: Final[tuple[tuple[str, str, int], ...]] = (
     ("connections_open", "Client connections open.", counters.CONNECTIONS_OPEN),
     ("upstream_connections_open", "Connections to endpoints open.", counters.UPSTREAM_CONNECTIONS_OPEN),
     ("tunnels_open", "Tunnels open.", counters.TUNNELS_OPEN),
+    ("overload", "Degree of overload: 0 none, 1 no retries, 2 no canary, 3 nothing new.", counters.OVERLOAD),
+    ("queued_requests", "Requests that wait for a place at their upstream.", counters.QUEUED),
     ("worker_table_revision", "Revision of the table the worker routes by.", counters.REVISION),
 )
 

@@ -6,21 +6,27 @@ assignment in the worker.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxy.balance import Balancer
 from proxy.divert import DivertGuard
 from proxy.forwarding import Forwarding
 from proxy.pool import Pool
+from proxy.retrying import RetryBudget
 from proxy.timers import ticks
 
 if TYPE_CHECKING:
+    from proxy.admission import Gate
     from proxy.arms import Arm
     from proxy.context import WorkerContext
     from proxy.endpoint import Endpoint
     from proxy.shadow.mirror import Mirror
     from proxy.slot_counts import SlotCounts
     from proxy.table import Route, RoutingTable
+
+
+# Between the marks at which the event loop stops and resumes the other side.
+BUFFERED_BYTES: Final = 48 * 1024
 
 
 class LiveArm:
@@ -32,25 +38,38 @@ class LiveArm:
         "authority",
         "balancer",
         "body_idle",
+        "budget",
+        "canary",
         "connect",
         "counts",
         "endpoints",
         "failure",
         "fallback",
         "first_byte",
+        "gate",
         "guard",
         "guarded",
         "mirrors",
         "only",
+        "repeats",
         "response_lines",
         "stream_idle",
         "total",
     )
 
     def __init__(
-        self, arm: Arm, route: Route, balancer: Balancer, forwarding: Forwarding, counts: SlotCounts
+        self,
+        arm: Arm,
+        route: Route,
+        balancer: Balancer,
+        forwarding: Forwarding,
+        counts: SlotCounts,
+        budget: RetryBudget,
     ) -> None:
         self.arm = arm
+        self.budget = budget
+        self.canary = arm.role == "canary"
+        self.gate: Gate | None = arm.upstream.gate
         self.counts = counts
         self.endpoints: list[Endpoint] = arm.upstream.live
         self.balancer = balancer
@@ -59,7 +78,9 @@ class LiveArm:
         self.authority = self.endpoints[0].authority
         self.failure: tuple[bool, ...] = route.failure
         # Retries look for another endpoint; with a single one the same failure would only come twice.
-        self.attempts_max = 1 + (route.retries if len(self.endpoints) > 1 else 0)
+        retries = route.retries.attempts
+        self.attempts_max = 1 + (retries if len(self.endpoints) > 1 else 0)
+        self.repeats = retries > 0
         self.guard: DivertGuard | None = None
         self.guarded = False
         self.fallback = 0
@@ -84,12 +105,14 @@ class LiveTable:
     __slots__ = (
         "arms",
         "body_bytes_max",
+        "body_rate",
         "everything",
         "forwarding",
         "head_bytes_max",
         "headers_max",
         "keepalive_idle",
         "pool_idle_max",
+        "read_stall",
         "request_body_idle",
         "request_head",
         "table",
@@ -111,13 +134,20 @@ class LiveTable:
         self.forwarding = Forwarding(table.headers)
         self.arms: list[LiveArm] = []
         routes = {route.name: route for route in table.routes}
+        worker.budgets = {
+            name: worker.budgets.get(name) or RetryBudget(route.retries.share, route.retries.minimum)
+            for name, route in routes.items()
+        }
         for arm in table.arms:
             balancer = arm.upstream.balancer
             assert balancer is not None
             counts = worker.slot_counts(arm)
-            self.arms.append(LiveArm(arm, routes[arm.route], balancer, self.forwarding, counts))
+            budget = worker.budgets[arm.route]
+            self.arms.append(LiveArm(arm, routes[arm.route], balancer, self.forwarding, counts, budget))
         for route in table.routes:
             self._guard(worker, route)
+            counts_of = [self.arms[arm.index].counts for arm in route.arms]
+            worker.budgets[route.name].watch(route.retries.share, route.retries.minimum, counts_of)
         mirrors = worker.shadows.adopt(
             [
                 (route, [(spec, self.arms[spec.arm.index].counts) for spec in route.shadows])
@@ -133,6 +163,9 @@ class LiveTable:
         self.headers_max = limits.headers
         self.body_bytes_max = limits.body_bytes
         self.pool_idle_max = limits.pool_idle
+        self.body_rate = limits.body_rate
+        # Ticks for what has to be taken before the answer goes on; 0 = the idle time-out alone counts.
+        self.read_stall = ticks(BUFFERED_BYTES / limits.read_rate) if limits.read_rate else 0
         timeouts = table.timeouts
         self.keepalive_idle = ticks(timeouts.keepalive_idle)
         self.request_head = ticks(timeouts.request_head)

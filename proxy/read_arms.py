@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from proxy import plain
-from proxy.arms import Arm, EndpointSpec, UpstreamSpec
+from proxy.arms import Arm, EndpointSpec, QueueSpec, UpstreamSpec
 from proxy.balance import BALANCERS
 from proxy.outcomes import NEUTRAL, Outcome, parse_outcome
 from proxy.settings import Timeouts, read_timeouts
@@ -101,6 +103,19 @@ def _read_upstream(index: int, value: object, place: str) -> UpstreamSpec:
         balance,
         endpoints,
         read_timeouts(entry.get("timeouts", {}), f"{place}.timeouts"),
+        _read_queue(entry, place),
+    )
+
+
+def _read_queue(entry: Mapping[str, object], place: str) -> QueueSpec | None:
+    concurrency = plain.integer(entry.get("concurrency", 0), f"{place}.concurrency")
+    if not concurrency:
+        return None
+    queue = plain.mapping(entry.get("queue", {}), f"{place}.queue")
+    return QueueSpec(
+        concurrency,
+        plain.integer(queue.get("length", 0), f"{place}.queue.length"),
+        plain.number(queue.get("time", 1.0), f"{place}.queue.time"),
     )
 
 

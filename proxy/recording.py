@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from proxy.outcomes import CLIENT_ABORT, OVERRIDE, UPSTREAM_5XX
 from proxy.slot_counts import UNTIMED
 
 if TYPE_CHECKING:
     from proxy.relay import Relay
+
+
+# The event that closes a stream of the OpenAI kind, behind it at most the end of its chunk; its clients hang
+# up on reading it, before the last chunk comes.
+_STREAM_END: Final = re.compile(rb"data: ?\[DONE\][\r\n]*\Z").search
+
+
+def ends_stream(last: bytes) -> bool:
+    """Whether the last bytes of an answer tell its reader that nothing follows."""
+    return _STREAM_END(last) is not None
 
 
 def record(relay: Relay, outcome: int, now_ns: int) -> None:
@@ -20,6 +31,8 @@ def record(relay: Relay, outcome: int, now_ns: int) -> None:
     counts = arm.counts
     if relay.tap is not None:
         relay.tap.end(outcome, now_ns)
+    if relay.place and arm.gate is not None:
+        arm.gate.leave(relay)
     if relay.overridden:
         # Overrides stay out of every statistic, so they are counted as started only here.
         counts.start()

@@ -11,6 +11,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from proxy import exchange
+from proxy.admission import OUTSIDE, WAITING, sheds
 from proxy.counters import RETRIES, TUNNELS, TUNNELS_OPEN
 from proxy.exchange import (
     AWAITING,
@@ -38,7 +39,8 @@ from proxy.faults import (
 )
 from proxy.flow import NO_CONNECTION, PEER_FULL
 from proxy.outcomes import CLIENT_ABORT, OK, outcome_of_status
-from proxy.recording import record
+from proxy.recording import ends_stream, record
+from proxy.retrying import may_reconnect, may_repeat
 from proxy.timers import NEVER
 
 if TYPE_CHECKING:
@@ -52,8 +54,10 @@ if TYPE_CHECKING:
 
 # What may wait in memory for a connection before the client is held back: one read of the event loop.
 PENDING_BYTES_MAX: Final = 64 * 1024
-# RFC 9110, section 9.2.2: repeating these changes nothing.
-IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"})
+# What is kept of the end of a stream, to see afterwards whether it was the end.
+LAST_BYTES: Final = 64
+# A body's rate is not judged before: connections begin slowly.
+GRACE_SECONDS: Final = 10
 
 
 class Relay:
@@ -73,10 +77,12 @@ class Relay:
         "head_only",
         "head_sent",
         "id_line",
+        "last",
         "minor",
         "overridden",
         "pending",
         "pending_bytes",
+        "place",
         "replay",
         "response_bytes",
         "started_ns",
@@ -124,6 +130,9 @@ class Relay:
         self.response_bytes = 0
         self.total_at = 0
         self.id_line = b""
+        # The last bytes of a streamed answer.
+        self.last = b""
+        self.place: int = OUTSIDE
         # Group of the key by which it was assigned, or -1.
         self.group = -1
         # Set where the route has shadows that take this request.
@@ -141,13 +150,36 @@ class Relay:
                 arm.counts.start_in(self.group)
         if arm.total:
             self.total_at = self.worker.wheel.now + arm.total + 1
-        self._attempt(message, None)
+        if self.worker.overload and sheds(self.worker.overload, canary=arm.canary):
+            self.fault(SHED)
+            return
+        if arm.gate is None:
+            self._attempt(message, None)
+        else:
+            arm.gate.enter(self, message)
         tap = self.tap
         if tap is not None:
             tap.id_line = self.id_line
             tap.piece(message, self.body_bytes)
             if complete:
                 tap.complete()
+
+    def send(self, message: bytes) -> None:
+        """Send the request: there is a place for it."""
+        self._attempt(message, None)
+
+    def hold_for_place(self, message: bytes, duration: int) -> None:
+        """Keep what came of the request until there is a place, for at most ``duration`` ticks."""
+        self.pending = [message]
+        self.pending_bytes = len(message)
+        self.wait(duration)
+
+    def send_held(self) -> None:
+        """Send what was kept: there is a place now."""
+        pending = self.pending
+        assert pending is not None
+        self.pending = None
+        self._attempt(b"".join(pending), None)
 
     def request_data(self, data: bytes | memoryview) -> None:
         """Pass on a piece of the request body."""
@@ -163,6 +195,11 @@ class Relay:
         if self.tap is not None:
             self.tap.piece(data, len(data))
 
+    def drips(self, rate: int) -> bool:
+        """Whether the body has come more slowly than ``rate`` bytes a second, after a time of grace."""
+        seconds = (perf_counter_ns() - self.started_ns) / 1e9
+        return seconds > GRACE_SECONDS and self.body_bytes < rate * seconds
+
     def request_end(self) -> None:
         """The last byte of the request was handed over."""
         self.state = step(self.state, exchange.REQUEST_END)
@@ -171,8 +208,11 @@ class Relay:
         if self.tap is not None:
             self.tap.complete()
 
-    def _attempt(self, message: bytes, avoid: Endpoint | None) -> None:
-        """Send ``message`` on an idle connection, or wait for one; ``avoid`` has just failed."""
+    def _attempt(self, message: bytes, avoid: Endpoint | None, fresh: bool = False) -> None:
+        """Send ``message`` on an idle connection, or wait for one; ``avoid`` has just failed.
+
+        ``fresh``: not on an idle one, because one of those has just turned out to be closed.
+        """
         arm = self.arm
         self.attempts += 1
         arm.counts.attempts += 1
@@ -184,7 +224,7 @@ class Relay:
         pool = endpoint.pool
         assert pool is not None
         idle = pool.idle
-        if idle and not pool.waiters:
+        if idle and not pool.waiters and not fresh:
             connection = idle.pop()
             # Only the number is cleared; its place in the wheel is found stale when its turn comes.
             connection.deadline = NEVER
@@ -230,29 +270,28 @@ class Relay:
         failed = self.endpoint
         self._leave_endpoint()
         pending = self.pending
-        if self.attempts < self.arm.attempts_max and pending is not None:
+        if pending is not None and may_reconnect(self):
             self.pending = None
             self._count_retry()
             self._attempt(b"".join(pending), failed)
             return
         self.fault(fault)
 
-    def connection_lost(self, *, fresh: bool, any_byte: bool) -> None:
+    def connection_lost(self, connection: UpstreamConnection, *, any_byte: bool) -> None:
         """The upstream closed or reset the connection while it owed us something.
 
-        ``fresh``: the connection had carried no earlier exchange. ``any_byte``: some of the answer came.
+        ``any_byte``: some of the answer came.
         """
         self.connection = None
         if self.head_sent:
             self.fault(STREAM_TRUNCATED)
             return
-        # A pooled connection may have been closed by the upstream just before it was used (RFC 9112, section
-        # 9.3.1): what may be repeated without harm is repeated on another one.
-        stale = not fresh and not any_byte
-        if stale and self.replay and self.state == AWAITING and self.attempts <= self.arm.attempts_max:
+        # An idle connection may be closed by the upstream just before it is used (RFC 9112, 9.3.1).
+        stale = connection.served > 1 and not any_byte and self.state == AWAITING
+        if stale and self.replay and may_repeat(self, connection):
             self._leave_endpoint()
             self._count_retry()
-            self._attempt(self.replay, None)
+            self._attempt(self.replay, None, fresh=True)
             return
         self.fault(RESET)
 
@@ -273,10 +312,12 @@ class Relay:
         self.state = step(self.state, RESPONSE_HEAD)
         self.wait(self.arm.stream_idle)
 
-    def response_data(self, data: bytes | memoryview) -> None:
+    def response_data(self, data: bytes) -> None:
         """Pass on a piece of the response body."""
-        self.response_bytes += len(data)
+        size = len(data)
+        self.response_bytes += size
         self.downstream.write(data)
+        self.last = self.last[-LAST_BYTES:] + data if size < LAST_BYTES else data[-LAST_BYTES:]
         # Each piece moves the idle deadline; that is a store, not a timer.
         self.wait(self.arm.stream_idle)
         if self.tap is not None:
@@ -351,7 +392,15 @@ class Relay:
         if tunnel:
             self.worker.cells[TUNNELS_OPEN] -= 1
         self._drop_connection(abort=not tunnel)
-        record(self, OK if tunnel else CLIENT_ABORT, perf_counter_ns())
+        outcome: int = OK
+        if not tunnel:
+            # Who reads no further than the status has been answered; so has who saw a stream's own end.
+            status = self.status
+            if status >= 400:
+                outcome = outcome_of_status(status)
+            elif not ends_stream(self.last):
+                outcome = CLIENT_ABORT
+        record(self, outcome, perf_counter_ns())
 
     def expired(self) -> None:
         """The deadline that was set last has passed."""
@@ -359,7 +408,7 @@ class Relay:
         if self.total_at and self.worker.wheel.now >= self.total_at:
             self.fault(TIMEOUT_TOTAL)
         elif state in (CONNECTING, CONNECTING_COMPLETE):
-            self.fault(TIMEOUT_CONNECT)
+            self.fault(SHED if self.place == WAITING else TIMEOUT_CONNECT)
         elif state == AWAITING:
             self.fault(TIMEOUT_FIRST_BYTE)
         elif state == SENDING:

@@ -26,6 +26,8 @@ LIMITS: Final[dict[str, int]] = {
     "connections": 10000,
     "upstream_connections": 1024,
     "pool_idle": 64,
+    "body_rate": 0,
+    "read_rate": 0,
 }
 
 
@@ -57,15 +59,17 @@ class Timeouts:
 
 
 class Limits:
-    """Bytes and counts for one worker; `body_bytes` 0 means no limit."""
+    """Bytes, bytes a second and counts for one worker; 0 of bytes and rates means no limit."""
 
     __slots__ = (
         "body_bytes",
+        "body_rate",
         "connections",
         "head_bytes",
         "headers",
         "inspect_bytes",
         "pool_idle",
+        "read_rate",
         "upstream_connections",
     )
 
@@ -77,6 +81,19 @@ class Limits:
         self.connections = values["connections"]
         self.upstream_connections = values["upstream_connections"]
         self.pool_idle = values["pool_idle"]
+        self.body_rate = values["body_rate"]
+        self.read_rate = values["read_rate"]
+
+
+class Retries:
+    """Attempts after the first; the share of requests and the number a second that pay for them."""
+
+    __slots__ = ("attempts", "minimum", "share")
+
+    def __init__(self, attempts: int, share: float, minimum: float) -> None:
+        self.attempts = attempts
+        self.share = share
+        self.minimum = minimum
 
 
 class HeaderNames:
@@ -108,6 +125,23 @@ def read_limits(value: object, place: str) -> Limits:
             raise plain.PlainError(f"{place}.{name}", f"is not a limit; use one of {', '.join(LIMITS)}")
         values[name] = plain.integer(amount, f"{place}.{name}")
     return Limits(values)
+
+
+def read_retries(value: object, place: str) -> Retries:
+    """Read what a route says about retries; a number alone is that of the attempts."""
+    if not isinstance(value, dict):
+        value = {"attempts": plain.integer(value, place)}
+    values = plain.mapping(value, place)
+    return Retries(
+        plain.integer(values.get("attempts", 0), f"{place}.attempts"),
+        plain.number(values.get("share", 0.2), f"{place}.share", most=1.0),
+        plain.number(values.get("minimum", 5.0), f"{place}.minimum"),
+    )
+
+
+def read_loop_lag(value: object, place: str) -> float:
+    """Read the lateness of the event loop, in seconds, that counts as overload; 0 = none does."""
+    return plain.number(plain.mapping(value, place).get("loop_lag", 0.0), f"{place}.loop_lag")
 
 
 def read_header_names(value: object, place: str) -> HeaderNames:

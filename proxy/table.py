@@ -12,9 +12,12 @@ from proxy.settings import (
     TIMEOUTS,
     HeaderNames,
     Limits,
+    Retries,
     Timeouts,
     read_header_names,
     read_limits,
+    read_loop_lag,
+    read_retries,
     read_timeouts,
 )
 from proxy.shadow.spec import ShadowSpec, read_shadows
@@ -70,7 +73,7 @@ class Route:
         failure: tuple[bool, ...],
         divert: DivertSpec | None,
         timeouts: Timeouts,
-        retries: int,
+        retries: Retries,
         shadows: list[ShadowSpec],
     ) -> None:
         self.index = index
@@ -110,6 +113,7 @@ class RoutingTable:
         "everything",
         "headers",
         "limits",
+        "loop_lag",
         "revision",
         "routes",
         "timeouts",
@@ -126,8 +130,10 @@ class RoutingTable:
         upstreams: list[UpstreamSpec],
         arms: list[Arm],
         routes: list[Route],
+        loop_lag: float = 0.0,
     ) -> None:
         self.revision = revision
+        self.loop_lag = loop_lag
         self.config_digest = config_digest
         self.timeouts = timeouts
         self.limits = limits
@@ -208,6 +214,7 @@ class _TableReader:
             upstreams,
             self._arms,
             routes,
+            read_loop_lag(entry.get("overload", {}), "overload"),
         )
 
     def _items(self, name: str) -> list[object]:
@@ -226,7 +233,7 @@ class _TableReader:
             read_failure(entry.get("failure", []), f"{place}.failure"),
             self._read_divert(entry.get("divert"), f"{place}.divert"),
             Timeouts(self._timeouts | own[name]),
-            plain.integer(entry.get("retries", 0), f"{place}.retries"),
+            read_retries(entry.get("retries", 0), f"{place}.retries"),
             read_shadows(entry.get("shadows", []), self._arms, f"{place}.shadows"),
         )
 

@@ -14,6 +14,7 @@ from proxy.exchange import AWAITING
 from proxy.faults import INVALID_RESPONSE, STREAM_ERROR
 from proxy.flow import PEER_FULL, Valve
 from proxy.inbound import response_message
+from proxy.retrying import RESET_SECONDS
 from proxy.timers import Timed
 from proxy.wire.chunked import ChunkError, ChunkTracker
 from proxy.wire.head import ResponseHead, find_head_end, scan_response
@@ -283,10 +284,19 @@ class UpstreamConnection(Timed):
                 self._end(relay)
             elif self.state == TUNNEL:
                 relay.tunnel_closed()
+            elif self.state == HEAD and self.served > 1 and not (self.buffer or self.informational):
+                # It had been idle, and its close crossed the request. A reset says that nobody has read that.
+                self.worker.loop.call_later(RESET_SECONDS, self._closed_idle)
+                return True
         elif self.state == IDLE:
             self._discard_idle()
         # The transport closes itself; what the relay still waits for is settled in connection_lost.
         return False
+
+    def _closed_idle(self) -> None:
+        """Close our side too, once a reset has had the time to come."""
+        if self.state == HEAD:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc  # an orderly end in the wrong place is as bad as a reset
@@ -305,7 +315,7 @@ class UpstreamConnection(Timed):
                 return
             any_byte = bool(self.buffer) or self.informational > 0
             self.buffer = b""
-            relay.connection_lost(fresh=self.served == 1, any_byte=any_byte)
+            relay.connection_lost(self, any_byte=any_byte)
 
     def expire(self) -> None:
         """Idle for longer than the pool keeps a connection."""

@@ -19,6 +19,7 @@ from typing import Any, Final, cast
 import uvloop
 
 from proxy import counters
+from proxy.admission import degree
 from proxy.compiled import stale_modules
 from proxy.context import WorkerContext
 from proxy.counters import CounterPage
@@ -108,7 +109,7 @@ class Worker(WorkerContext):
         """Drive the timer wheel and the heartbeat until the worker stops."""
         period = 1 / TICKS_PER_SECOND
         due = self.loop.time() + period
-        beats = 0
+        beats = second = 0
         while not self.stopped.is_set():
             await asyncio.sleep(max(0.0, due - self.loop.time()))
             late = self.loop.time() - due
@@ -117,8 +118,13 @@ class Worker(WorkerContext):
                 due += period
                 self.wheel.advance()
             beats += 1
+            self.overload = degree(late, self.live.table.loop_lag, self.overload)
             self.count()
             self.shadows.tick(max(0.0, late))
+            if self.wheel.now >= second:
+                second = self.wheel.now + TICKS_PER_SECOND
+                for budget in self.budgets.values():
+                    budget.turn()
             if beats >= BEAT_TICKS:
                 beats = 0
                 self.page.beat(time.monotonic_ns(), max(0, int(late * 1e6)))
@@ -129,6 +135,8 @@ class Worker(WorkerContext):
         """Store what is counted here rather than in the page."""
         self.cells[counters.REQUESTS] = self.requests
         self.cells[counters.UPSTREAM_CONNECTIONS_REUSED] = self.reused
+        self.cells[counters.OVERLOAD] = self.overload
+        self.cells[counters.QUEUED] = self.endpoints.waiting()
 
     def _open_siblings(self) -> None:
         """Map the pages of the other workers for reading; one that is not there yet is tried again."""

@@ -112,7 +112,7 @@ def test_failures_by_number() -> None:
     assert [outcome for outcome in Outcome if rest.failure[outcome]] == [Outcome.UPSTREAM_4XX, Outcome.SHED]
     assert table.routes[0].failure[Outcome.UPSTREAM_5XX]
     assert not table.routes[0].failure[Outcome.CLIENT_ABORT]
-    assert rest.retries == 3
+    assert rest.retries.attempts == 3
 
 
 def test_route_without_conditions_matches_at_once() -> None:
