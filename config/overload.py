@@ -23,8 +23,7 @@ class Overload(Model):
     """When a worker protects itself."""
 
     loop_lag: Duration = 0.0
-    """Lateness of the event loop that counts as overload; 0 = none does. Then there are no retries and copies
-    to shadows; from twice the lateness no canary requests, from four times nothing new."""
+    """Lateness of the event loop that means overload (no retries; twice: no canary; four times: nothing new)."""
 
 
 class Retries(Model):

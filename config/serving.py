@@ -155,8 +155,7 @@ class Limits(Model):
     body_rate: Size = 0
     """Bytes a second that a request body must bring on average after its first ten seconds; 0 = any."""
     read_rate: Size = 0
-    """Bytes a second at which a client must take an answer that waits for it; 0 = any rate, within
-    `timeouts.stream_idle`."""
+    """Bytes a second at which a client must take an answer that waits for it; 0 = any."""
     pool_idle: Annotated[int, Field(ge=0, le=100000)] = 64
     """Unused connections kept for one endpoint."""
 

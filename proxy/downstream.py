@@ -22,6 +22,7 @@ from proxy.counters import (
 from proxy.flow import NO_CONNECTION, PEER_FULL, PIPELINED
 from proxy.held import Held
 from proxy.outbound import request_message
+from proxy.pace import drips
 from proxy.relay import Relay
 from proxy.request import RequestView
 from proxy.retrying import REPLAY_BYTES_MAX
@@ -284,7 +285,7 @@ class Downstream(ClientConnection):
     def _body_goes_on(self, relay: Relay) -> None:
         if relay.connection is not None and not relay.head_sent:
             rate = self.worker.live.body_rate
-            if rate and not self.valve.holders and relay.drips(rate):
+            if rate and not self.valve.holders and drips(relay, rate):
                 self.body_timed_out()
             else:
                 relay.wait(relay.arm.body_idle)

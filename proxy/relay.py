@@ -56,8 +56,6 @@ if TYPE_CHECKING:
 PENDING_BYTES_MAX: Final = 64 * 1024
 # What is kept of the end of a stream, to see afterwards whether it was the end.
 LAST_BYTES: Final = 64
-# A body's rate is not judged before: connections begin slowly.
-GRACE_SECONDS: Final = 10
 
 
 class Relay:
@@ -194,11 +192,6 @@ class Relay:
                 self.downstream.valve.hold(NO_CONNECTION)
         if self.tap is not None:
             self.tap.piece(data, len(data))
-
-    def drips(self, rate: int) -> bool:
-        """Whether the body has come more slowly than ``rate`` bytes a second, after a time of grace."""
-        seconds = (perf_counter_ns() - self.started_ns) / 1e9
-        return seconds > GRACE_SECONDS and self.body_bytes < rate * seconds
 
     def request_end(self) -> None:
         """The last byte of the request was handed over."""

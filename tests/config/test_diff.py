@@ -85,7 +85,7 @@ def changes(old: str, new: str) -> list[str]:
             '  v3: {endpoints: ["http://d:1"]}\n  v2: {',
             [
                 "+ upstreams.v3: {endpoints: [{url: 'http://d:1', weight: 1}], release: '', balance:"
-                " round_robin,"
+                " round_robin, concurrency: 0, queue: {length: 100, time: 1s},"
                 " timeouts: {}}"
             ],
         ),

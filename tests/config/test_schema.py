@@ -66,6 +66,8 @@ def test_defaults() -> None:
         "connections": 10000,
         "upstream_connections": 1024,
         "pool_idle": 64,
+        "body_rate": 0,
+        "read_rate": 0,
     }
     assert value["headers"] == {
         "request_id": "x-request-id",
@@ -77,6 +79,8 @@ def test_defaults() -> None:
         "endpoints": [{"url": "http://127.0.0.1:9001", "weight": 1}],
         "release": "",
         "balance": "round_robin",
+        "concurrency": 0,
+        "queue": {"length": 100, "time": 1.0},
         "timeouts": {},
     }
     assert value["routes"][0] == {
@@ -97,7 +101,7 @@ def test_defaults() -> None:
         ],
         "divert": {"enabled": True, "failures": 6, "probe_interval": 1.0, "recover": 3},
         "timeouts": {},
-        "retries": {"attempts": 1},
+        "retries": {"attempts": 1, "share": 0.2, "minimum": 5.0},
         "shadows": [],
     }
 
@@ -132,8 +136,8 @@ def test_checks_between_parts_hold_for_plain_values_too() -> None:
         (
             "zzz: 2",
             "h.yaml:9:1: zzz: there is no such key; use one of: listeners, admin, workers, state,"
-            " timeouts, limits,"
-            " headers, startup, upstreams, routes",
+            " timeouts, limits, overload,"
+            " headers, startup,",
         ),
         ("state: here", "h.yaml:9:8: state: 'here' is not a mapping; write it with keys: directory"),
         ("state: {directory: ''}", "h.yaml:9:20: state.directory: is empty; write something"),

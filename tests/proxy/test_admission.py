@@ -80,7 +80,7 @@ async def test_stable_waits_before_canary_and_the_rest_is_told_to_come_again(tmp
 
 
 async def test_wait_is_bounded_and_charged_as_shed(tmp_path: Path) -> None:
-    """After the queue's time the answer is 503; the model server has not seen the request, nor is it blamed."""
+    """After the queue's time the answer is 503; the model server has seen nothing and is not blamed."""
     slow = Slow()
     made = direct_table(0)
     async with upstream(slow) as server:
