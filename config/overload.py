@@ -23,7 +23,7 @@ class Overload(Model):
     """When a worker protects itself."""
 
     loop_lag: Duration = 0.0
-    """Lateness of the event loop that means overload (no retries; twice: no canary; four times: nothing new)."""
+    """Lag of the event loop from which on there are no retries; twice: no canary; four times: nothing new."""
 
 
 class Retries(Model):
