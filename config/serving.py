@@ -104,7 +104,11 @@ class Timeouts(Model):
     upstream_idle: PositiveDuration = 55.0
     """How long an unused connection to an endpoint is kept; keep it below the model server's own."""
     drain: Duration = 30.0
-    """How long exchanges in flight may go on when a worker stops."""
+    """How long exchanges in flight may go on when a worker stops for good."""
+    drain_delay: Duration = 0.0
+    """How long requests are still taken after /readyz has gone to 503, for load balancers to notice first."""
+    handover: Duration = 0.0
+    """How long exchanges in flight may go on in a worker that was replaced by another; 0 = no limit."""
 
 
 class UpstreamTimeouts(Model):

@@ -22,7 +22,8 @@ from proxy.auth import (
 )
 from proxy.exposition import exposition
 from proxy.forward import forward
-from proxy.listeners import Address, bound_socket, inherited_socket
+from proxy.listeners import Address
+from proxy.sockets import bound_socket, inherited_socket
 
 if TYPE_CHECKING:
     from proxy.agent import Agent
@@ -81,6 +82,7 @@ class AdminServer:
                 web.get(METRICS, self._metrics),
                 web.post("/-/drain", self._drain),
                 web.post("/-/reload", self._reload),
+                web.post("/-/upgrade", self._upgrade),
                 web.route("*", "/{path:.*}", self._forward),
             ]
         )
@@ -151,7 +153,9 @@ class AdminServer:
         body: dict[str, Any] = {"ready": agent.ready}
         if _PRINCIPAL in request:
             body |= {
-                "draining": agent.fleet.draining,
+                "draining": agent.draining,
+                "boot": agent.boot,
+                "upgrade_refused": agent.upgrade_refused,
                 "revision": agent.keeper.revision,
                 "config_digest": agent.keeper.config_digest,
                 "workers": {
@@ -173,6 +177,15 @@ class AdminServer:
         log.info("drain ordered by %s", request[_PRINCIPAL].actor)
         self._agent.drain()
         return json_response({"draining": True, "in_flight": self._agent.in_flight}, status=202)
+
+    async def _upgrade(self, request: web.Request) -> web.Response:
+        log.info("upgrade ordered by %s", request[_PRINCIPAL].actor)
+        agent = self._agent
+        value = {"boot": agent.boot, "upgrade_refused": agent.upgrade_refused}
+        if not agent.upgrade():
+            message = "this agent has no supervisor that could be replaced"
+            return error_response(409, "not_supervised", message, "start it with headgate run")
+        return json_response(value, status=202)
 
     async def _reload(self, request: web.Request) -> web.Response:
         log.info("reload ordered by %s", request[_PRINCIPAL].actor)

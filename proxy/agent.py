@@ -5,9 +5,12 @@ pages, and serves the admin address. It never touches a request: when it dies, t
 """
 
 import asyncio
+import contextlib
+import json
 import logging
 import os
 import secrets
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -23,7 +26,7 @@ from proxy.firsttable import START, FirstTable
 from proxy.fleet import Fleet, StartError, worker_count
 from proxy.keeper import TableKeeper
 from proxy.leftovers import find_leftovers
-from proxy.listeners import BindError, Reservation
+from proxy.listeners import Listening, wanted_of
 from proxy.options import Options, parse_options
 from proxy.orders import orders
 from proxy.processes import read_records
@@ -31,6 +34,7 @@ from proxy.reload import ConfigFile
 from proxy.reloader import Reloader
 from proxy.shadow.report import arms_only
 from proxy.slots import SlotBook, Table
+from proxy.sockets import BindError
 from proxy.state import StateBusyError, StateDirectory, lock_file
 from proxy.tally import Tally
 from proxy.uplink import Uplink
@@ -39,6 +43,8 @@ log = logging.getLogger("headgate.agent")
 
 EXIT_REFUSED: Final = 2
 """The start was refused for a reason that another try does not mend."""
+EXIT_LEFT: Final = 75
+"""Another agent shall take over the workers, which serve on."""
 
 BOOT_BYTES: Final = 8
 
@@ -52,6 +58,8 @@ class Agent:
         self.options = options
         self.state = state
         self._lock = lock
+        self.draining = False
+        self.left = asyncio.Event()
         self.boot = secrets.token_hex(BOOT_BYTES)
         self.tally = Tally(node=socket.gethostname(), boot=self.boot, book=SlotBook())
         self.keeper = TableKeeper(state, self.tally)
@@ -62,7 +70,11 @@ class Agent:
         for leftover in self.leftovers:
             self.tally.inherit(leftover.tally.inherited_boots)
         # Before anything that has to be closed again, as it may fail.
-        self._reservation = Reservation(loaded.config.listeners, orphans[0].addresses if orphans else ())
+        self._listening = options.listening or Listening.open(
+            wanted_of(loaded.config.listeners),
+            worker_count(loaded.config.workers),
+            earlier=orphans[0].addresses if orphans else (),
+        )
         self.link = None if options.control is None else self._make_link(options.control)
         self.reloader.link = self.link
         self.uplink = Uplink(tally=self.tally, keeper=self.keeper, leftovers=self.leftovers, link=self.link)
@@ -71,8 +83,8 @@ class Agent:
         self.fleet = Fleet(
             state=state,
             tally=self.tally,
-            count=worker_count(config.workers),
-            listeners=self._reservation.listeners,
+            count=self._listening.count,
+            listening=self._listening,
             command=options.worker_command,
             orphans=orphans,
             save_ledger=self.keeper.save_ledger,
@@ -90,7 +102,7 @@ class Agent:
     def ready(self) -> bool:
         """Whether all workers accept and route by the table in use, and it is known how control is."""
         return (
-            not self.fleet.draining
+            not self.draining
             and self.fleet.all_ready
             and self.keeper.revision > 0
             and self.fleet.revision_applied == self.keeper.revision
@@ -106,7 +118,7 @@ class Agent:
     @property
     def listeners(self) -> list[dict[str, Any]]:
         """The addresses where requests are accepted, with the ports as they are."""
-        return self._reservation.listeners
+        return self._listening.listeners
 
     @property
     def in_flight(self) -> int:
@@ -114,10 +126,38 @@ class Agent:
         return sum(counts.in_flight for counts in arms_only(self.tally.arms()).values())
 
     def drain(self) -> None:
-        """Finish what is in flight and exit."""
-        if not self.fleet.draining:
+        """Finish what is in flight and exit; first be unready for a while, if that was asked for.
+
+        A second order does not wait.
+        """
+        delay = self.reloader.loaded.config.timeouts.drain_delay
+        if not self.draining and delay > 0 and self.keeper.table is not None:
+            log.info("not ready any more; draining in %g s", delay)
+            self.draining = True
+            asyncio.get_running_loop().call_later(delay, self.drain)
+        elif not self.fleet.draining:
+            self.draining = True
             log.info("draining")
             self.fleet.drain()
+
+    def upgrade(self) -> bool:
+        """Ask the supervisor to become the program on disk; return whether there is one to ask."""
+        if self.options.parent_fd is None or not self.state.supervisor.exists():
+            return False
+        os.kill(os.getppid(), signal.SIGUSR2)
+        return True
+
+    @property
+    def upgrade_refused(self) -> list[str]:
+        """What stopped the last upgrade, behind a mark that tells it from others; empty if nothing did."""
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return list(json.loads(self.state.supervisor.read_bytes())["upgrade"])
+        return []
+
+    def leave(self) -> None:
+        """End without ending the workers: another agent takes over at once."""
+        log.info("leaving the workers to another agent")
+        self.left.set()
 
     async def run(self) -> None:
         """Serve until drained. Raises StartError or BindError when that cannot begin."""
@@ -140,7 +180,7 @@ class Agent:
             await self._admin.stop()
             if self.link is not None:
                 await self.link.close()
-            self._reservation.close()
+            self._listening.close()
 
     async def _serve(self) -> None:
         refused: BaseException | None = None
@@ -153,8 +193,12 @@ class Agent:
                     if await self._first_table(tasks):
                         assert self.keeper.table is not None
                         self.keeper.serve_with(self.fleet)
+                        serving = tasks.create_task(self.fleet.run(self.keeper.table))
                         helpers.append(tasks.create_task(self.uplink.run(self.fleet)))
-                        await self.fleet.run(self.keeper.table)
+                        leaving = tasks.create_task(self.left.wait())
+                        await asyncio.wait((serving, leaving), return_when=asyncio.FIRST_COMPLETED)
+                        serving.cancel()
+                        leaving.cancel()
                 for helper in helpers:
                     helper.cancel()
         except* StartError as group:
@@ -192,6 +236,9 @@ class Agent:
 
     async def _finish(self) -> None:
         """After the last worker: send the last counts, or leave them to the next agent."""
+        if self.left.is_set():
+            self.keeper.save_ledger()
+            return
         if self.state.ours and await self.uplink.finish():
             self._remove_pages()
         log.info("drained")
@@ -254,7 +301,7 @@ async def run_agent(options: Options) -> int:
     except (StartError, BindError) as exc:
         sys.stderr.write(f"{exc}\n")
         return EXIT_REFUSED
-    return 0
+    return EXIT_LEFT if agent.left.is_set() else 0
 
 
 def _load(file: ConfigFile, options: Options, problems: list[str]) -> Loaded:

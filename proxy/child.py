@@ -44,6 +44,7 @@ class WorkerChild(asyncio.Protocol):
         self._under_way = 0
         self._refused = 0
         self._first_revision = 0
+        self._covered: list[int] = []
         self._start_ticks = start_ticks(process.pid) or 0
         # Not asyncio's own subprocess: that one kills its children when the loop closes, and workers shall
         # outlive an agent that fails.
@@ -51,14 +52,19 @@ class WorkerChild(asyncio.Protocol):
         asyncio.get_running_loop().add_reader(self._pidfd, self._on_exit)
 
     @staticmethod
-    async def spawn(command: Sequence[str], index: int, changed: Callable[[], None]) -> "WorkerChild":
-        """Start a worker; it does nothing before `start`. Raises OSError."""
+    async def spawn(
+        command: Sequence[str], index: int, changed: Callable[[], None], inherited: Sequence[int] = ()
+    ) -> "WorkerChild":
+        """Start a worker, which gets `inherited` under their numbers; it does nothing before `start`.
+
+        Raises OSError.
+        """
         ours, theirs = socket.socketpair()
         try:
             process = subprocess.Popen(  # noqa: ASYNC220, S603 - our own program, no wait
                 command,
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), *inherited),
                 env=child_environment({LINK_FD_VARIABLE: str(theirs.fileno())}),
             )
         except BaseException:
@@ -110,8 +116,15 @@ class WorkerChild(asyncio.Protocol):
         """Ask the worker to stop accepting, to finish what is in flight and to exit."""
         self.draining = True
         self._send({"type": "drain"})
-        # The signal says the same to a worker whose link is stuck or lost.
-        self.signal(signal.SIGTERM)
+        # The signal says the same to a worker whose link is stuck or lost; not before the link has had a
+        # chance, for a signal alone does not say that nobody comes after it.
+        asyncio.get_running_loop().call_later(LINK_GRACE_SECONDS, self.signal, signal.SIGTERM)
+
+    def cover(self, slots: list[int]) -> None:
+        """Tell the worker to accept on the sockets of these slots as well."""
+        if slots != self._covered and self.ready:
+            self._covered = slots
+            self._send({"type": "cover", "slots": slots})
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, if the process still runs."""

@@ -12,6 +12,7 @@ from typing import Any, Final
 from proxy.beats import HUNG_SECONDS, BeatWatch
 from proxy.child import WorkerChild
 from proxy.counters import HEARTBEAT_NS
+from proxy.listeners import Listening
 from proxy.orphans import Orphans
 from proxy.processes import ProcessRecord, exit_text, write_records
 from proxy.slots import Table
@@ -27,6 +28,8 @@ RESTART_DELAY_MAX: Final = 10.0
 STEADY_SECONDS: Final = 10.0
 START_TRIES: Final = 3
 KILL_GRACE_SECONDS: Final = 5.0
+# After this much of a drain no client is left waiting for a worker that does not come.
+END_SECONDS: Final = 1.0
 
 
 class StartError(Exception):
@@ -42,7 +45,7 @@ class Fleet:
         state: StateDirectory,
         tally: Tally,
         count: int,
-        listeners: list[dict[str, Any]],
+        listening: Listening,
         command: Sequence[str],
         orphans: list[ProcessRecord],
         save_ledger: Callable[[], None],
@@ -58,7 +61,7 @@ class Fleet:
         self.table: Table | None = None
         self._state = state
         self._tally = tally
-        self._listeners = listeners
+        self._listening = listening
         self._command = command
         self._save_ledger = save_ledger
         self._draining = asyncio.Event()
@@ -141,6 +144,8 @@ class Fleet:
         for child in self.children.values():
             child.drain()
         self.orphans.drain()
+        # Workers do so as well, each for its own slot and as soon as its queue is empty.
+        asyncio.get_running_loop().call_later(END_SECONDS, self._listening.end)
 
     async def drain_ordered(self) -> None:
         """Wait until the workers are told to finish."""
@@ -166,7 +171,9 @@ class Fleet:
     async def _live(self, index: int) -> bool:
         """Run one worker from its start to its end; return whether it ever was ready."""
         try:
-            child = await WorkerChild.spawn(self._command, index, self._on_change)
+            child = await WorkerChild.spawn(
+                self._command, index, self._on_change, self._listening.descriptors
+            )
         except OSError as exc:
             self.last_exit[index] = f"cannot run {self._command[0]}: {exc.strerror}"
             log.error("worker %d: %s", index, self.last_exit[index])
@@ -209,6 +216,7 @@ class Fleet:
         self._save_ledger()
         self._save_records()
         self.last_exit[child.index] = child.message or exit_text(child.process.returncode)
+        self._cover()
         if not (self.draining or self._failed):
             log.error(
                 "worker %d (process %d) ended: %s; %d requests in flight lost; starting another",
@@ -225,10 +233,24 @@ class Fleet:
         assert self.table is not None
         for child in self.children.values():
             child.offer(self.table)
+        self._cover()
         if self.all_ready and not self._started.is_set():
             self._started.set()
-            places = ", ".join(f"{entry['host']}:{entry['port']}" for entry in self._listeners)
+            places = ", ".join(f"{entry['host']}:{entry['port']}" for entry in self._listening.listeners)
             log.info("%d workers accept requests on %s", self.count, places)
+
+    def _cover(self) -> None:
+        """Let one worker accept for those that are away; the first start is no absence."""
+        if self.draining or not self._started.is_set():
+            return
+        away = [index for index in range(self.count) if not self._accepts(index)]
+        stand_in = next((index for index in range(self.count) if self._accepts(index)), None)
+        for index, child in self.children.items():
+            child.cover(away if index == stand_in else [])
+
+    def _accepts(self, index: int) -> bool:
+        child = self.children.get(index)
+        return child is not None and child.ready and not child.exited.is_set()
 
     def _start_message(self, index: int) -> dict[str, Any]:
         boot = self._tally.boot
@@ -239,7 +261,7 @@ class Fleet:
             "boot": boot,
             "page": pages.pop(index),
             "siblings": list(pages.values()),
-            "listeners": self._listeners,
+            "listeners": self._listening.listeners,
             "table": self.table,
         }
 
@@ -250,6 +272,7 @@ class Fleet:
                 "%d workers of an earlier agent serve on until ours are ready", len(self.orphans.records)
             )
             await either(self._started, self._draining)
+            await self.orphans.hand_over(self._handover_seconds(), self._draining)
             await self.orphans.end(self._drain_seconds())
 
     async def _watch_beats(self) -> None:
@@ -264,6 +287,11 @@ class Fleet:
     def _drain_seconds(self) -> float | None:
         assert self.table is not None
         seconds = float(self.table["timeouts"]["drain"])
+        return seconds + KILL_GRACE_SECONDS if seconds > 0 else None
+
+    def _handover_seconds(self) -> float | None:
+        assert self.table is not None
+        seconds = float(self.table["timeouts"].get("handover", 0.0))
         return seconds + KILL_GRACE_SECONDS if seconds > 0 else None
 
     def _save_records(self) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 import orjson
@@ -57,14 +57,17 @@ def encode_message(message: Message) -> bytes:
 
 
 class Listen:
-    """One address that a worker listens on; port 0 lets the system choose."""
+    """One address that a worker listens on: descriptors of its sockets, by slot, or one that all share."""
 
-    __slots__ = ("backlog", "host", "port")
+    __slots__ = ("backlog", "fds", "given", "host", "port")
 
-    def __init__(self, host: str, port: int, backlog: int) -> None:
-        self.host = host
-        self.port = port
-        self.backlog = backlog
+    def __init__(self, message: Message) -> None:
+        self.host: str = message["host"]
+        self.port: int = message["port"]
+        self.backlog: int = message["backlog"]
+        # Whether a service manager has opened it, who keeps it when we end.
+        self.given: bool = message["given"]
+        self.fds: list[int] = message["fds"]
 
 
 class Start:
@@ -80,9 +83,7 @@ class Start:
         self.page: str = message["page"]
         # Pages of the other workers of this boot; they stay the same when one of those restarts.
         self.siblings: list[str] = message["siblings"]
-        self.listeners = [
-            Listen(listen["host"], listen["port"], listen["backlog"]) for listen in message["listeners"]
-        ]
+        self.listeners = [Listen(listen) for listen in message["listeners"]]
         # The socket of the process that compares shadows' answers, if there is one.
         self.compare: str = message.get("compare", "")
         self.table: Message = message["table"]
@@ -92,7 +93,8 @@ class WorkerLink(asyncio.Protocol):
     """The worker's end. `read_start` blocks before the loop runs; `connect` then follows the rest on it.
 
     `on_table` gets each later table as plain JSON, `on_drain` is called once per order to drain, and
-    `on_lost` when the agent is gone: the worker then serves on for at most `ORPHAN_SECONDS`.
+    `on_lost` when the agent is gone: the worker then serves on for at most `ORPHAN_SECONDS`. `others` take
+    messages of further types.
     """
 
     def __init__(
@@ -101,7 +103,9 @@ class WorkerLink(asyncio.Protocol):
         on_table: Callable[[Message], None],
         on_drain: Callable[[], None],
         on_lost: Callable[[], None],
+        others: Mapping[str, Callable[[Message], None]] | None = None,
     ) -> None:
+        self._others = others or {}
         self._socket = socket.socket(fileno=fd)
         self._on_table = on_table
         self._on_drain = on_drain
@@ -190,5 +194,7 @@ class WorkerLink(asyncio.Protocol):
             self._on_table(message["table"])
         elif kind == "drain":
             self._on_drain()
+        elif kind in self._others:
+            self._others[kind](message)
         else:
             self.failed(f"unknown message {kind!r} from the agent; agent and worker differ in version")

@@ -1,13 +1,18 @@
-"""Keeps the listeners' ports for the workers, and tells early when another program has one."""
+"""The sockets that requests are accepted on: opened once, and kept while workers and programs change.
 
-import errno
+Each address has one socket for each worker, joined by SO_REUSEPORT, so that the kernel spreads connections
+evenly. A worker borrows its socket from the process that opened it. When the worker is replaced, the
+connections that the kernel has queued wait in the socket for the next one instead of being reset.
+"""
+
+import contextlib
+import json
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, MutableMapping, Sequence
 from typing import Any, Protocol
 
-
-class BindError(Exception):
-    """An address cannot be listened on; says which, why, and what would do."""
+from proxy.sockets import BindError, bound_socket, place_of
 
 
 class Address(Protocol):
@@ -30,78 +35,188 @@ class ListenerConfig(Protocol):
     def backlog(self) -> int: ...
 
 
-class Reservation:
-    """Listening addresses with their ports settled, held by bound sockets that never listen.
+Wanted = tuple[str, int, int]
+"""Host, port (0 for any) and backlog."""
 
-    The workers bind beside them with SO_REUSEPORT; the kernel gives connections only to sockets that listen.
-    So a port that was left to chance stays ours while no worker lives.
+Given = dict[str, Any]
+"""A socket that a service manager has opened, as an entry of `Listening.listeners`."""
+
+
+def wanted_of(configs: Iterable[ListenerConfig]) -> list[Wanted]:
+    """What a configuration asks for."""
+    return [(config.bind.host, config.bind.port, config.backlog) for config in configs]
+
+
+class Listening:
+    """The open sockets of all listeners.
+
+    `listeners` describes each of them in plain values: host, port, backlog, and `fds`, one descriptor for
+    each of `count` workers. A listener that a service manager has opened (`given`) has one, which all share.
     """
 
-    def __init__(self, configs: Sequence[ListenerConfig], earlier: Sequence[Sequence[Any]] = ()) -> None:
-        """Bind all addresses; `earlier` are those of workers that may still serve. Raises BindError."""
-        self.listeners: list[dict[str, Any]] = []
-        self._sockets: list[socket.socket] = []
+    def __init__(self, listeners: list[dict[str, Any]] | None = None, count: int = 0) -> None:
+        self.listeners = listeners or []
+        self.count = count
+
+    @classmethod
+    def open(
+        cls,
+        wanted: Sequence[Wanted],
+        count: int,
+        *,
+        kept: "Listening | None" = None,
+        earlier: Sequence[Sequence[Any]] = (),
+    ) -> "Listening":
+        """Open what is wanted for `count` workers; what `kept` has of it is taken from there.
+
+        Args:
+            wanted: addresses in the order of the configuration.
+            count: sockets for each of them.
+            kept: sockets that are open already.
+            earlier: addresses of workers that may still serve; a port left to chance is taken from there.
+
+        Raises:
+            BindError: an address cannot be listened on. Nothing was opened then, and `kept` is as it was.
+        """
+        opened: list[int] = []
+        found = cls(count=count)
         try:
-            for number, config in enumerate(configs):
-                port = config.bind.port
-                if port == 0 and number < len(earlier):
-                    port = int(earlier[number][1])
-                held = self._hold(config.bind.host, port, chosen=config.bind.port != 0)
-                self._sockets.append(held)
-                self.listeners.append(
-                    {"host": config.bind.host, "port": held.getsockname()[1], "backlog": config.backlog}
+            for number, (host, port, backlog) in enumerate(wanted):
+                entry = _matching(kept, number, host, port)
+                if entry is None and port == 0 and number < len(earlier):
+                    entry = _beside(host, int(earlier[number][1]), opened)
+                fds = [] if entry is None else list(entry["fds"])
+                given = entry is not None and entry["given"]
+                settled = port if entry is None else entry["port"]
+                while len(fds) < count and not given:
+                    held = bound_socket(host, settled, shared=True)
+                    settled = held.getsockname()[1]
+                    fds.append(held.detach())
+                    opened.append(fds[-1])
+                found.listeners.append(
+                    {
+                        "host": host,
+                        "port": settled,
+                        "backlog": backlog,
+                        "given": given,
+                        "fds": fds if given else fds[:count],
+                    }
                 )
         except BaseException:
-            self.close()
+            for descriptor in opened:
+                os.close(descriptor)
             raise
+        return found
+
+    @property
+    def descriptors(self) -> list[int]:
+        """All descriptors."""
+        return [descriptor for entry in self.listeners for descriptor in entry["fds"]]
+
+    def to_text(self) -> str:
+        """The form in which a child is told what it inherits."""
+        return json.dumps({"count": self.count, "listeners": self.listeners})
+
+    @classmethod
+    def from_text(cls, text: str) -> "Listening":
+        """What `to_text` was made from; the descriptors are those of this process, too."""
+        value = json.loads(text)
+        return cls(value["listeners"], value["count"])
+
+    def close_all_but(self, kept: "Listening | None" = None) -> None:
+        """Close the descriptors, except those that `kept` has, too."""
+        still = set() if kept is None else set(kept.descriptors)
+        for descriptor in self.descriptors:
+            if descriptor not in still:
+                os.close(descriptor)
+
+    def end(self) -> None:
+        """Refuse clients from now on, whoever else has the sockets; a service manager ends its own."""
+        for entry in self.listeners:
+            for descriptor in entry["fds"] if not entry["given"] else ():
+                with socket.socket(fileno=os.dup(descriptor)) as sock, contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
-        """Give the ports back."""
-        for held in self._sockets:
-            held.close()
-
-    @staticmethod
-    def _hold(host: str, port: int, *, chosen: bool) -> socket.socket:
-        try:
-            return bound_socket(host, port, shared=True)
-        except BindError:
-            if chosen or port == 0:
-                raise
-            return bound_socket(host, 0, shared=True)
+        """Give the addresses back."""
+        self.close_all_but()
+        self.listeners = []
 
 
-def bound_socket(host: str, port: int, *, shared: bool) -> socket.socket:
-    """Return a TCP socket bound to an address; BindError when it is taken or none of ours.
+def _matching(kept: Listening | None, number: int, host: str, port: int) -> dict[str, Any] | None:
+    """The open sockets of an address; for a port left to chance, those of the listener in the same place."""
+    if kept is None:
+        return None
+    for position, entry in enumerate(kept.listeners):
+        chance = port == 0 and position == number and not entry["given"]
+        if same_host(entry["host"], host) and (entry["port"] == port or chance):
+            return entry
+    return None
 
-    `shared` lets other processes of this user bind it too, which a program must ask for before and after us.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+
+def _beside(host: str, port: int, opened: list[int]) -> dict[str, Any] | None:
+    """A first socket beside those of workers that live; None when the port is gone."""
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind((host, port))
-        if not shared:
-            # SO_REUSEADDR lets two sockets bind an address; it takes listen to find out that one listens.
-            bound.listen(1)
+        held = bound_socket(host, port, shared=True)
+    except BindError:
+        return None
+    opened.append(held.detach())
+    return {"port": port, "given": False, "fds": [opened[-1]]}
+
+
+_ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, never bound
+
+
+def same_host(one: str, other: str) -> bool:
+    """Whether two hosts name the same interfaces, so that a socket on one serves for the other."""
+    return _numeric(one) == _numeric(other) or {one, other} <= _ANY
+
+
+def _numeric(host: str) -> str:
+    return "127.0.0.1" if host == "localhost" else host
+
+
+# systemd hands descriptors over from 3 on (sd_listen_fds(3)).
+FIRST_GIVEN = 3
+GIVEN_VARIABLES = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
+
+
+def given_sockets(environ: MutableMapping[str, str], pid: int) -> list[Given]:
+    """Take the sockets that a service manager has opened for this process; its variables are removed.
+
+    Raises:
+        BindError: one of them is no listening TCP socket.
+    """
+    values = {name: environ.pop(name, "") for name in GIVEN_VARIABLES}
+    if values["LISTEN_PID"] != str(pid) or not values["LISTEN_FDS"].isdecimal():
+        return []
+    found = []
+    for descriptor in range(FIRST_GIVEN, FIRST_GIVEN + int(values["LISTEN_FDS"])):
+        os.set_inheritable(descriptor, False)
+        found.append(_given(descriptor))
+    return found
+
+
+def _given(descriptor: int) -> Given:
+    try:
+        sock = socket.socket(fileno=os.dup(descriptor))
     except OSError as exc:
-        bound.close()
-        raise BindError(_explain(host, port, exc)) from exc
-    return bound
+        raise BindError(
+            f"descriptor {descriptor} from the service manager is no socket; {exc.strerror}"
+        ) from exc
+    with sock:
+        if sock.family not in (socket.AF_INET, socket.AF_INET6) or sock.type != socket.SOCK_STREAM:
+            raise BindError(
+                f"descriptor {descriptor} from the service manager is no TCP socket; use ListenStream="
+            )
+        host, port = sock.getsockname()[:2]
+    return {"host": host, "port": port, "backlog": 0, "given": True, "fds": [descriptor]}
 
 
-def inherited_socket(descriptor: int) -> socket.socket:
-    """Return a bound socket that the parent process has opened."""
-    return socket.socket(fileno=descriptor)
-
-
-def _explain(host: str, port: int, exc: OSError) -> str:
-    place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    if exc.errno == errno.EADDRINUSE:
-        return f"{place} is in use by another program; stop it, or choose another port"
-    if exc.errno == errno.EACCES:
-        return f"{place}: this user may not listen on port {port}; choose a port above 1023"
-    if exc.errno == errno.EADDRNOTAVAIL:
-        return f"{place} is not an address of this machine; use one of its own, or 0.0.0.0 for all"
-    return f"{place}: {(exc.strerror or str(exc)).lower()}; choose another address"
+def unclaimed(given: Sequence[Given], wanted: Sequence[Wanted]) -> list[str]:
+    """Addresses of given sockets that no listener is for."""
+    return [
+        place_of(entry["host"], entry["port"])
+        for entry in given
+        if not any(same_host(entry["host"], host) and entry["port"] == port for host, port, _ in wanted)
+    ]

@@ -173,7 +173,7 @@ class AgentCollector(Collector):
         yield single_gauge("slots_limit", "Counter slots there are.", book.slots - 1)
         yield single_counter("slots_shared", "Arms counted under an earlier stage.", book.shared)
         yield single_gauge("ready", "Whether /readyz says yes.", int(agent.ready))
-        yield single_gauge("draining", "Whether the proxy is finishing.", int(agent.fleet.draining))
+        yield single_gauge("draining", "Whether the proxy is finishing.", int(agent.draining))
         yield single_gauge("earlier_boots", "Boots not taken over yet.", len(agent.leftovers))
         if agent.link is not None:
             yield single_gauge(

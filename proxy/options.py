@@ -7,7 +7,8 @@ from pathlib import Path
 
 from proxy.beats import HUNG_SECONDS
 from proxy.firsttable import CONTROL_WAIT_SECONDS
-from proxy.launch import ADMIN_FD_VARIABLE, PARENT_FD_VARIABLE, python_command
+from proxy.launch import ADMIN_FD_VARIABLE, LISTENERS_VARIABLE, PARENT_FD_VARIABLE, python_command
+from proxy.listeners import Listening
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +20,8 @@ class Options:
     state: Path | None = None
     control: Path | None = None
     admin_fd: int | None = None
+    listening: Listening | None = None
+    """The sockets that the supervisor holds for the workers; None = the agent opens its own."""
     parent_fd: int | None = None
     control_wait: float = CONTROL_WAIT_SECONDS
     hung_seconds: int = HUNG_SECONDS
@@ -42,6 +45,7 @@ def parse_options(arguments: Sequence[str], environ: Mapping[str, str]) -> Optio
         control=None if given.control == "none" else Path(given.control),
         worker_command=python_command(given.worker),
         admin_fd=_descriptor(environ, ADMIN_FD_VARIABLE),
+        listening=Listening.from_text(environ[LISTENERS_VARIABLE]) if LISTENERS_VARIABLE in environ else None,
         parent_fd=_descriptor(environ, PARENT_FD_VARIABLE),
         control_wait=given.control_wait,
         hung_seconds=given.hung_seconds,

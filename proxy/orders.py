@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from proxy.agent import Agent
 
-SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
 
 
 @contextlib.contextmanager
 def orders(agent: "Agent", tasks: asyncio.TaskGroup) -> Iterator[None]:
-    """Obey for a while: SIGHUP reloads, SIGTERM and SIGINT drain, a lost supervisor makes us step aside."""
+    """Obey for a while: SIGHUP reloads, SIGTERM and SIGINT drain, SIGUSR2 makes room for another agent.
+
+    A lost supervisor makes us step aside.
+    """
     loop = asyncio.get_running_loop()
     numbers = SIGNALS if agent.options.signals else ()
     parent = agent.options.parent_fd
@@ -22,6 +25,8 @@ def orders(agent: "Agent", tasks: asyncio.TaskGroup) -> Iterator[None]:
     def obey(number: signal.Signals) -> None:
         if number is signal.SIGHUP:
             tasks.create_task(agent.reloader.reload())
+        elif number is signal.SIGUSR2:
+            agent.leave()
         else:
             agent.drain()
 

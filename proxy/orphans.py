@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from proxy.processes import ProcessRecord
+from proxy.waiting import happens
 
 log = logging.getLogger("headgate.workers")
 
@@ -25,6 +26,17 @@ class Orphans:
         """Ask them to finish what is in flight and to exit."""
         for record in self.records:
             record.send(signal.SIGTERM)
+
+    async def hand_over(self, seconds: float | None, draining: asyncio.Event) -> None:
+        """Drain them in their own time, at most `seconds`, until they are gone or we drain ourselves."""
+        self.drain()
+        deadline = None if seconds is None else time.monotonic() + seconds
+        while self.records and not draining.is_set():
+            await happens(draining, LOOK_SECONDS)
+            if deadline is not None and time.monotonic() > deadline:
+                self._kill()
+                deadline = None
+            self._look()
 
     async def end(self, seconds: float | None) -> None:
         """Drain them, and kill what still lives after `seconds`; without a limit wait as long as it takes."""

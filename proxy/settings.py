@@ -17,6 +17,8 @@ TIMEOUTS: Final[dict[str, float]] = {
     "keepalive_idle": 75.0,
     "upstream_idle": 55.0,
     "drain": 30.0,
+    "drain_delay": 0.0,
+    "handover": 0.0,
 }
 LIMITS: Final[dict[str, int]] = {
     "head_bytes": 65536,
@@ -38,6 +40,7 @@ class Timeouts:
         "connect",
         "drain",
         "first_byte",
+        "handover",
         "keepalive_idle",
         "request_body_idle",
         "request_head",
@@ -56,6 +59,7 @@ class Timeouts:
         self.keepalive_idle = values["keepalive_idle"]
         self.upstream_idle = values["upstream_idle"]
         self.drain = values["drain"]
+        self.handover = values["handover"]
 
 
 class Limits:

@@ -7,7 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from proxy.launch import child_environment
+from proxy.launch import LISTENERS_VARIABLE, child_environment
+from proxy.listeners import Listening
 from proxy.processes import exit_text
 
 RESTART_DELAY_FIRST: Final = 0.1
@@ -29,8 +30,11 @@ class Spawned:
         descriptors: Mapping[str, int],
         *,
         delay_max: float | None = None,
+        listening: Listening | None = None,
     ) -> None:
         self.name = name
+        # The sockets that the child is told of and inherits besides its descriptors.
+        self.listening = listening
         self._delay_max = delay_max
         self.pid = 0
         self.starts = 0
@@ -51,28 +55,47 @@ class Spawned:
         """Start the program if it does not run and its pause is over. Raises OSError."""
         if self.running or time.monotonic() < self._due:
             return
-        for descriptor in self._descriptors.values():
+        variables = {name: str(number) for name, number in self._descriptors.items()}
+        descriptors = [*self._descriptors.values()]
+        if self.listening is not None:
+            variables[LISTENERS_VARIABLE] = self.listening.to_text()
+            descriptors += self.listening.descriptors
+        for descriptor in descriptors:
             os.set_inheritable(descriptor, True)
         try:
             self.pid = os.posix_spawn(
                 self._command[0],
                 list(self._command),
-                child_environment({name: str(number) for name, number in self._descriptors.items()}),
+                child_environment(variables),
                 # A group of its own: an interrupt from the terminal is for the supervisor to pass on.
                 setpgroup=0,
                 setsigmask=(),
                 setsigdef=_DEFAULT_SIGNALS,
             )
         finally:
-            for descriptor in self._descriptors.values():
+            for descriptor in descriptors:
                 os.set_inheritable(descriptor, False)
         self.starts += 1
         self._started_at = time.monotonic()
 
-    def ended(self, status: int) -> float:
-        """Note that the process has ended with a wait status; return the pause before the next start."""
+    def adopt(self, pid: int) -> None:
+        """Take over a process that an earlier program in this process has started; 0 for none."""
+        self.pid = pid
+        # It served: whatever comes after it is no first start.
+        self.starts = 1
+        self._started_at = time.monotonic()
+
+    def ended(self, status: int, *, asked: bool = False) -> float:
+        """Note that the process has ended with a wait status; return the pause before the next start.
+
+        There is none if it was `asked` to make room.
+        """
         self.exit_code = os.waitstatus_to_exitcode(status)
         self.pid = 0
+        if asked:
+            self._failures = 0
+            self._due = 0.0
+            return 0.0
         lived = time.monotonic() - self._started_at
         self._failures = 0 if lived >= STEADY_SECONDS else self._failures + 1
         limit = RESTART_DELAY_MAX if self._delay_max is None else self._delay_max

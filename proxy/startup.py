@@ -4,13 +4,15 @@ import importlib.util
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from config.load import Loaded
-from proxy.listeners import BindError, bound_socket
+from proxy.fleet import worker_count
+from proxy.listeners import Given, Listening, given_sockets, same_host, unclaimed, wanted_of
 from proxy.processes import read_records
+from proxy.sockets import BindError, bound_socket, inherited_socket
 from proxy.state import StateBusyError, StateDirectory, lock_file
 
 # What `pip install headgate[control]` adds and control cannot do without.
@@ -66,13 +68,23 @@ def wait_for_predecessor(state: StateDirectory) -> None:
         return
 
 
-def check_listeners(loaded: Loaded, state: StateDirectory) -> None:
+def given(environ: MutableMapping[str, str], pid: int) -> list[Given]:
+    """Return the sockets that a service manager has opened for us."""
+    try:
+        return given_sockets(environ, pid)
+    except BindError as exc:
+        raise StartRefusedError([str(exc)]) from exc
+
+
+def check_listeners(loaded: Loaded, state: StateDirectory, given: Sequence[Given] = ()) -> None:
     """Refuse to start when another program listens on one of the addresses."""
     if any(record.alive for record in read_records(state.workers)):
         # Workers of an earlier run serve on until ours take over: the addresses are in use, by us.
         return
     problems = []
     for number, listener in enumerate(loaded.config.listeners):
+        if any(_serves(entry, listener.bind.host, listener.bind.port) for entry in given):
+            continue
         try:
             bound_socket(listener.bind.host, listener.bind.port, shared=False).close()
         except BindError as exc:
@@ -81,13 +93,45 @@ def check_listeners(loaded: Loaded, state: StateDirectory) -> None:
         raise StartRefusedError(problems)
 
 
-def bind_admin(loaded: Loaded) -> socket.socket:
-    """Return the admin address's socket, which outlives every agent."""
+def open_listeners(loaded: Loaded, state: StateDirectory, given: list[Given]) -> Listening:
+    """Open the sockets for requests, beside those of workers that may still serve."""
+    config = loaded.config
+    wanted = wanted_of(config.listeners)
+    strangers = unclaimed(given, wanted)
+    if strangers:
+        raise StartRefusedError(
+            [
+                f"the service manager hands over {place}, and no listener is for it; add one"
+                for place in strangers
+            ]
+        )
+    orphans = [record for record in read_records(state.workers) if record.alive]
+    try:
+        return Listening.open(
+            wanted,
+            worker_count(config.workers),
+            kept=Listening(given),
+            earlier=orphans[0].addresses if orphans else (),
+        )
+    except BindError as exc:
+        raise StartRefusedError([str(exc)]) from exc
+
+
+def bind_admin(loaded: Loaded, given: list[Given]) -> socket.socket:
+    """Return the admin address's socket, which outlives every agent; a given one is taken from the list."""
     bind = loaded.config.admin.bind
+    for entry in given:
+        if _serves(entry, bind.host, bind.port):
+            given.remove(entry)
+            return inherited_socket(entry["fds"][0])
     try:
         return bound_socket(bind.host, bind.port, shared=False)
     except BindError as exc:
         raise StartRefusedError([str(loaded.problem(("admin", "bind"), *_halves(exc)))]) from exc
+
+
+def _serves(entry: Given, host: str, port: int) -> bool:
+    return bool(entry["port"] == port) and same_host(entry["host"], host)
 
 
 def missing_for_control() -> list[str]:

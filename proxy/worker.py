@@ -10,21 +10,20 @@ import asyncio
 import mmap
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Coroutine
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import uvloop
 
 from proxy import counters
+from proxy.accepting import Accepting
 from proxy.admission import degree
 from proxy.compiled import stale_modules
 from proxy.context import WorkerContext
 from proxy.counters import CounterPage
-from proxy.downstream import Downstream
-from proxy.link import LINK_FD_VARIABLE, ORPHAN_SECONDS, LinkError, Listen, Message, Start, WorkerLink
+from proxy.link import LINK_FD_VARIABLE, ORPHAN_SECONDS, LinkError, Message, Start, WorkerLink
 from proxy.live import LiveTable
 from proxy.splits.load import load_all
 from proxy.table import RoutingTable
@@ -32,8 +31,6 @@ from proxy.timers import TICKS_PER_SECOND
 from proxy.wire.head import RequestHead, ResponseHead
 
 BEAT_TICKS: Final = 5
-# More than the kernel queues for a listener by default (net.core.somaxconn).
-QUEUED_MAX: Final = 8192
 EXIT_START_FAILED: Final = 2
 
 
@@ -45,10 +42,7 @@ class Worker(WorkerContext):
         self.page = page
         self.siblings = start.siblings
         self.tasks: set[asyncio.Task[None]] = set()
-        self.servers: list[asyncio.Server] = []
-        self.listening: list[socket.socket] = []
-        # Connections taken from the kernel's queue that have no protocol yet.
-        self.adopting = 0
+        self.accepting = Accepting(self, start.listeners, start.index)
         self.stopped = asyncio.Event()
         self._published: RoutingTable | None = None
         # A page outlives its worker; these two counts are kept here between beats.
@@ -72,24 +66,6 @@ class Worker(WorkerContext):
         self._published = table
         self.cells[counters.REVISION] = table.revision
         self.cells[counters.RELOADS] += 1
-
-    # Sockets.
-
-    async def listen(self, listeners: list[Listen]) -> list[tuple[str, int]]:
-        """Accept connections on every listener; return the addresses, with the port the system chose."""
-        addresses: list[tuple[str, int]] = []
-        for listener in listeners:
-            sock = bind(listener)
-            server = await self.loop.create_server(self._make_downstream, sock=sock, backlog=listener.backlog)
-            self.servers.append(server)
-            self.listening.append(sock)
-            name = sock.getsockname()
-            addresses.append((name[0], name[1]))
-        return addresses
-
-    def _make_downstream(self) -> asyncio.BaseProtocol:
-        # A protocol by its methods: compiled classes do not inherit from interpreted ones.
-        return cast(asyncio.BaseProtocol, Downstream(self))
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run ``work`` as a task that this worker owns until it ends."""
@@ -157,64 +133,34 @@ class Worker(WorkerContext):
 
     # The end.
 
-    def drain(self) -> None:
-        """Accept nothing new, finish what is in flight, then stop."""
-        if self.draining:
-            return
-        self.draining = True
-        for sock in self.listening:
-            self._accept_queued(sock)
-        for server in self.servers:
-            server.close()
-        for client in list(self.clients):
-            client.drain()
-        for upstream in self.live.table.upstreams:
-            for endpoint in upstream.live:
-                if endpoint.pool is not None:
-                    endpoint.pool.close_idle()
+    def drain(self, *, final: bool = False) -> None:
+        """Accept nothing new, finish what is in flight, then stop.
+
+        Replaced by another worker, this one takes the time of `timeouts.handover` and leaves idle connections
+        to their next request. In a `final` drain there is no other: what is idle closes soon, and what is not
+        finished within `timeouts.drain` is cut. So does a second order to drain.
+        """
+        final = final or self.draining
+        if not self.draining:
+            self.draining = True
+            self.accepting.stop(final=final, adopted=self.drained_one)
+            for upstream in self.live.table.upstreams:
+                for endpoint in upstream.live:
+                    if endpoint.pool is not None:
+                        endpoint.pool.close_idle()
+        timeouts = self.live.table.timeouts
+        if final:
+            for client in list(self.clients):
+                client.drain()
         self.drained_one()
-        seconds = self.live.table.timeouts.drain
+        seconds = timeouts.drain if final else timeouts.handover
         if seconds > 0:
             self.loop.call_later(seconds, self.stopped.set)
 
     def drained_one(self) -> None:
         """A connection closed while draining; the last one ends the worker."""
-        if not self.clients and not self.adopting:
+        if not self.clients and not self.accepting.adopting:
             self.stopped.set()
-
-    def _accept_queued(self, sock: socket.socket) -> None:
-        """Take the connections that the kernel has accepted for us: closing the listener would reset them."""
-        for _ in range(QUEUED_MAX):
-            try:
-                accepted, _ = sock.accept()
-            except OSError:
-                return
-            accepted.setblocking(False)
-            self.adopting += 1
-            self.spawn(self._adopt(accepted))
-
-    async def _adopt(self, accepted: socket.socket) -> None:
-        try:
-            _, protocol = await self.loop.connect_accepted_socket(self._make_downstream, accepted)
-            cast(Downstream, protocol).drain()
-        finally:
-            self.adopting -= 1
-            self.drained_one()
-
-
-def bind(listener: Listen) -> socket.socket:
-    """Return a socket bound to the listener's address, shared with the other workers by the kernel."""
-    family = socket.AF_INET6 if ":" in listener.host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        sock.setblocking(False)
-        sock.bind((listener.host, listener.port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
 
 
 async def serve(fd: int) -> int:
@@ -234,19 +180,23 @@ async def serve(fd: int) -> int:
 
     def on_drain() -> None:
         assert worker is not None
-        worker.drain()
+        worker.drain(final=True)
+
+    def on_cover(message: Message) -> None:
+        assert worker is not None
+        worker.spawn(worker.accepting.cover(message["slots"]))
 
     def on_lost() -> None:
         # Serving goes on without an agent: it comes back, takes over, and ends us when its own are ready.
         if worker is not None:
             loop.call_later(ORPHAN_SECONDS, worker.drain)
 
-    link = WorkerLink(fd, on_table, on_drain, on_lost)
+    link = WorkerLink(fd, on_table, on_drain, on_lost, {"cover": on_cover})
     try:
         start = link.read_start()
         page = CounterPage.open_for_writing(start.page)
         worker = Worker(start, page, loop)
-        addresses = await worker.listen(start.listeners)
+        addresses = await worker.accepting.start()
     except (LinkError, counters.PageError, OSError, ValueError) as exc:
         link.failed(f"worker cannot start: {exc}")
         link.close()

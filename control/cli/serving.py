@@ -24,8 +24,9 @@ def serve(loaded: Loaded, *, state: Path | None = None, control: bool, written: 
     Raises:
         ProblemsError: Nothing was started.
     """
+    from proxy.becoming import become
     from proxy.startup import StartRefusedError
-    from proxy.supervisor import become, prepare
+    from proxy.supervisor import prepare
 
     directory = (state or loaded.state_directory).absolute()
     config = None if written else directory / FLAGS_FILE

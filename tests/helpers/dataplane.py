@@ -19,6 +19,7 @@ from typing import Any
 from proxy import counters
 from proxy.counters import CounterPage, slot_base
 from proxy.outcomes import Outcome
+from proxy.sockets import bound_socket
 
 REVISIONS = itertools.count(1)
 SETTLE_SECONDS = 0.2
@@ -173,11 +174,14 @@ async def worker(tmp_path: Path, first_table: dict[str, Any]) -> AsyncIterator[W
     CounterPage.create(str(page), boot="00000000000000aa", index=0)
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
+    listener = bound_socket("127.0.0.1", 0, shared=True)
+    listening = {"host": "127.0.0.1", "port": 0, "backlog": 512, "given": False, "fds": [listener.fileno()]}
     environment = {**os.environ, "HEADGATE_LINK_FD": str(theirs.fileno()), "PYTHONWARNINGS": "error"}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "proxy.worker", pass_fds=[theirs.fileno()], env=environment
+        sys.executable, "-m", "proxy.worker", pass_fds=[theirs.fileno(), listener.fileno()], env=environment
     )
     theirs.close()
+    listener.close()
     running = WorkerProcess(process, ours, page)
     try:
         await running.send(
@@ -187,7 +191,7 @@ async def worker(tmp_path: Path, first_table: dict[str, Any]) -> AsyncIterator[W
                 "boot": "00000000000000aa",
                 "page": str(page),
                 "siblings": [],
-                "listeners": [{"host": "127.0.0.1", "port": 0, "backlog": 512}],
+                "listeners": [listening],
                 "table": first_table,
             }
         )

@@ -21,7 +21,7 @@ START = {
     "boot": "00ff",
     "page": "/p/1",
     "siblings": ["/p/0"],
-    "listeners": [{"host": "127.0.0.1", "port": 8080, "backlog": 5}],
+    "listeners": [{"host": "127.0.0.1", "port": 8080, "backlog": 5, "given": False, "fds": [7, 8]}],
     "table": {"revision": 7},
 }
 
@@ -79,7 +79,9 @@ def test_start_tells_everything(side: Side) -> None:
     start = side.link.read_start(timeout=5)
 
     assert (start.index, start.boot, start.page, start.siblings) == (1, "00ff", "/p/1", ["/p/0"])
-    assert [(one.host, one.port, one.backlog) for one in start.listeners] == [("127.0.0.1", 8080, 5)]
+    (listener,) = start.listeners
+    assert (listener.host, listener.port, listener.backlog) == ("127.0.0.1", 8080, 5)
+    assert listener.fds == [7, 8]
     assert start.table == {"revision": 7}
 
 

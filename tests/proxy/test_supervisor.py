@@ -150,20 +150,21 @@ async def test_drain_by_the_agent_ends_everything(headgate: Supervised) -> None:
 
 async def test_refusal_of_the_agent_ends_everything(tmp_path: Path, upstream: int) -> None:
     """What only the agent can find wrong at the start ends everything with exit code 2."""
-    config = settings(upstream, listeners=[{"bind": f"127.0.0.1:{upstream}"}])
-    async with supervised(tmp_path, config) as headgate:
+    async with supervised(tmp_path, settings(upstream)) as headgate:
         headgate.state.make()
-        # With workers of an earlier run alive, the supervisor leaves the listeners to the agent.
         orphan = await asyncio.create_subprocess_exec("sleep", "60")
         leave_orphan(headgate.state, orphan.pid, upstream)
+        # An agent that does not go away, of a supervisor that was killed.
+        lock = lock_file(headgate.state.agent_lock)
 
         await headgate.start()
 
         assert await headgate.ended() == 2
-        assert f"127.0.0.1:{upstream} is in use by another program" in headgate.said()
+        assert "is in use by another Headgate" in headgate.said()
         assert not headgate.state.supervisor.exists()
         # Nothing is left of the earlier run either.
         assert await orphan.wait() == -signal.SIGTERM
+        os.close(lock)
 
 
 def leave_orphan(state: StateDirectory, pid: int, port: int) -> None:

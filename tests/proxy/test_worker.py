@@ -67,7 +67,7 @@ async def test_bad_table_is_refused_and_the_old_one_stands(tmp_path: Path) -> No
 
 
 async def test_drain_finishes_what_is_in_flight(tmp_path: Path) -> None:
-    """SIGTERM: no new connections, idle ones closed, the answer in progress delivered, exit code 0."""
+    """Told to drain: no new connections, idle ones closed, the answer in progress delivered, exit code 0."""
     release = asyncio.Event()
 
     async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -80,7 +80,7 @@ async def test_drain_finishes_what_is_in_flight(tmp_path: Path) -> None:
             writer.write(get())
             await eventually(lambda: w.in_flight(1) == 1)
 
-            os.kill(w.pid, signal.SIGTERM)
+            await w.send({"type": "drain"})
 
             assert await asyncio.wait_for(idle.read(), 5) == b""
             await asyncio.sleep(0.1)
@@ -90,6 +90,51 @@ async def test_drain_finishes_what_is_in_flight(tmp_path: Path) -> None:
             response = await read_response(reader)
             assert (response.body, response.get("connection")) == (b"done", "close")
         assert await asyncio.wait_for(w.process.wait(), 10) == 0
+
+
+async def test_a_replaced_worker_takes_its_time(tmp_path: Path) -> None:
+    """SIGTERM hands over: what is open is served to its end, and an idle connection has one more request."""
+    release = asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await read_head(reader)
+            if "/slow" in head.start_line:
+                await release.wait()
+            writer.write(ok(b"done"))
+
+    async with upstream(slow) as server:
+        first_table = direct_table(server.port, timeouts={"drain": 0.1})
+        async with worker(tmp_path, first_table) as w:
+            async with connected(w.port) as (idle, idle_writer), connected(w.port) as (reader, writer):
+                idle_writer.write(get())
+                assert (await read_response(idle)).status == 200
+                writer.write(get("/slow"))
+                await eventually(lambda: w.in_flight(1) == 1)
+
+                os.kill(w.pid, signal.SIGTERM)
+                await refused(w.port)
+                # Longer than a worker that stops for good would wait for either of them.
+                await asyncio.sleep(1.5)
+
+                idle_writer.write(get())
+                last = await read_response(idle)
+                assert (last.body, last.get("connection")) == (b"done", "close")
+                release.set()
+                assert (await read_response(reader)).body == b"done"
+            assert await asyncio.wait_for(w.process.wait(), 10) == 0
+
+
+async def refused(port: int) -> None:
+    """Wait until nobody listens on a port."""
+    for _ in range(200):
+        try:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+        except OSError:
+            return
+        writer.close()
+        await asyncio.sleep(0.02)
+    raise AssertionError("somebody still listens")
 
 
 async def test_drain_answers_what_is_on_its_way(tmp_path: Path) -> None:
@@ -102,7 +147,7 @@ async def test_drain_answers_what_is_on_its_way(tmp_path: Path) -> None:
             # Accepted by the kernel, and by nobody else yet.
             async with connected(w.port) as (fresh_reader, fresh_writer):
                 fresh_writer.write(get())
-                os.kill(w.pid, signal.SIGTERM)
+                await w.send({"type": "drain"})
                 os.kill(w.pid, signal.SIGCONT)
                 fresh = await read_response(fresh_reader)
                 writer.write(get())
@@ -127,7 +172,7 @@ async def test_drain_is_bounded(tmp_path: Path) -> None:
         async with connected(w.port) as (_, writer):
             writer.write(get())
             await eventually(lambda: w.in_flight(1) == 1)
-            os.kill(w.pid, signal.SIGTERM)
+            await w.send({"type": "drain"})
             assert await asyncio.wait_for(w.process.wait(), 5) == 0
         assert w.in_flight(1) == 0
 
