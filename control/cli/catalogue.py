@@ -41,7 +41,9 @@ CATALOGUE: dict[str, Entry] = {
     "rollback": Entry("act", "Send all traffic to stable now.", _ACT),
     "restart": Entry("act", "Begin a finished rollout again at its first step.", _ACT),
     "reload": Entry("reload", "Read the configuration file again.", _PROCESS),
-    "upgrade": Entry("upgrade", "Become the program on disk without failing a request.", _PROCESS),
+    "upgrade": Entry(
+        "upgrade", "Become the program that is on disk now, without failing a request.", _PROCESS
+    ),
     "drain": Entry("drain", "Stop accepting, finish what is in flight.", _PROCESS),
     "version": Entry("version", "Print the version of Headgate and of what it runs on.", _PROCESS),
 }

@@ -57,6 +57,8 @@ def test_defaults() -> None:
         "keepalive_idle": 75.0,
         "upstream_idle": 55.0,
         "drain": 30.0,
+        "drain_delay": 0.0,
+        "handover": 0.0,
     }
     assert value["limits"] == {
         "head_bytes": 65536,

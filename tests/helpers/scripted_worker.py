@@ -26,7 +26,8 @@ class ScriptedWorker:
     """The state of one worker."""
 
     def __init__(self, fd: int) -> None:
-        self.link = WorkerLink(fd, self.on_table, self.on_drain, self.on_lost)
+        others = {kind: self.on_other for kind in ("cover", "certificates")}
+        self.link = WorkerLink(fd, self.on_table, self.on_drain, self.on_lost, others)
         self.start = self.link.read_start()
         if SCRIPT == "fail":
             self.link.failed("worker cannot start: the script says so")
@@ -55,6 +56,9 @@ class ScriptedWorker:
             return
         self.use(table)
         self.link.ack(table["revision"])
+
+    def on_other(self, message: Message) -> None:
+        """What concerns the real worker's sockets; this one has its own."""
 
     def on_drain(self) -> None:
         # A turn later: what the kernel has accepted for us already is ours to answer.

@@ -13,7 +13,9 @@ import pytest
 
 from config.load import Loaded, load_file
 from proxy import startup
+from proxy.listeners import Listening
 from proxy.processes import ProcessRecord, resident_bytes, start_ticks, write_records
+from proxy.sockets import bound_socket
 from proxy.startup import StartRefusedError
 from proxy.state import StateDirectory, lock_file
 from proxy.supervisor import prepare
@@ -302,13 +304,20 @@ def test_state_whose_path_is_too_long(tmp_path: Path, upstream: int) -> None:
 
 def test_addresses_of_our_own_orphans_are_no_obstacle(tmp_path: Path, upstream: int) -> None:
     """Workers of an earlier run that still serve do not keep a new run from starting."""
-    loaded = load(tmp_path, settings(upstream, listeners=[{"bind": f"127.0.0.1:{upstream}"}]))
+    theirs = bound_socket("127.0.0.1", 0, shared=True)
+    theirs.listen()
+    port = theirs.getsockname()[1]
+    loaded = load(tmp_path, settings(upstream, listeners=[{"bind": f"127.0.0.1:{port}"}]))
     state = StateDirectory(loaded.state_directory)
     state.make()
-    leave_orphan(state, os.getpid(), upstream)
+    leave_orphan(state, os.getpid(), port)
 
     prepared = prepare(loaded)
 
     assert prepared.admin.startswith("http://127.0.0.1:")
+    listening = Listening.from_text(prepared.listeners)
+    assert listening.listeners[0]["port"] == port
+    listening.close()
+    theirs.close()
     os.close(prepared.lock_fd)
     os.close(prepared.admin_fd)
