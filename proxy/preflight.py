@@ -1,4 +1,4 @@
-"""A look at what is about to take over: does the program on disk start, and does it take the configuration?
+"""Looks at the program that is about to take over: does it start, and does it take the configuration.
 
 Run by the supervisor as `python -m proxy.preflight` before an upgrade, with the program that is on disk now.
 It prints one line of JSON: what has to be open for the new program, or why it must not begin.
