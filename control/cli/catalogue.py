@@ -18,6 +18,7 @@ _LOOK = "Look"
 _ACT = "Act on a rollout"
 _CONFIG = "Configuration"
 _PROCESS = "The running process"
+_PIPELINES = "Pipelines"
 
 CATALOGUE: dict[str, Entry] = {
     "run": Entry("run", "Serve, count, judge and roll back.", _SERVE),
@@ -40,6 +41,7 @@ CATALOGUE: dict[str, Entry] = {
     "abort": Entry("act", "End a rollout without a verdict; all traffic to stable.", _ACT),
     "rollback": Entry("act", "Send all traffic to stable now.", _ACT),
     "restart": Entry("act", "Begin a finished rollout again at its first step.", _ACT),
+    "ci": Entry("ci", "Generate pipelines for GitHub, GitLab, Jenkins and Azure.", _PIPELINES),
     "reload": Entry("reload", "Read the configuration file again.", _PROCESS),
     "upgrade": Entry(
         "upgrade", "Become the program that is on disk now, without failing a request.", _PROCESS

@@ -1,0 +1,1 @@
+"""Pipelines for model releases: one model of the pipeline, rendered for four platforms."""

@@ -1,0 +1,1 @@
+"""The platforms a pipeline can be written for, one a file."""
