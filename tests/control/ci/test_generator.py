@@ -104,7 +104,9 @@ def test_what_a_platform_cannot_do_is_said() -> None:
     """Not left out silently."""
     oidc = {"provider": "gcp", "identity": "projects/1/pools/p"}
 
-    with pytest.raises(UnsupportedOptionError, match=r"oidc\.provider: Jenkins has no identity token for gcp"):
+    with pytest.raises(
+        UnsupportedOptionError, match=r"oidc\.provider: Jenkins has no identity token for gcp"
+    ):
         generator(oidc=oidc).generate("jenkins")
     with pytest.raises(UnsupportedOptionError, match=r"no image is known for 3\.17"):
         generator(python=["3.17"]).generate("gitlab")

@@ -148,7 +148,7 @@ def test_a_command_arrives_as_it_was_written(text: str) -> None:
         ("image", "python:latest"),
         ("image", "python"),
         ("image", "python:3"),
-        ("dependencies", ["--index-url=x"]),
+        ("dependencies", ["--pre"]),
         ("dependencies", ["a @ file:///x"]),
         ("token_secret", "ghp_realtoken"),
         ("token_secret", "GITHUB_TOKEN"),
