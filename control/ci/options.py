@@ -124,6 +124,8 @@ class PipelineOptions(Model):
     """How long a release is watched on after its promotion; 0: not at all."""
     compliance_report: bool = True
     """Write the audit report on a schedule."""
+    audit_key: RepositoryPath | None = None
+    """Public key of the audit log, kept in the repository: the log is verified with it before the report."""
     schedule: Cron = "17 5 * * 1"
     """When the report is written, UTC."""
     branches: Annotated[tuple[Branch, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=10)] = (

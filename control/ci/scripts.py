@@ -145,14 +145,18 @@ def roll_back() -> str:
     )
 
 
-def verify_audit() -> str:
+def verify_audit(key: str) -> str:
     """A report on a log that was tampered with is worth nothing."""
-    return "headgate audit verify\n"
+    return (
+        "mkdir -p reports\n"
+        "headgate audit export --to reports/audit.jsonl\n"
+        f"headgate audit verify reports/audit.jsonl --key {shlex.quote(key)}\n"
+    )
 
 
 def compliance_report() -> str:
     """Evidence for auditors, kept with the run."""
-    return "mkdir -p reports\nheadgate audit report --format html --out reports/compliance.html\n"
+    return "mkdir -p reports\nheadgate audit report --format html --to reports/compliance.html\n"
 
 
 def _call(parts: Sequence[str]) -> str:

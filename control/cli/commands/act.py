@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import click
 
 from control.cli.catalogue import CATALOGUE
 from control.cli.client import AdminClient, admin_options, rollout_path
+from control.cli.failure import CommandError
 from control.cli.output import Format, emit, format_option
-from control.cli.rollouts import outcome_line
+from control.cli.rollouts import FINISHED, outcome_line, standing
 
 _DETAILS = {
     "promote": "The canary gets all requests, whatever the evidence says so far. A rollout that has not "
@@ -24,14 +28,31 @@ _DETAILS = {
 
 # What a freeze forbids.
 _WIDENING = ("promote", "resume", "restart")
+# What a pipeline does when it fails, without knowing how far it came.
+_ENDING = ("abort", "rollback")
 
 
 def _command(verb: str) -> click.Command:
     @admin_options
     def act(
-        client: AdminClient, route: str, reason: str, output: Format, *, override_freeze: bool = False
+        client: AdminClient,
+        route: str,
+        reason: str,
+        output: Format,
+        *,
+        override_freeze: bool = False,
+        release: str = "",
+        if_serving: bool = False,
     ) -> None:
         body: dict[str, object] = {"reason": reason}
+        if release or if_serving:
+            rollout = client.get(rollout_path(route))
+            spared = _spared(rollout, release, if_serving)
+            if spared:
+                emit(rollout, output, spared)
+                return
+            # By its id: whatever follows on the route meanwhile is not meant.
+            route = rollout["id"]
         if override_freeze:
             body["override_freeze"] = True
         answer = client.post(rollout_path(route, verb), body)
@@ -45,7 +66,29 @@ def _command(verb: str) -> click.Command:
         command = click.option(
             "--override-freeze", is_flag=True, help="Also during a freeze; needs --reason and is audited."
         )(command)
+    if verb in _ENDING:
+        command = click.option(
+            "--release",
+            default="",
+            metavar="NAME",
+            help="Only if the rollout is about this release or variant.",
+        )(command)
+        command = click.option(
+            "--if-serving", is_flag=True, help="Do nothing when the canary gets no requests any more."
+        )(command)
     return click.command(verb)(command)
+
+
+def _spared(rollout: Mapping[str, Any], release: str, if_serving: bool) -> str:
+    """Why there is nothing to do; empty when there is."""
+    if release and release not in (rollout.get("release"), rollout["canary"]):
+        about = rollout.get("release") or rollout["canary"]
+        if not if_serving:
+            raise CommandError(f"the rollout of {rollout['route']} is about {about}, not {release}")
+        return f"nothing to do: {rollout['route']} carries {about}, not {release}"
+    if if_serving and rollout["state"] in FINISHED - {"promoted"}:
+        return f"nothing to do: {standing(rollout)}"
+    return ""
 
 
 promote_command = _command("promote")

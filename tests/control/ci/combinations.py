@@ -38,6 +38,7 @@ CHOICES: dict[str, list[Any]] = {
             "prepare": ["make model"],
             "thresholds": ["accuracy>=0.92", "latency_ms<40"],
             "compare_with": None,
+            "audit_key": "keys/audit.pub",
             "address_secret": "PROXY_ADDRESS",
             "token_secret": "PROXY_TOKEN",
             "tests": {"integration": [], "security": [], "unit": ["python -m pytest -k 'not slow'"]},

@@ -50,6 +50,7 @@ TEXT_OPTIONS = [
     "metrics",
     "version_file",
     "compare_with",
+    "audit_key",
     "schedule",
     "runner",
     "gpu_runner",
@@ -79,7 +80,13 @@ def document(provider: str, options: dict[str, Any]) -> Any:
 
 
 def _baseline(option: str) -> dict[str, Any]:
-    plain = {"runner": "r", "gpu_runner": "g", "image": "python:3.12.1", "headgate": "headgate==0.1.0"}
+    plain = {
+        "audit_key": "k",
+        "runner": "r",
+        "gpu_runner": "g",
+        "image": "python:3.12.1",
+        "headgate": "headgate==0.1.0",
+    }
     base: dict[str, Any] = {"model": "fraud"}
     if option in plain:
         base[option] = plain[option]

@@ -155,3 +155,39 @@ def test_a_timeout_that_is_none_is_refused(admin: AdminStandIn, timeout: str) ->
     assert failed.exit_code == 2
     assert "--timeout" in failed.stderr
     assert admin.seen == []
+
+
+@pytest.mark.parametrize("verb", ["abort", "rollback"])
+@pytest.mark.parametrize(
+    ("state", "release", "sent"),
+    [
+        ("progressing", "fraud:v2", True),
+        ("promoted", "v2", True),
+        ("rolled_back", "fraud:v2", False),
+        ("progressing", "fraud:v3", False),
+    ],
+)
+def test_a_pipeline_ends_its_own_rollout_and_no_other(
+    admin: AdminStandIn, verb: str, state: str, release: str, sent: bool
+) -> None:
+    """By the id of the rollout it looked at; nothing to do is no failure."""
+    admin.on("GET", "/v1/rollouts/fraud", (200, samples.rollout(state)))
+    admin.on("POST", f"/v1/rollouts/r-1/{verb}", (200, samples.rollout("aborted")))
+
+    done = ask(admin, verb, "fraud", "--release", release, "--if-serving")
+
+    assert done.exit_code == 0, done.stderr
+    assert [path for method, path, *_ in admin.seen if method == "POST"] == (
+        [f"/v1/rollouts/r-1/{verb}"] if sent else []
+    )
+    assert ("nothing to do" in done.stdout) is not sent
+
+
+def test_a_person_who_names_the_wrong_release_is_told(admin: AdminStandIn) -> None:
+    """Without --if-serving it is a mistake."""
+    admin.on("GET", "/v1/rollouts/fraud", (200, samples.rollout()))
+
+    refused = ask(admin, "rollback", "fraud", "--release", "fraud:v3")
+
+    assert refused.exit_code == 2
+    assert "is about fraud:v2, not fraud:v3" in refused.stderr
