@@ -1,0 +1,1 @@
+"""What the audit log costs when it has become long."""

@@ -1,0 +1,60 @@
+"""Scripts use the same log as the control process, without one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from control.audit.exported import verify_export
+from control.audit.keys import read_public
+from control.audit.library import AuditLog, DraftError
+from control.audit.note import parse
+from control.store.engine import StoreError
+from tests.helpers.audit import log_in
+
+
+async def test_events_are_written_found_proven_and_exported(tmp_path: Path) -> None:
+    """Also inside a running event loop, as in a notebook, while the control process has the log open."""
+    now = datetime.now(UTC)
+    async with log_in(tmp_path) as (_, witness):
+        with AuditLog(tmp_path, actor="nightly") as log:
+            event = log.record(
+                "access_granted",
+                "carol",
+                details={"role": "operator"},
+                tags=["team:fraud"],
+                severity="critical",
+                personal={"mail": "carol@example.test"},
+            )
+            assert log.proof(event["id"]) is None
+            await witness.sign(now.timestamp())
+            proof = log.proof(event["id"])
+            assert proof is not None
+            assert parse(proof["checkpoint"]).checkpoint.size == proof["size"] == 2
+            assert log.get(event["id"]) == event
+            assert log.get("e-none") is None
+            assert [one["id"] for one in log.events(actor="nightly", since=now)] == [event["id"]]
+            assert list(log.events(until=now - timedelta(days=1), type="access_granted")) == []
+            assert [one["id"] for one in log.events(tags=["team:fraud"], newest_first=True)] == [event["id"]]
+            count = log.export(tmp_path / "x.jsonl")
+            made = log.report(now - timedelta(hours=1), now + timedelta(hours=1))
+            verdict = log.verify()
+
+    assert (event["actor"], event["source"], event["severity"]) == ("nightly", "library", "critical")
+    assert count == 3
+    assert verify_export(tmp_path / "x.jsonl", read_public(tmp_path / "audit.pub"), []).whole
+    assert made["most_active_user"] == "nightly"
+    assert verdict.whole, verdict.findings
+    assert verdict.size == 4
+
+
+def test_what_only_headgate_knows_only_headgate_writes(tmp_path: Path) -> None:
+    """A script cannot claim a rollback; a place without a database is an error of one kind."""
+    with AuditLog(tmp_path) as log:
+        with pytest.raises(DraftError, match="by Headgate alone"):
+            log.record("rollout_rolled_back", "r-1")
+        assert list(log.events()) == []
+    with pytest.raises(StoreError):
+        AuditLog(tmp_path / "missing")
