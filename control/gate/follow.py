@@ -12,7 +12,7 @@ from urllib.parse import quote
 from control.cli.client import Answer, rollout_path
 from control.cli.failure import CommandError, UnreachableError
 from control.cli.rollouts import standing
-from control.gate.verdict import GateCode, GateResult, Json, code_of
+from control.gate.verdict import GateCode, GateResult, Json, Until, has_shadows, outcome_of
 
 _LOOK_S: Final = 0.5
 # A pipeline's runner takes a job that says nothing for hung, some after ten minutes.
@@ -55,6 +55,7 @@ class Wish:
     watch_s: float = 0.0
     """How long to go on watching after a promotion."""
     undecided: Undecided = Undecided.HOLD
+    until: Until = Until.DECISION
 
 
 class Gate:
@@ -89,8 +90,13 @@ class Gate:
         """
         try:
             rollout = self._appear()
+            if self._wish.until is Until.SHADOW and not has_shadows(rollout):
+                raise CommandError(
+                    f"the rollout of {self._wish.route!r} compares no shadow",
+                    "give it a step such as {shadow: NAME, agreement: 99%}",
+                )
             rollout = self._decided(rollout)
-            if code_of(rollout["state"]) is GateCode.PROMOTED:
+            if rollout["state"] == "promoted":
                 rollout = self._watched(rollout)
             return self._result(rollout)
         except UnreachableError as error:
@@ -112,7 +118,7 @@ class Gate:
 
     def _decided(self, rollout: Json) -> Json:
         deadline = self._began + self._wish.timeout_s
-        while code_of(rollout["state"]) is None:
+        while self._outcome(rollout) is None:
             if self._clock() >= deadline:
                 return self._give_up(rollout)
             self._tell(rollout)
@@ -139,7 +145,7 @@ class Gate:
         if answer.status >= 400:
             # It may have come to its own decision in the same moment, which then stands.
             current = self._again(rollout)
-            if code_of(current["state"]) is None:
+            if self._outcome(current) is None:
                 message = (
                     answer.value.get("error", {}).get("message") if isinstance(answer.value, dict) else ""
                 )
@@ -183,6 +189,9 @@ class Gate:
         wanted = self._wish.release
         return not wanted or wanted in (rollout.get("release"), rollout["canary"])
 
+    def _outcome(self, rollout: Json) -> GateCode | None:
+        return outcome_of(rollout, self._wish.until)
+
     def _is_late(self) -> bool:
         return self._clock() >= self._began + self._wish.timeout_s + self._wish.watch_s
 
@@ -199,7 +208,7 @@ class Gate:
 
     def _result(self, rollout: Json) -> GateResult:
         decision = self._decision(rollout)
-        ended = code_of(rollout["state"])
+        ended = self._outcome(rollout)
         code = GateCode.UNDECIDED if ended is None else ended
         reason = str(rollout.get("reason") or "")
         if code is GateCode.UNDECIDED and not reason:
@@ -212,6 +221,7 @@ class Gate:
             rollout=rollout,
             decision=decision,
             seconds=self._clock() - self._began,
+            until=self._wish.until,
         )
 
     def _nobody(self, error: UnreachableError) -> GateResult:
@@ -238,7 +248,7 @@ class Gate:
         analysis = rollout.get("analysis") or {}
         key = f"{rollout['state']} {rollout['step']} {analysis.get('verdict')} {analysis.get('hold')}"
         line = standing(rollout)
-        if analysis.get("needed") and code_of(rollout["state"]) is None:
+        if analysis.get("needed") and self._outcome(rollout) is None:
             line += f"; about {analysis['needed']} more canary requests are needed"
         self._note(line, key)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Any, Final
 
 Json = Mapping[str, Any]
@@ -37,9 +37,37 @@ _CODES: Final[Mapping[str, GateCode]] = {
 }
 
 
+class Until(StrEnum):
+    """What is waited for."""
+
+    DECISION = "decision"
+    SHADOW = "shadow"
+    """The steps on which a shadow is compared, before the release gets a request of its own."""
+
+
 def code_of(state: str) -> GateCode | None:
     """What a rollout's state means to a pipeline; None while it goes on."""
     return _CODES.get(state)
+
+
+def outcome_of(rollout: Json, until: Until) -> GateCode | None:
+    """What a rollout means to whoever waits for `until`; None while it goes on."""
+    ended = code_of(str(rollout["state"]))
+    if ended is None and until is Until.SHADOW and passed_shadows(rollout):
+        return GateCode.PROMOTED
+    return ended
+
+
+def has_shadows(rollout: Json) -> bool:
+    """Whether a shadow is compared at one of its steps."""
+    return any(step.get("shadow") is not None for step in rollout["steps"])
+
+
+def passed_shadows(rollout: Json) -> bool:
+    """Whether it has left the last such step behind it."""
+    return rollout["state"] != "pending" and not any(
+        step.get("shadow") is not None for step in rollout["steps"][rollout["step"] :]
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +85,14 @@ class GateResult:
     """The last decision about it with everything it was made from; None when there was none."""
     seconds: float
     """How long was waited."""
+    until: Until = Until.DECISION
 
     @property
     def title(self) -> str:
         """One line: who, and how it ended."""
         name = self.release or (str(self.rollout["canary"]) if self.rollout else "the release")
-        return f"{self.route}: {name} {_WORDS[self.code]}"
+        shadow = self.until is Until.SHADOW and self.code is GateCode.PROMOTED
+        return f"{self.route}: {name} {'passed its shadow gate' if shadow else _WORDS[self.code]}"
 
     @property
     def analysis(self) -> Json | None:

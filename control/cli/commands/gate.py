@@ -15,7 +15,7 @@ from control.cli.output import Format, emit, format_option
 from control.gate.follow import Gate, Undecided, Wish
 from control.gate.junit import write_junit
 from control.gate.markdown import append_markdown
-from control.gate.verdict import GateCode, GateResult
+from control.gate.verdict import GateCode, GateResult, Until
 
 _T = TypeVar("_T")
 
@@ -36,6 +36,13 @@ class GateCommand(click.Command):
 @click.argument("route")
 @click.option(
     "--release", default="", metavar="NAME", help="Judge only a rollout of this release or variant."
+)
+@click.option(
+    "--until",
+    type=click.Choice([choice.value for choice in Until]),
+    default="decision",
+    show_default=True,
+    help="What to wait for: the end, or only the comparison of its shadow.",
 )
 @click.option("--timeout", type=Duration(), default="30m", show_default=True, help="How long to wait.")
 @click.option(
@@ -73,6 +80,7 @@ def gate_command(
     client: AdminClient,
     route: str,
     release: str,
+    until: str,
     timeout: float,
     appear: float,
     watch: float,
@@ -99,6 +107,7 @@ def gate_command(
         appear_s=appear,
         watch_s=watch,
         undecided=Undecided(on_undecided),
+        until=Until(until),
     )
     result = Gate(client, wish, lambda line: click.echo(line, err=True)).run()
     _report(result, junit, summary)

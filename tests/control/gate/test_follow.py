@@ -11,7 +11,7 @@ import pytest
 from control.cli.client import AdminClient
 from control.cli.failure import CommandError
 from control.gate.follow import Gate, Undecided, Wish
-from control.gate.verdict import GateCode, GateResult
+from control.gate.verdict import GateCode, GateResult, Until
 from tests.control.cli import samples
 from tests.helpers.admin import AdminStandIn, admin_stand_in
 
@@ -188,3 +188,36 @@ def test_something_is_said_once_a_minute_and_when_anything_changes(admin: AdminS
     assert steps == ["step 2 of 3"] * steps.count("step 2 of 3") + ["step 3 of 3"]
     assert 5 <= len(clock.said) <= 7, clock.said
     assert clock.said[-1].startswith("fraud: v2 is promoted")
+
+
+SHADOWED = [{"weight": 0.0, "shadow": {"shadow": "next"}}, {"weight": 0.1, "shadow": None}, {"weight": 1.0}]
+
+
+def test_a_shadow_gate_is_passed_when_its_step_is_left(admin: AdminStandIn) -> None:
+    """The rollout goes on, and the pipeline's first part is done."""
+    before = samples.rollout(steps=SHADOWED, step=0)
+    on_rollout(admin, before, before, samples.rollout(steps=SHADOWED, step=1))
+
+    result = follow(admin, Clock(), until=Until.SHADOW)
+
+    assert result.code is GateCode.PROMOTED
+    assert result.title == "fraud: fraud:v2 passed its shadow gate"
+
+
+def test_a_release_that_failed_in_the_shadow_did_not_pass(admin: AdminStandIn) -> None:
+    """It is ended without having had a request; one that never began has passed nothing either."""
+    on_rollout(
+        admin, samples.rollout(steps=SHADOWED, step=0), samples.rollout("aborted", steps=SHADOWED, step=0)
+    )
+    assert follow(admin, Clock(), until=Until.SHADOW).code is GateCode.ROLLED_BACK
+
+    on_rollout(admin, samples.rollout("pending", steps=SHADOWED, step=0))
+    assert follow(admin, Clock(), until=Until.SHADOW).code is GateCode.UNDECIDED
+
+
+def test_without_a_shadow_there_is_nothing_to_pass(admin: AdminStandIn) -> None:
+    """A gate that is always open would be worse than none."""
+    on_rollout(admin, samples.rollout())
+
+    with pytest.raises(CommandError, match="compares no shadow"):
+        follow(admin, Clock(), until=Until.SHADOW)
