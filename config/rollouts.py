@@ -56,6 +56,15 @@ class Pace(Model):
     """`manual` waits here for `headgate promote`."""
 
 
+class WarmUp(Model):
+    """The beginning of each step that is not judged."""
+
+    requests: Annotated[int, Field(ge=0)] = 0
+    """Until the canary has answered so many requests."""
+    duration: Duration = 0.0
+    """For so long, too."""
+
+
 class Step(Pace):
     """One weight of the canary and what it takes to leave it."""
 
@@ -279,6 +288,8 @@ class Rollout(Model):
     """Times in which it does not, in addition to those of the whole configuration; left out = none."""
     burst: Duration | None = None
     """Failures within a time as short as this do not condemn a release; 0 = off; left out = the preset's."""
+    warm_up: WarmUp | None = None
+    """What is left out at the beginning of each step, while caches fill; left out = nothing."""
     auto_start: bool = True
     """Whether the rollout starts with the process; `false` waits for `headgate promote`."""
     error_rate_threshold: Fraction | None = None

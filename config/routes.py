@@ -19,6 +19,7 @@ from config.fields import (
     Text,
     UrlPath,
 )
+from config.metrics import METRICS_MAX, Metric
 from config.overload import Retries
 from config.rollouts import Rollout
 from config.serving import RouteTimeouts
@@ -212,6 +213,8 @@ class Route(Model):
     """A stage: only releases in it, or approved for it, get requests of this route; left out = any."""
     shadows: Shadows = ()
     """Versions that get copies of the requests, and whose answers are only compared."""
+    metrics: Annotated[tuple[Metric, ...], BeforeValidator(as_tuple), Field(max_length=METRICS_MAX)] = ()
+    """Numbers that are counted of each arm's answers besides failures and latency."""
     rollout: Rollout | None = None
     """How the canary is ramped; left out = the split's weight stays."""
 
@@ -225,6 +228,7 @@ class Route(Model):
     @model_validator(mode="after")
     def _one_destination(self) -> Self:
         faults = repeated("failure", self.failure)
+        faults += repeated("metrics", [metric.name for metric in self.metrics])
         if self.upstream is None and self.split is None:
             faults.append(Fault(path=(), problem="has no destination", remedy="add upstream or split"))
         if self.upstream is not None and self.split is not None:

@@ -22,10 +22,12 @@ from control.audit.witness import Witness
 from control.clock import SteadyClock
 from control.collect import Collector
 from control.controller import Controller
+from control.feedback import FeedbackBook
 from control.ledger import Ledger
 from control.loop import TICK_SECONDS, Loop
 from control.plane import Plane
 from control.publish import Publisher
+from control.seen import Seen
 from control.store import rollouts
 from control.store.engine import Store, StoreError, open_store, sqlite_url
 from control.webhooks.gatekeeper import Gatekeeper
@@ -33,6 +35,8 @@ from control.webhooks.notifier import Notifier
 from control.webhooks.sender import Sender
 from proxy.launch import PARENT_FD_VARIABLE
 from proxy.release import version
+from proxy.state import StateDirectory
+from proxy.tokens import load_key
 
 log: Final = logging.getLogger("headgate.control")
 
@@ -134,6 +138,9 @@ async def _start(store: Store, state: Path, tick_seconds: float, sender: Sender)
     except KeyFileError as error:
         raise StartError(str(error)) from error
     notifier = Notifier(sender)
+    feedback = _feedback(controller, state)
+    if feedback is not None:
+        await feedback.start()
     ledger = controller.ledger
 
     def tell(decision: dict[str, Any]) -> None:
@@ -148,7 +155,17 @@ async def _start(store: Store, state: Path, tick_seconds: float, sender: Sender)
         started_at=time.time(),
         version=version(),
         notifier=notifier,
+        feedback=feedback,
     )
+
+
+def _feedback(controller: Controller, state: Path) -> FeedbackBook | None:
+    places = StateDirectory(state)
+    try:
+        return FeedbackBook(controller, load_key(places.feedback_key), Seen(places.feedback_seen))
+    except (OSError, ValueError) as error:
+        log.error("no feedback can be taken: %s", error)
+        return None
 
 
 async def _listen(runner: web.AppRunner, socket: Path) -> None:

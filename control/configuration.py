@@ -90,7 +90,8 @@ def _wanted(config: Config, canaries: dict[str, CanaryRoute]) -> dict[str, Wante
             continue
         try:
             # The canary split always assigns by a key, so requests of one key are not independent.
-            plan = RolloutPlan.from_config(_section(config, route), sticky=True)
+            metrics = [metric.model_dump(mode="json") for metric in route.metrics]
+            plan = RolloutPlan.from_config(_section(config, route), sticky=True, metrics=metrics)
         except PlanError as error:
             place = f"routes.{index}.rollout"
             errors += [

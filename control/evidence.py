@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
@@ -106,10 +106,16 @@ class StageLedger:
     """Requests in closed blocks."""
     x: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     """Requests with an event, by the event's key."""
+    own: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Requests asked about an event, by its key, where these are others than in `n`."""
+    thresholds: Mapping[str, int] = field(default_factory=dict)
+    """Of metrics, as they were when the stage ended: values that come later are judged by these."""
     answered: tuple[int, int] = (0, 0)
     """Requests that had ended when the last block was closed."""
     opened_at: float = 0.0
     """When the open block began."""
+    begun_at: float = 0.0
+    """When the stage was first looked at."""
     raw: Raw = field(default_factory=Raw)
     units: tuple[int, int] = (0, 0)
     """Requests that the sample ratio is judged on: none that came while requests were diverted."""
@@ -123,7 +129,10 @@ class StageLedger:
             "n": list(self.n),
             "answered": list(self.answered),
             "x": {key: list(value) for key, value in self.x.items()},
+            "own": {key: list(value) for key, value in self.own.items()},
+            "thresholds": dict(self.thresholds),
             "opened_at": self.opened_at,
+            "begun_at": self.begun_at,
             "raw": [
                 *(*self.raw.started, *self.raw.finished, *self.raw.failed),
                 *(*self.raw.answered, *self.raw.in_flight, self.raw.diverted),
@@ -141,7 +150,10 @@ class StageLedger:
             n=_pair(data["n"]),
             answered=_pair(data["answered"]),
             x={key: _pair(value) for key, value in data["x"].items()},
+            own={key: _pair(value) for key, value in data.get("own", {}).items()},
+            thresholds=dict(data.get("thresholds", {})),
             opened_at=float(data["opened_at"]),
+            begun_at=float(data.get("begun_at", 0.0)),
             raw=Raw(
                 started=_pair(raw[0:2]),
                 finished=_pair(raw[2:4]),
@@ -212,6 +224,8 @@ class Evidence:
     """When a canary request was last seen diverted."""
     latency: Mapping[str, Any] = field(default_factory=dict)
     """Quantiles of both arms in the current stage, ready to be shown."""
+    metrics: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """By metric: how many values, their sum and sum of squares in the current stage, canary first."""
 
     @classmethod
     def empty(cls) -> Self:
@@ -255,6 +269,7 @@ class Evidence:
             "first_failure_at": self.first_failure_at,
             "diverted_at": self.diverted_at,
             "latency": dict(self.latency),
+            "metrics": {name: list(sums) for name, sums in self.metrics.items()},
         }
 
     @classmethod
@@ -285,6 +300,7 @@ class Evidence:
             first_failure_at=data["first_failure_at"],
             diverted_at=data["diverted_at"],
             latency=data["latency"],
+            metrics=data.get("metrics", {}),
         )
 
 

@@ -14,17 +14,18 @@ from typing import Any, Final
 
 import numpy as np
 
-from control.evidence import ArmCounts, Baseline, Counts, Evidence, Raw, StageLedger
+from control.evidence import ArmCounts, Baseline, Evidence, Raw, StageLedger
 from control.plan import RolloutPlan
-from control.stats.events import FAILURE, Source, Tally
-from control.stats.latency import quantile_name, summary, threshold
+from control.stats.events import FAILURE, LATENCIES, Source, Tally
+from control.stats.latency import quantile_name, summary
 from control.stats.overdispersion import phi, requests_per_unit
 from control.stats.process import log_start_weight
 from control.stats.sample_ratio import sample_ratio_log_e
 from control.stats.sr import Watch, frozen_limit
 from control.stats.wealth import Wealth
+from control.tallying import Counted, counted, new_threshold
 from control.view import ALONE_FROM, EvidenceView
-from proxy.outcomes import Outcome
+from proxy.metric_counts import UNREADABLE, VALUES
 
 BLOCK_REQUESTS: Final = 12
 BLOCK_SECONDS: Final = 10.0
@@ -37,13 +38,6 @@ RECENT_SECONDS: Final = 20.0
 # Levels at which latency is shown, and the level of its intervals.
 SHOWN_QUANTILES: Final = (0.5, 0.95, 0.99)
 SHOWN_ALPHA: Final = 0.05
-
-# Requests that ran into a deadline are slow, whatever the threshold.
-_OVERDUE: Final[Mapping[Source, tuple[Outcome, ...]]] = {
-    Source.FAILURE: (),
-    Source.TOTAL: (Outcome.TIMEOUT_FIRST_BYTE, Outcome.TIMEOUT_IDLE, Outcome.TIMEOUT_TOTAL),
-    Source.FIRST_BYTE: (Outcome.TIMEOUT_FIRST_BYTE,),
-}
 
 
 def observe(
@@ -66,9 +60,9 @@ def observe(
             that without data.
     """
     known = next((ledger for ledger in evidence.stages if ledger.stage == stage), None)
-    ledger = StageLedger(stage=stage, opened_at=now) if known is None else known
+    ledger = StageLedger(stage=stage, opened_at=now, begun_at=now) if known is None else known
     if known is None:
-        evidence = _begin_stage(evidence, ledger)
+        evidence = _begin_stage(evidence, plan, ledger)
     raw = Raw.of(canary, control)
     if not ledger.raw.precedes(raw):
         # A report was lost with its process; what comes later in its place will be higher again.
@@ -83,15 +77,23 @@ def observe(
     base = ledger.answered if late else ledger.n
     grown = (n[0] - base[0], n[1] - base[1])
     due = sum(grown) >= BLOCK_REQUESTS or now - ledger.opened_at >= BLOCK_SECONDS
-    if min(grown) < 0 or sum(grown) == 0 or not due:
-        opened_at = now if sum(grown) == 0 else ledger.opened_at
+    idle = sum(grown) == 0
+    if min(grown) < 0 or not (idle or due) or (idle and not plan.delayed):
+        opened_at = now if idle else ledger.opened_at
         return evidence.with_stage(replace(ledger, raw=raw, opened_at=opened_at))
-    counted = _counted(plan, {} if late else evidence.thresholds, canary, control)
-    evidence, taken = _absorb(evidence, plan, ledger, grown, counted)
-    after = replace(ledger, raw=raw, x={**ledger.x, **taken}, answered=raw.answered, opened_at=now)
+    events = plan.delayed if late or idle else plan.events
+    figures = counted(events, ledger.thresholds if late else evidence.thresholds, canary, control)
+    if plan.warm_up.covers(raw.answered[0], now - ledger.begun_at) and not (late or idle):
+        # Caches fill and code is compiled: what happens meanwhile says nothing about the release.
+        skipped = _skip(ledger, n, figures)
+        return evidence.with_stage(replace(skipped, answered=raw.answered, raw=raw, opened_at=now))
+    evidence, after = _absorb(evidence, plan, replace(ledger, raw=raw, opened_at=now), grown, figures)
+    if idle:
+        return _peak(evidence.with_stage(after), plan)
+    after = replace(after, answered=raw.answered)
     if late:
         return _peak(evidence.with_stage(after), plan)
-    failed = tuple(taken[FAILURE.key][i] - ledger.x.get(FAILURE.key, (0, 0))[i] for i in (0, 1))
+    failed = tuple(after.x[FAILURE.key][i] - ledger.x.get(FAILURE.key, (0, 0))[i] for i in (0, 1))
     evidence = _fade(evidence, grown[1], failed[1], now)
     if n[1] == 0 and n[0] >= ALONE_FROM:
         evidence = _watch(evidence, plan, grown[0], failed[0])
@@ -137,12 +139,23 @@ def _peak(evidence: Evidence, plan: RolloutPlan) -> Evidence:
     return evidence if log_e <= evidence.log_peak else replace(evidence, log_peak=log_e)
 
 
-def _begin_stage(evidence: Evidence, ledger: StageLedger) -> Evidence:
+def _begin_stage(evidence: Evidence, plan: RolloutPlan, ledger: StageLedger) -> Evidence:
     _, log_e, earlier = evidence.sample_ratio
     if evidence.current is not None:
-        # Only failures are still taken in from a stage that has ended.
-        failures = {key: x for key, x in evidence.current.x.items() if key == FAILURE.key}
-        evidence = evidence.with_stage(replace(evidence.current, x=failures))
+        # Only failures, and what is reported later, are still taken in from a stage that has ended.
+        kept = {FAILURE.key, *(event.key for event in plan.delayed)}
+        last = evidence.current
+        last = replace(
+            last,
+            x={key: x for key, x in last.x.items() if key in kept},
+            own={key: n for key, n in last.own.items() if key in kept},
+            thresholds={
+                event.threshold: evidence.thresholds[event.threshold]
+                for event in plan.delayed
+                if event.threshold in evidence.thresholds
+            },
+        )
+        evidence = evidence.with_stage(last)
     return replace(
         evidence.with_stage(ledger),
         sample_ratio=(None, 0.0, earlier + log_e),
@@ -187,50 +200,30 @@ def _pass_time(evidence: Evidence, plan: RolloutPlan, now: float) -> Evidence:
     )
 
 
-def _counted(
-    plan: RolloutPlan, thresholds: Mapping[str, int], canary: ArmCounts, control: ArmCounts
-) -> dict[str, tuple[int, int]]:
-    """Requests with each event so far in the stage, canary first; events without a threshold are left out."""
-    found = {FAILURE.key: (canary.failed, control.failed)}
-    sums: dict[tuple[Source, int], Counts] = {}
-    for event in plan.events:
-        if event.source is Source.FAILURE:
-            continue
-        bucket = thresholds.get(event.threshold)
-        if bucket is None:
-            continue
-        slow = []
-        for which, (arm, shift) in enumerate(((canary, event.shift), (control, 0))):
-            key = (event.source, which)
-            if key not in sums:
-                sums[key] = np.cumsum(_histogram(arm, event.source))
-            below = sums[key]
-            overdue = sum(arm.outcomes[outcome] for outcome in _OVERDUE[event.source])
-            slow.append(int(below[-1] - below[min(bucket + shift, len(below) - 1)]) + overdue)
-        found[event.key] = (slow[0], slow[1])
-    return found
-
-
-def _histogram(arm: ArmCounts, source: Source) -> Counts:
-    return arm.total if source is Source.TOTAL else arm.first_byte
-
-
 def _absorb(
     evidence: Evidence,
     plan: RolloutPlan,
     ledger: StageLedger,
     grown: tuple[int, int],
-    counted: Mapping[str, tuple[int, int]],
-) -> tuple[Evidence, dict[str, tuple[int, int]]]:
-    """Place every bet on one block; returns the evidence and what has been taken in of each event."""
-    taken: dict[str, tuple[int, int]] = {}
+    figures: Mapping[str, Counted],
+) -> tuple[Evidence, StageLedger]:
+    """Place every bet on one block; returns the evidence, and the stage with what has been taken in."""
+    x, own = dict(ledger.x), dict(ledger.own)
     blocks: dict[str, tuple[int, int, int, int]] = {}
-    for key, x in counted.items():
-        before = ledger.x.get(key, (0, 0))
+    for key, figure in figures.items():
+        before, size = x.get(key, (0, 0)), grown
+        if figure.n is not None:
+            asked = own.get(key, (0, 0))
+            size = (max(0, figure.n[0] - asked[0]), max(0, figure.n[1] - asked[1]))
+            own[key] = (asked[0] + size[0], asked[1] + size[1])
+        if sum(size) == 0:
+            continue
         # Requests of earlier blocks may end in this one: what does not fit waits for the next.
-        new = [min(max(0, x[i] - before[i]), grown[i]) for i in (0, 1)]
-        taken[key] = (before[0] + new[0], before[1] + new[1])
-        blocks[key] = (grown[0], grown[1], new[0], new[1])
+        new = [min(max(0, figure.x[i] - before[i]), size[i]) for i in (0, 1)]
+        x[key] = (before[0] + new[0], before[1] + new[1])
+        blocks[key] = (size[0], size[1], new[0], new[1])
+    if not blocks:
+        return evidence, replace(ledger, x=x, own=own)
     wealth, tallies = dict(evidence.wealth), dict(evidence.tallies)
     for key, block in blocks.items():
         tallies[key] = tallies.get(key, Tally()).add(*block)
@@ -244,7 +237,17 @@ def _absorb(
         wealth[process.key] = held.absorb(increments if evidence.phi == 1.0 else increments / evidence.phi)
     return (
         replace(evidence, wealth=wealth, tallies=tallies, schedule=replace(evidence.schedule, fresh=True)),
-        taken,
+        replace(ledger, x=x, own=own),
+    )
+
+
+def _skip(ledger: StageLedger, n: tuple[int, int], figures: Mapping[str, Counted]) -> StageLedger:
+    """The stage with everything that has been counted taken in, and nothing bet on."""
+    return replace(
+        ledger,
+        n=n,
+        x={**ledger.x, **{key: figure.x for key, figure in figures.items()}},
+        own={**ledger.own, **{key: figure.n for key, figure in figures.items() if figure.n is not None}},
     )
 
 
@@ -260,7 +263,7 @@ def _refresh(
 ) -> Evidence:
     """Take latency thresholds from what control has answered so far, for blocks still to come."""
     at = evidence.schedule.refresh_at
-    wanted = {event.threshold: event for event in plan.events if event.source is not Source.FAILURE}
+    wanted = {event.threshold: event for event in plan.events if event.threshold}
     overdue = at is None or now - at >= REFRESH_SECONDS
     if not wanted or not (overdue or wanted.keys() - evidence.thresholds.keys()):
         return evidence
@@ -268,7 +271,7 @@ def _refresh(
     for key, event in wanted.items():
         if not overdue and key in thresholds:
             continue
-        bucket = threshold(_histogram(control, event.source), event.quantile)
+        bucket = new_threshold(event, control)
         if bucket is not None:
             thresholds[key] = bucket
     if overdue:
@@ -279,9 +282,14 @@ def _refresh(
     ledger = evidence.current
     assert ledger is not None
     # Counting begins anew at the new threshold: what was slower so far has been judged by the old one.
-    counted = _counted(plan, thresholds, canary, control)
-    moved = {e.key: counted[e.key] for e in plan.events if e.key in counted and e.threshold in changed}
-    return replace(evidence.with_stage(replace(ledger, x={**ledger.x, **moved})), thresholds=thresholds)
+    moved = counted([e for e in plan.events if e.threshold in changed], thresholds, canary, control)
+    del moved[FAILURE.key]
+    ledger = replace(
+        ledger,
+        x={**ledger.x, **{key: figure.x for key, figure in moved.items()}},
+        own={**ledger.own, **{key: figure.n for key, figure in moved.items() if figure.n is not None}},
+    )
+    return replace(evidence.with_stage(ledger), thresholds=thresholds)
 
 
 def _note(
@@ -314,18 +322,41 @@ def _note(
         phi=phi(*groups) if groups else evidence.phi,
         first_failure_at=first,
         latency=_shown_latency(plan, canary, control),
+        metrics=_shown_metrics(plan, canary, control),
     )
 
 
 def _shown_latency(plan: RolloutPlan, canary: ArmCounts, control: ArmCounts) -> dict[str, Any]:
     """By source, arm and quantile: [seconds, low, high]."""
-    levels = sorted({*SHOWN_QUANTILES, *(event.quantile for event in plan.events if event.quantile)})
+    levels = sorted(
+        {*SHOWN_QUANTILES, *(event.quantile for event in plan.events if event.source in LATENCIES)}
+    )
     names = [quantile_name(level) for level in levels]
     array = np.array(levels)
     return {
         source.name.lower(): {
-            name: dict(zip(names, summary(_histogram(arm, source), array, SHOWN_ALPHA), strict=True))
+            name: dict(
+                zip(
+                    names,
+                    summary(arm.total if source is Source.TOTAL else arm.first_byte, array, SHOWN_ALPHA),
+                    strict=True,
+                )
+            )
             for name, arm in (("canary", canary), ("control", control))
         }
-        for source in {Source.TOTAL, *(event.source for event in plan.events)} - {Source.FAILURE}
+        for source in {Source.TOTAL, *(event.source for event in plan.events if event.source in LATENCIES)}
+    }
+
+
+def _shown_metrics(plan: RolloutPlan, canary: ArmCounts, control: ArmCounts) -> dict[str, list[int]]:
+    """By metric: values, sum and sum of squares of the canary, then of control (`proxy.metric_counts`)."""
+    if canary.metrics is None or control.metrics is None:
+        return {}
+    return {
+        metric.label: [
+            int(cell)
+            for counts in (canary.metrics, control.metrics)
+            for cell in counts[metric.place, VALUES:UNREADABLE]
+        ]
+        for metric in plan.metrics
     }

@@ -11,9 +11,11 @@ from typing import Any, Final
 from config.values import InvalidValueError, parse_duration, parse_fraction
 from control.calendar import Freeze
 from control.conditions import AfterPromotion, WebhookGate
+from control.default_guardrails import DEFAULT_GUARDRAILS, flat_guardrails
 from control.guardrails.base import Defaults, Guardrail, GuardrailConfigError
 from control.guardrails.finding import Mode
 from control.guardrails.load import load_all
+from control.metrics import RouteMetric
 from control.plan_problems import Path, PlanError, PlanProblem
 from control.presets import PRESETS, Preset
 from control.stats.events import FAILURE, Event
@@ -21,6 +23,7 @@ from control.stats.looseness import LEVELS
 from control.stats.one_sample import BROKEN
 from control.stats.process import HarmProcess, Process
 from control.stats.wealth import Caution
+from control.warm_up import WarmUp
 
 # Whoever reads a plan gets its problems from the same place.
 __all__ = ["DEFAULT_GUARDRAILS", "OnExpiry", "PlanError", "PlanProblem", "RolloutPlan", "Step"]
@@ -92,12 +95,17 @@ class RolloutPlan:
     """The preset's margins; guardrails have their own, made from these."""
     sticky: bool = False
     """Whether requests are routed by a key, so that they are not independent."""
+    warm_up: WarmUp = field(default_factory=WarmUp)
+    metrics: tuple[RouteMetric, ...] = ()
+    """The route's own metrics."""
     source: Mapping[str, Any] = field(default_factory=dict)
-    """The configuration the plan was read from."""
+    """The configuration the plan was read from, with the route's metrics."""
     processes: tuple[Process, ...] = field(init=False, repr=False, compare=False)
     """The evidence that all guardrails need, each process once."""
     events: tuple[Event, ...] = field(init=False, repr=False, compare=False)
     """What these processes bet on, each event once."""
+    delayed: tuple[Event, ...] = field(init=False, repr=False, compare=False)
+    """Those that may become known long after their request has ended."""
     caution: Caution = field(init=False, repr=False, compare=False)
     """How long trouble must last to count."""
 
@@ -108,6 +116,7 @@ class RolloutPlan:
         events = {process.event.key: process.event for process in wanted.values()}
         object.__setattr__(self, "processes", tuple(wanted.values()))
         object.__setattr__(self, "events", tuple(events.values()))
+        object.__setattr__(self, "delayed", tuple(event for event in events.values() if event.delayed))
         object.__setattr__(self, "caution", Caution.of(self.burst_s, self.alpha))
 
     def step(self, index: int) -> Step:
@@ -129,43 +138,50 @@ class RolloutPlan:
         return seconds, action
 
     @classmethod
-    def from_config(cls, rollout: object = None, *, sticky: bool = False) -> RolloutPlan:
+    def from_config(
+        cls,
+        rollout: object = None,
+        *,
+        sticky: bool = False,
+        metrics: Sequence[Mapping[str, Any]] | None = None,
+    ) -> RolloutPlan:
         """Read a plan from a route's `rollout` section.
 
         Args:
             rollout: the section as plain values or as the schema's model; what it leaves out (or gives as
                 None) comes from its preset.
             sticky: whether the route's split assigns by a key rather than by request.
+            metrics: the route's metrics as plain values; None takes them from a plan's `source`.
 
         Raises:
             PlanError: with everything that is wrong, each at its path below the section.
         """
         load_all()
-        return _Reader(rollout, sticky=sticky).plan()
+        return _Reader(rollout, sticky=sticky, metrics=metrics).plan()
 
     @staticmethod
-    def problems(rollout: object = None) -> list[PlanProblem]:
+    def problems(
+        rollout: object = None, metrics: Sequence[Mapping[str, Any]] | None = None
+    ) -> list[PlanProblem]:
         """What is wrong with a `rollout` section; empty when a plan can be made of it."""
         try:
-            RolloutPlan.from_config(rollout)
+            RolloutPlan.from_config(rollout, metrics=metrics)
         except PlanError as error:
             return error.problems
         return []
 
 
-DEFAULT_GUARDRAILS: Final[tuple[Mapping[str, Any], ...]] = (
-    {"kind": "error_rate_rise"},
-    {"kind": "latency_ratio"},
-    {"kind": "sample_ratio"},
-)
-"""What must hold when a rollout names no guardrail."""
-
-
 class _Reader:
     """Reads one section and collects what is wrong with it."""
 
-    def __init__(self, rollout: object, *, sticky: bool) -> None:
+    def __init__(self, rollout: object, *, sticky: bool, metrics: Sequence[Mapping[str, Any]] | None) -> None:
         self._given = _plain(rollout)
+        if metrics:
+            self._given = {**self._given, "metrics": [dict(metric) for metric in metrics]}
+        self._metrics = tuple(
+            RouteMetric.from_config(place, metric)
+            for place, metric in enumerate(self._given.get("metrics") or ())
+        )
         self._sticky = sticky
         self._faults: list[PlanProblem] = []
 
@@ -176,6 +192,7 @@ class _Reader:
         preset = PRESETS.get(name, PRESETS["balanced"])
         steps = self._steps(preset)
         expiry, on_expiry = self._duration("expiry", preset.expiry_s), self._on("on_expiry", OnExpiry.HOLD)
+        warm_up = _plain(self._given.get("warm_up"))
         plan = RolloutPlan(
             enabled=self._get("enabled", True) is not False,
             preset=name,
@@ -198,6 +215,13 @@ class _Reader:
             burst_s=self._duration("burst", preset.burst_s),
             margins=preset.margins,
             sticky=self._sticky,
+            warm_up=WarmUp(
+                requests=self._counted(("warm_up", "requests"), warm_up.get("requests", 0), 0),
+                seconds=self._parsed(
+                    ("warm_up", "duration"), warm_up.get("duration", 0), parse_duration, 0.0
+                ),
+            ),
+            metrics=self._metrics,
             source=self._given,
         )
         if self._faults:
@@ -301,8 +325,8 @@ class _Reader:
 
     def _guardrails(self, preset: Preset, steps: Sequence[Step]) -> tuple[Guardrail, ...]:
         found: list[Guardrail] = []
-        for path, entry in [*self._legacy(), *self._named()]:
-            guardrail = self._guardrail(path, entry, preset.margins)
+        for path, entry in [*flat_guardrails(self._given), *self._named()]:
+            guardrail = self._guardrail(path, entry, replace(preset.margins, metrics=self._metrics))
             if guardrail is None:
                 continue
             if guardrail.name in {other.name for other in found}:
@@ -320,30 +344,8 @@ class _Reader:
         given = self._given.get("guardrails")
         if given is None:
             # The flat form is complete by itself: its four rules are the guardrails.
-            return [] if self._legacy() else [((), entry) for entry in DEFAULT_GUARDRAILS]
+            return [] if flat_guardrails(self._given) else [((), entry) for entry in DEFAULT_GUARDRAILS]
         return [(("guardrails", i), _plain(entry)) for i, entry in enumerate(given)]
-
-    def _legacy(self) -> list[tuple[Path, Mapping[str, Any]]]:
-        found: list[tuple[Path, Mapping[str, Any]]] = []
-        if (limit := self._given.get("error_rate_threshold")) is not None:
-            path: Path = ("error_rate_threshold",)
-            found.append((path, {"kind": "error_rate", "name": "error_rate_threshold", "max": limit}))
-            found.append((path, {"kind": "error_rate_rise", "name": "error_rate_above_stable"}))
-        if (factor := self._given.get("latency_threshold_multiplier")) is not None:
-            path = ("latency_threshold_multiplier",)
-            for quantile in ("p95", "p99"):
-                found.append(
-                    (
-                        path,
-                        {
-                            "kind": "latency_ratio",
-                            "name": f"latency_{quantile}",
-                            "quantiles": [quantile],
-                            "max": factor,
-                        },
-                    )
-                )
-        return found
 
     def _guardrail(self, path: Path, entry: Mapping[str, Any], margins: Defaults) -> Guardrail | None:
         parameters = {key: value for key, value in entry.items() if key not in ("kind", "mode", "name")}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from control.audit.witness import Witness
 from control.controller import Controller
+from control.feedback import FeedbackBook
 from control.ledger import Ledger
 from control.loop import Loop
 from control.webhooks.notifier import Notifier
@@ -20,6 +21,8 @@ class Plane:
     witness: Witness | None = None
     """Signs the audit log; None where there is no place for a key."""
     notifier: Notifier | None = None
+    feedback: FeedbackBook | None = None
+    """Takes outcomes that are reported later; None where there is no key to tell our requests by."""
 
     @property
     def ledger(self) -> Ledger:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from control.evidence import Evidence
 from control.guardrails.base import Guardrail, SampleRatio
 from control.guardrails.finding import FAMILY_WEIGHTS, Mode
+from control.metrics import RouteMetric
 from control.plan import RolloutPlan
 from control.stats.events import Event, Tally
 from control.stats.latency import UPPER_EDGES, quantile_name
@@ -82,6 +83,14 @@ class EvidenceView:
         source = self.evidence.latency.get(event.source.name.lower(), {})
         value, low, high = source.get(arm, {}).get(quantile_name(event.quantile), (None, None, None))
         return value, low, high
+
+    def metric_sums(self, metric: RouteMetric) -> tuple[int, ...]:
+        """Of canary, then control: values of a metric in the current stage, sums of places and squares."""
+        return tuple(self.evidence.metrics.get(metric.label, (0,) * 6))
+
+    def threshold_bucket(self, event: Event) -> int | None:
+        """Control's own threshold as a bucket; None while there is none."""
+        return self.evidence.thresholds.get(event.threshold)
 
     def weights(self) -> list[float]:
         """The share of each of the plan's guardrails in the combined e-value."""

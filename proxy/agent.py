@@ -37,6 +37,7 @@ from proxy.slots import SlotBook, Table
 from proxy.sockets import BindError
 from proxy.state import StateBusyError, StateDirectory, lock_file
 from proxy.tally import Tally
+from proxy.tokens import load_key
 from proxy.uplink import Uplink
 
 log = logging.getLogger("headgate.agent")
@@ -89,6 +90,7 @@ class Agent:
             orphans=orphans,
             save_ledger=self.keeper.save_ledger,
             hung_seconds=options.hung_seconds,
+            feedback_key=_feedback_key(state.feedback_key),
         )
 
     @property
@@ -274,6 +276,14 @@ class Agent:
             return
         if self.keeper.apply(table):
             self.keeper.troubles.pop(START, None)
+
+
+def _feedback_key(path: Path) -> bytes:
+    try:
+        return load_key(path)
+    except (OSError, ValueError) as exc:
+        log.error("requests cannot be signed for feedback: %s", exc)
+        return b""
 
 
 async def run_agent(options: Options) -> int:

@@ -195,6 +195,17 @@ class _RouteCompiler:
             "retries": self._written["retries"],
             "split": self._kind.compile(self._spec, numbers, self._salt, self._state.epoch, before),
         }
+        if self._route.metrics:
+            entry["metrics"] = [
+                {
+                    "name": metric.name,
+                    "source": metric.source,
+                    "low": metric.range[0],
+                    "high": metric.range[1],
+                    "log": metric.scale == "log",
+                }
+                for metric in self._route.metrics
+            ]
         override = self._override(numbers)
         if override is not None:
             entry["override"] = override

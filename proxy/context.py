@@ -38,6 +38,7 @@ class WorkerContext:
         "counts",
         "draining",
         "endpoints",
+        "feedback_key",
         "holders",
         "live",
         "loop",
@@ -63,6 +64,8 @@ class WorkerContext:
         self.wheel = TimerWheel()
         self.endpoints = EndpointRegistry()
         self.request_ids = RequestIds()
+        # Signs request ids of routes that take feedback; empty where nothing may.
+        self.feedback_key = b""
         self.clients: set[ClientConnection] = set()
         self.draining = False
         # Degree of overload, see `proxy.admission`; 0 while all is well.

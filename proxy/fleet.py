@@ -50,6 +50,7 @@ class Fleet:
         orphans: list[ProcessRecord],
         save_ledger: Callable[[], None],
         hung_seconds: int = HUNG_SECONDS,
+        feedback_key: bytes = b"",
     ) -> None:
         self.count = count
         self.orphans = Orphans(orphans, self._save_records)
@@ -64,6 +65,7 @@ class Fleet:
         self._listening = listening
         self._command = command
         self._save_ledger = save_ledger
+        self._feedback_key = feedback_key
         self._draining = asyncio.Event()
         self._started = asyncio.Event()
         self._failed = False
@@ -263,6 +265,7 @@ class Fleet:
             "siblings": list(pages.values()),
             "listeners": self._listening.listeners,
             "table": self.table,
+            "feedback_key": self._feedback_key.hex(),
         }
 
     async def _take_over(self) -> None:

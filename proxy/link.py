@@ -73,7 +73,7 @@ class Listen:
 class Start:
     """What a worker is told before anything else."""
 
-    __slots__ = ("boot", "compare", "index", "listeners", "page", "siblings", "table")
+    __slots__ = ("boot", "compare", "feedback_key", "index", "listeners", "page", "siblings", "table")
 
     def __init__(self, message: Message) -> None:
         if message["type"] != "start":
@@ -87,6 +87,7 @@ class Start:
         # The socket of the process that compares shadows' answers, if there is one.
         self.compare: str = message.get("compare", "")
         self.table: Message = message["table"]
+        self.feedback_key: bytes = bytes.fromhex(message.get("feedback_key", ""))
 
 
 class WorkerLink(asyncio.Protocol):

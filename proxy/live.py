@@ -11,15 +11,18 @@ from typing import TYPE_CHECKING, Final
 from proxy.balance import Balancer
 from proxy.divert import DivertGuard
 from proxy.forwarding import Forwarding
+from proxy.meters import FEEDBACK, Meter
 from proxy.pool import Pool
 from proxy.retrying import RetryBudget
 from proxy.timers import ticks
+from proxy.tokens import Signer, arm_id
 
 if TYPE_CHECKING:
     from proxy.admission import Gate
     from proxy.arms import Arm
     from proxy.context import WorkerContext
     from proxy.endpoint import Endpoint
+    from proxy.meters import Metric
     from proxy.shadow.mirror import Mirror
     from proxy.slot_counts import SlotCounts
     from proxy.table import Route, RoutingTable
@@ -49,10 +52,12 @@ class LiveArm:
         "gate",
         "guard",
         "guarded",
+        "meter",
         "mirrors",
         "only",
         "repeats",
         "response_lines",
+        "signer",
         "stream_idle",
         "total",
     )
@@ -86,6 +91,10 @@ class LiveArm:
         self.fallback = 0
         # Shadows of the route; None, the usual case, costs a request one look.
         self.mirrors: list[Mirror] | None = None
+        # What reads custom metrics from answers, and what signs request ids: where the route has use for
+        # them.
+        self.meter: Meter | None = None
+        self.signer: Signer | None = None
         self.response_lines = forwarding.response_lines(arm.variant_bytes)
         timeouts = arm.timeouts
         self.connect = ticks(timeouts.connect)
@@ -143,7 +152,11 @@ class LiveTable:
             assert balancer is not None
             counts = worker.slot_counts(arm)
             budget = worker.budgets[arm.route]
-            self.arms.append(LiveArm(arm, routes[arm.route], balancer, self.forwarding, counts, budget))
+            live = LiveArm(arm, routes[arm.route], balancer, self.forwarding, counts, budget)
+            metrics = routes[arm.route].metrics
+            if metrics:
+                self._measure(worker, live, metrics)
+            self.arms.append(live)
         for route in table.routes:
             self._guard(worker, route)
             counts_of = [self.arms[arm.index].counts for arm in route.arms]
@@ -171,6 +184,13 @@ class LiveTable:
         self.request_head = ticks(timeouts.request_head)
         self.request_body_idle = ticks(timeouts.request_body_idle)
         self.upstream_idle = ticks(timeouts.upstream_idle)
+
+    def _measure(self, worker: WorkerContext, live: LiveArm, metrics: list[Metric]) -> None:
+        if any(metric.source != FEEDBACK for metric in metrics):
+            live.meter = Meter(metrics, worker.loop)
+        if any(metric.source == FEEDBACK for metric in metrics) and worker.feedback_key:
+            arm = live.arm
+            live.signer = Signer(worker.feedback_key, arm_id(arm.route, arm.variant, arm.role, arm.stage))
 
     def _guard(self, worker: WorkerContext, route: Route) -> None:
         spec = route.divert

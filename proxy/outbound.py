@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from proxy.tokens import TOKEN_PREFIX
 from proxy.wire.rewrite import cut
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ def request_message(
         id_line = forwarding.request_id_line(data[head.request_id_start : head.request_id_end])
     elif prefix:
         id_line = added = worker.request_ids.line(prefix)
+    signer = relay.arm.signer
+    if signer is not None and not relay.overridden:
+        # A client's own id stays; the token for feedback then has a field of its own.
+        token = signer.line(TOKEN_PREFIX if head.request_id_start >= 0 or not prefix else prefix)
+        id_line, added = (id_line + token, token) if head.request_id_start >= 0 else (token, token)
     relay.id_line = id_line
     lines = client.client_lines.lines(
         forwarding, head.host, has_proto=head.forwarded_proto, has_host=head.forwarded_host

@@ -47,6 +47,8 @@ def record(relay: Relay, outcome: int, now_ns: int) -> None:
         total_us = (now_ns - started_ns) // 1000
         first_byte_ns = relay.first_byte_ns
         first_byte_us = total_us if first_byte_ns == now_ns else (first_byte_ns - started_ns) // 1000
+    if relay.look is not None and not failed:
+        relay.look.end(counts, outcome)
     counts.end(outcome, failed, relay.body_bytes, relay.response_bytes, total_us, first_byte_us)
     guard = arm.guard
     # A success matters to the divert only while there is something to forgive.

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from proxy.downstream import Downstream
     from proxy.endpoint import Endpoint
     from proxy.live import LiveArm
+    from proxy.meters import Look
     from proxy.shadow.tap import Tap
     from proxy.upstream import UpstreamConnection
     from proxy.wire.head import RequestHead
@@ -76,6 +77,7 @@ class Relay:
         "head_sent",
         "id_line",
         "last",
+        "look",
         "minor",
         "overridden",
         "pending",
@@ -135,6 +137,8 @@ class Relay:
         self.group = -1
         # Set where the route has shadows that take this request.
         self.tap: Tap | None = None
+        # Reads custom metrics from the answer, where the route has any.
+        self.look: Look | None = None
 
     # The request on its way up.
 
@@ -311,6 +315,8 @@ class Relay:
         self.response_bytes += size
         self.downstream.write(data)
         self.last = self.last[-LAST_BYTES:] + data if size < LAST_BYTES else data[-LAST_BYTES:]
+        if self.look is not None:
+            self.look.add(data)
         # Each piece moves the idle deadline; that is a store, not a timer.
         self.wait(self.arm.stream_idle)
         if self.tap is not None:

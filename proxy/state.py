@@ -26,6 +26,8 @@ class StateDirectory:
         self.control_socket = root / "control.sock"
         self.database = root / "headgate.db"
         self.supervisor = root / "supervisor.json"
+        self.feedback_key = root / "feedback.key"
+        self.feedback_seen = root / "feedback.seen"
 
     def make(self) -> None:
         """Create the directory for this user alone; OSError when that is not possible."""

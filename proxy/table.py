@@ -5,6 +5,7 @@ from __future__ import annotations
 from proxy import plain
 from proxy.arms import Arm, UpstreamSpec, arm_at
 from proxy.match import Matcher, bare_host, read_matcher
+from proxy.meters import Metric, read_metrics
 from proxy.override import Override, read_override
 from proxy.read_arms import read_arms, read_failure, read_upstreams
 from proxy.request import RequestView
@@ -53,6 +54,7 @@ class Route:
         "failure",
         "index",
         "matcher",
+        "metrics",
         "name",
         "needs_body",
         "needs_view",
@@ -75,6 +77,7 @@ class Route:
         timeouts: Timeouts,
         retries: Retries,
         shadows: list[ShadowSpec],
+        metrics: list[Metric],
     ) -> None:
         self.index = index
         self.name = name
@@ -86,6 +89,7 @@ class Route:
         self.timeouts = timeouts
         self.retries = retries
         self.shadows = shadows
+        self.metrics = metrics
         self.arms = split.arms
         self.needs_body = split.needs_body
         self.needs_view = split.needs_view or override is not None
@@ -235,6 +239,7 @@ class _TableReader:
             Timeouts(self._timeouts | own[name]),
             read_retries(entry.get("retries", 0), f"{place}.retries"),
             read_shadows(entry.get("shadows", []), self._arms, f"{place}.shadows"),
+            read_metrics(entry.get("metrics", []), f"{place}.metrics"),
         )
 
     def _read_divert(self, value: object, place: str) -> DivertSpec | None:

@@ -176,6 +176,12 @@ class UpstreamConnection(Timed):
             body_end = start if chunked else len(data) if remain < 0 else min(len(data), start + remain)
             relay.tap.dechunked = relay.dechunk
             relay.tap.answered(data, end, status, body_end)
+        meter = relay.arm.meter
+        if meter is not None and not relay.overridden:
+            framed = chunked and not relay.dechunk
+            relay.look = meter.look(data, end, remain, chunked=framed)
+            if not chunked and available:
+                relay.look.add(data[start:] if remain < 0 else data[start : start + remain])
         write = relay.downstream.write
         if chunked:
             self.state = CHUNKED

@@ -39,6 +39,7 @@ class Worker(WorkerContext):
 
     def __init__(self, start: Start, page: CounterPage, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop, page.cells)
+        self.feedback_key = start.feedback_key
         self.page = page
         self.siblings = start.siblings
         self.tasks: set[asyncio.Task[None]] = set()

@@ -75,5 +75,6 @@ def _plan_problems(loaded: Loaded) -> Iterator[Problem]:
     for number, route in enumerate(loaded.config.routes):
         if route.rollout is None:
             continue
-        for fault in RolloutPlan.problems(route.rollout):
+        metrics = [metric.model_dump(mode="json") for metric in route.metrics]
+        for fault in RolloutPlan.problems(route.rollout, metrics):
             yield loaded.problem(("routes", number, "rollout", *fault.path), fault.problem, fault.remedy)

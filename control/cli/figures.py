@@ -69,6 +69,11 @@ def evidence(log_e: float | None) -> str:
     return f"{value:.3g}" if value < 1000 else f"{value:.0f}"
 
 
+def number(value: float | None) -> str:
+    """A metric's value."""
+    return "-" if value is None else f"{value:.4g}"
+
+
 def probability(value: float) -> str:
     """A chance; very small ones by their bound."""
     return "below 0.0001" if value < 0.0001 else f"{value:.4f}".rstrip("0").rstrip(".")
@@ -79,12 +84,12 @@ def measure(found: Mapping[str, Any], unit: str) -> str:
 
     Args:
         found: value, low, high, n and events, as a guardrail reports them.
-        unit: "share" of requests or "seconds".
+        unit: "share" of requests, "seconds", or "value" of a metric.
     """
     value = found.get("value")
     if value is None:
         return "no data"
-    show = seconds if unit == "seconds" else share
+    show = {"seconds": seconds, "value": number}.get(unit, share)
     text = f"{show(value)} {interval((found.get('low'), found.get('high')), show)}".rstrip()
     return f"{text} {found.get('events', 0)}/{found['n']}" if unit == "share" and found.get("n") else text
 
@@ -103,4 +108,6 @@ def limit(threshold: float | None, unit: str) -> str:
     """A guardrail's configured limit: a share of requests, or how many times control's latency."""
     if threshold is None:
         return "-"
+    if unit == "value":
+        return f"{threshold:.4g} off"
     return f"x {threshold:.3g}" if unit == "seconds" else share(threshold)

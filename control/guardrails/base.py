@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from config.values import InvalidValueError
 from control.guardrails.finding import Family, Finding, Mode, Verdict
+from control.metrics import RouteMetric
 from control.stats.events import Event, Tally
 from control.stats.process import HarmProcess, Process, SafeProcess
 
@@ -46,6 +47,12 @@ class View(Protocol):
     def quantile_s(self, event: Event, arm: str) -> tuple[float | None, float | None, float | None]:
         """The event's quantile of an arm ("canary" or "control") in seconds, with an interval."""
 
+    def metric_sums(self, metric: RouteMetric) -> tuple[int, ...]:
+        """Of canary, then control: values of a metric in the current stage, sums of places and squares."""
+
+    def threshold_bucket(self, event: Event) -> int | None:
+        """Control's own threshold as a bucket; None while there is none."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleRatio:
@@ -68,6 +75,8 @@ class Defaults:
     """... plus this share of requests."""
     latency_ratio: float = 1.25
     """Tolerated ratio of latency quantiles."""
+    metrics: tuple[RouteMetric, ...] = ()
+    """The route's own metrics, which are no margin but are looked up in the same place."""
 
 
 class GuardrailConfigError(InvalidValueError):

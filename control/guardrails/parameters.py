@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from config.values import InvalidValueError, parse_fraction
 from control.guardrails.base import GuardrailConfigError
+from control.metrics import RouteMetric
 
 _QUANTILE: Final = re.compile(r"p(\d{1,2}(?:\.\d+)?)")
 SHARE: Final[Mapping[str, Any]] = {
@@ -17,6 +18,7 @@ SHARE: Final[Mapping[str, Any]] = {
         {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"},
     ]
 }
+METRIC_NAME: Final[Mapping[str, Any]] = {"type": "string", "minLength": 1}
 FACTOR: Final[Mapping[str, Any]] = {"type": "number", "minimum": 1, "maximum": 100}
 QUANTILES: Final[Mapping[str, Any]] = {
     "type": "array",
@@ -57,6 +59,18 @@ def factor(parameters: Mapping[str, Any], key: str, default: float) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 1 <= value <= 100:
         raise GuardrailConfigError((key,), f"{value!r} is not a factor from 1 to 100", "write e.g. 1.25")
     return float(value)
+
+
+def metric(parameters: Mapping[str, Any], key: str, known: Iterable[RouteMetric]) -> RouteMetric:
+    """One of the route's own metrics, by its name."""
+    name = parameters.get(key)
+    names = {found.name: found for found in known}
+    if name is None:
+        raise GuardrailConfigError((key,), "missing", "name one of the route's metrics")
+    if name not in names:
+        have = f"use one of: {', '.join(names)}" if names else "add it to the route's metrics"
+        raise GuardrailConfigError((key,), f"the route has no metric {name!r}", have)
+    return names[name]
 
 
 def quantiles(parameters: Mapping[str, Any], key: str, default: tuple[float, ...]) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import IntEnum
-from typing import Any, Self
+from typing import Any, Final, Self
 
 
 class Source(IntEnum):
@@ -17,6 +17,19 @@ class Source(IntEnum):
     """It took longer than a threshold until its last byte."""
     FIRST_BYTE = 2
     """It took longer than a threshold until its first byte."""
+    METRIC = 3
+    """A custom metric's value lies beyond a threshold; only requests with a value are asked."""
+    ABORT = 4
+    """Its client went away before the answer was complete."""
+    RETRY = 5
+    """It was sent again."""
+    OVERRIDE = 6
+    """Its client chose the variant."""
+    REPORTED = 7
+    """Feedback has come for it."""
+
+
+LATENCIES: Final = (Source.TOTAL, Source.FIRST_BYTE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,23 +37,35 @@ class Event:
     """Something that happens to a request or does not.
 
     For the latency sources the threshold is control's own `quantile`, taken from earlier data; the canary is
-    measured against a threshold `shift` buckets higher, which is the tolerated factor.
+    measured against a threshold `shift` buckets higher, which is the tolerated factor. Thresholds of metrics
+    are made in the same way; with `below` values under them count, and the canary's threshold is lower.
     """
 
     source: Source
     quantile: float = 0.0
     shift: int = 0
+    metric: str = ""
+    """The metric's name and range; empty for other sources."""
+    place: int = 0
+    """The metric's number in its route."""
+    below: bool = False
+    delayed: bool = False
+    """Whether it may become known long after its request has ended."""
     key: str = field(init=False, compare=False)
     """A name that is equal for equal events, for stored evidence."""
     threshold: str = field(init=False, compare=False)
-    """Where its threshold is kept: events that differ in the tolerated factor only share one."""
+    """Where its threshold is kept: events that differ in the tolerated factor only share one. Empty for
+    events without one."""
 
     def __post_init__(self) -> None:
         source = self.source.name.lower()
-        threshold = f"{source}:{self.quantile:g}"
-        failure = self.source is Source.FAILURE
+        if self.metric:
+            source = f"{source}:{self.metric}"
+        threshold = ""
+        if self.source in (*LATENCIES, Source.METRIC):
+            threshold = f"{source}:{self.quantile:g}{':below' if self.below else ''}"
         object.__setattr__(self, "threshold", threshold)
-        object.__setattr__(self, "key", source if failure else f"{threshold}:{self.shift}")
+        object.__setattr__(self, "key", f"{threshold}:{self.shift}" if threshold else source)
 
 
 FAILURE = Event(source=Source.FAILURE)

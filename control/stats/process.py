@@ -40,6 +40,23 @@ class HarmBet(Bet, Protocol):
         """Logarithm of the mixture, from what the members have won."""
 
 
+class Reversed:
+    """A bet on harm with the arms exchanged: that fewer of the canary's requests have the event."""
+
+    def __init__(self, bet: HarmBet) -> None:
+        self._bet = bet
+        self.key = f"reversed:{bet.key}"
+        self.size = bet.size
+
+    def log_increments(self, n_c: int, n_t: int, x_c: int, x_t: int) -> Floats:
+        """What each member wins on one block, as logarithms, shape (size,)."""
+        return self._bet.log_increments(n_t, n_c, x_t, x_c)
+
+    def log_e(self, values: Floats) -> float:
+        """Logarithm of the mixture, from what the members have won."""
+        return self._bet.log_e(values)
+
+
 class SafeBet(Bet, Protocol):
     """Bets that the canary is not worse than each of several margins."""
 

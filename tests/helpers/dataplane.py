@@ -168,7 +168,9 @@ class WorkerProcess:
 
 
 @contextlib.asynccontextmanager
-async def worker(tmp_path: Path, first_table: dict[str, Any]) -> AsyncIterator[WorkerProcess]:
+async def worker(
+    tmp_path: Path, first_table: dict[str, Any], *, feedback_key: str = ""
+) -> AsyncIterator[WorkerProcess]:
     """Run ``python -m proxy.worker`` on a free port; ended by SIGTERM and, if need be, SIGKILL."""
     page = tmp_path / f"worker-{first_table['revision']}.page"
     CounterPage.create(str(page), boot="00000000000000aa", index=0)
@@ -193,6 +195,7 @@ async def worker(tmp_path: Path, first_table: dict[str, Any]) -> AsyncIterator[W
                 "siblings": [],
                 "listeners": [listening],
                 "table": first_table,
+                "feedback_key": feedback_key,
             }
         )
         while (message := await running.receive())["type"] != "ready":

@@ -11,11 +11,17 @@ import pytest
 from control.guardrails.base import Defaults, Guardrail
 from control.guardrails.finding import Family, Mode
 from control.guardrails.load import kind_modules, load_all
+from control.metrics import RouteMetric
 from control.plan import RolloutPlan
 
 load_all()
 DOCS = Path(__file__).parents[3] / "docs" / "rollouts.md"
-NEEDED = {"error_rate": {"max": "2%"}}
+NEEDED: dict[str, dict[str, object]] = {
+    "error_rate": {"max": "2%"},
+    "metric": {"metric": "label_error", "direction": "higher_is_worse"},
+    "feedback_share": {"metric": "label_error"},
+}
+METRICS = (RouteMetric(name="label_error", place=0, source="feedback", low=0.0, high=1.0, log=False),)
 
 
 def test_one_kind_a_module() -> None:
@@ -42,7 +48,7 @@ def test_kinds_are_documented_and_have_a_schema(kind: str) -> None:
 def test_kinds_can_be_made_with_what_they_need(kind: str) -> None:
     """Name, mode and family arrive, and evidence has names."""
     made = Guardrail.kinds[kind].from_config(
-        NEEDED.get(kind, {}), name="mine", mode=Mode.WARN, defaults=Defaults()
+        NEEDED.get(kind, {}), name="mine", mode=Mode.WARN, defaults=Defaults(metrics=METRICS)
     )
 
     assert (made.name, made.mode) == ("mine", Mode.WARN)

@@ -1,0 +1,111 @@
+"""What has been counted of each event so far: of how many requests it is asked, and of how many it is
+true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from control.evidence import ArmCounts, Counts
+from control.stats.events import FAILURE, LATENCIES, Event, Source
+from control.stats.latency import threshold
+from proxy.metric_counts import FIRST_BUCKET, VALUES
+from proxy.outcomes import Outcome
+
+# Requests that ran into a deadline are slow, whatever the threshold.
+_OVERDUE: Final[Mapping[Source, tuple[Outcome, ...]]] = {
+    Source.TOTAL: (Outcome.TIMEOUT_FIRST_BYTE, Outcome.TIMEOUT_IDLE, Outcome.TIMEOUT_TOTAL),
+    Source.FIRST_BYTE: (Outcome.TIMEOUT_FIRST_BYTE,),
+}
+
+
+class Counted(NamedTuple):
+    """Cumulative figures of one event in a stage, canary first."""
+
+    x: tuple[int, int]
+    """Requests with the event."""
+    n: tuple[int, int] | None = None
+    """Requests that could have it, where these are others than all that can fail."""
+
+
+def counted(
+    events: Iterable[Event], thresholds: Mapping[str, int], canary: ArmCounts, control: ArmCounts
+) -> dict[str, Counted]:
+    """By the key of the event, without those that nobody counts or whose threshold is not known yet."""
+    found = {FAILURE.key: Counted((canary.failed, control.failed))}
+    sums: dict[tuple[Source, int, int], Counts] = {}
+    for event in events:
+        if event.source is Source.FAILURE:
+            continue
+        if not event.threshold:
+            arms = [_plain(event, arm) for arm in (canary, control)]
+        else:
+            bucket = thresholds.get(event.threshold)
+            if bucket is None:
+                continue
+            arms = [
+                _beyond(event, arm, bucket + (event.shift if which == 0 else 0), sums, which)
+                for which, arm in enumerate((canary, control))
+            ]
+        if any(arm is None for arm in arms):
+            continue
+        (x_c, n_c), (x_t, n_t) = (arm for arm in arms if arm is not None)
+        own = event.source not in LATENCIES
+        found[event.key] = Counted((x_c, x_t), (n_c, n_t) if own else None)
+    return found
+
+
+def new_threshold(event: Event, control: ArmCounts) -> int | None:
+    """The bucket at the event's quantile of what control has counted; None when that is too little."""
+    counts = histogram(event, control)
+    if counts is None:
+        return None
+    bucket = threshold(counts, event.quantile)
+    if bucket is None or not event.below:
+        return bucket
+    # Under the highest value there is: a threshold that every value meets would tell nothing.
+    return min(bucket, int(np.flatnonzero(counts)[-1]) - 1)
+
+
+def histogram(event: Event, arm: ArmCounts) -> Counts | None:
+    """What the event's threshold is a quantile of; None when it is not counted."""
+    if event.source is Source.METRIC:
+        return None if arm.metrics is None else arm.metrics[event.place, FIRST_BUCKET:]
+    return arm.total if event.source is Source.TOTAL else arm.first_byte
+
+
+def _beyond(
+    event: Event, arm: ArmCounts, bucket: int, sums: dict[tuple[Source, int, int], Counts], which: int
+) -> tuple[int, int] | None:
+    """Requests beyond a threshold, and requests asked."""
+    key = (event.source, event.place, which)
+    if key not in sums:
+        counts = histogram(event, arm)
+        if counts is None:
+            return None
+        sums[key] = np.cumsum(counts)
+    below = sums[key]
+    n = int(below[-1])
+    upto = int(below[min(bucket, len(below) - 1)]) if bucket >= 0 else 0
+    if event.below:
+        return upto, n
+    overdue = sum(arm.outcomes[outcome] for outcome in _OVERDUE.get(event.source, ()))
+    return n - upto + overdue, n
+
+
+def _plain(event: Event, arm: ArmCounts) -> tuple[int, int] | None:
+    """Requests with an event that has no threshold, and requests asked."""
+    aborted, overridden = arm.outcomes[Outcome.CLIENT_ABORT], arm.outcomes[Outcome.OVERRIDE]
+    match event.source:
+        case Source.ABORT:
+            return aborted, arm.exposed + aborted
+        case Source.RETRY:
+            return arm.retries, arm.exposed + aborted
+        case Source.OVERRIDE:
+            return overridden, arm.started - arm.lost
+        case Source.REPORTED if arm.metrics is not None:
+            return int(arm.metrics[event.place, VALUES]), arm.answered
+        case _:
+            return None
