@@ -135,9 +135,8 @@ class Relay:
         self.place: int = OUTSIDE
         # Group of the key by which it was assigned, or -1.
         self.group = -1
-        # Set where the route has shadows that take this request.
+        # Set where the route has shadows that take this request, and where it has metrics of its own.
         self.tap: Tap | None = None
-        # Reads custom metrics from the answer, where the route has any.
         self.look: Look | None = None
 
     # The request on its way up.

@@ -46,7 +46,8 @@ def test_an_example_can_be_used_as_it_is(path: Path) -> None:
 
     assert check_config(loaded) == []
     for route in loaded.config.routes:
-        assert route.rollout is None or RolloutPlan.problems(route.rollout) == []
+        metrics = [metric.model_dump(mode="json") for metric in route.metrics]
+        assert route.rollout is None or RolloutPlan.problems(route.rollout, metrics) == []
     assert compile_table(loaded.config, revision=1, states={})["routes"]
 
 

@@ -105,6 +105,7 @@ def test_defaults() -> None:
         "timeouts": {},
         "retries": {"attempts": 1, "share": 0.2, "minimum": 5.0},
         "shadows": [],
+        "metrics": [],
     }
 
 

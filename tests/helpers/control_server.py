@@ -60,19 +60,26 @@ async def client_of(socket: Path) -> AsyncIterator[Client]:
 
 
 @asynccontextmanager
+async def client_over(plane: Plane, folder: Path) -> AsyncIterator[Client]:
+    """A client of *plane*, over a socket in *folder*."""
+    runner = web.AppRunner(build_application(plane), access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    socket = folder / "headgate.sock"
+    socket.unlink(missing_ok=True)
+    await web.UnixSite(runner, socket).start()
+    try:
+        async with client_of(socket) as client:
+            yield client
+    finally:
+        plane.ledger.publisher.close()
+        await runner.cleanup()
+
+
+@asynccontextmanager
 async def served(path: Path, clock: FakeClock | None = None) -> AsyncIterator[tuple[Plane, Client]]:
     """A plane on the database *path* behind a socket beside it; nothing ticks by itself."""
-    async with plane_on(path, clock or FakeClock()) as plane:
-        runner = web.AppRunner(build_application(plane), access_log=None, shutdown_timeout=1)
-        await runner.setup()
-        socket = path.with_suffix(".sock")
-        await web.UnixSite(runner, socket).start()
-        try:
-            async with client_of(socket) as client:
-                yield plane, client
-        finally:
-            plane.ledger.publisher.close()
-            await runner.cleanup()
+    async with plane_on(path, clock or FakeClock()) as plane, client_over(plane, path.parent) as client:
+        yield plane, client
 
 
 async def put_config(client: Client, **changes: Any) -> int:
