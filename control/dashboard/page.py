@@ -11,10 +11,12 @@ from control.api.errors import ApiError
 from control.api.history import decision_view
 from control.api.keys import PLANE
 from control.api.status import status_view
+from control.audit.note import parse
 from control.cli.figures import duration, evidence, limit, measure, seconds, share
 from control.dashboard.bars import Bar, interval_bars, share_bar
 from control.plane import Plane
-from control.store import audit, audit_search, rollouts
+from control.store import audit, audit_search, audit_tiles, checkpoints, rollouts
+from control.store.engine import Connection
 
 _HERE: Final = files("control.dashboard")
 _TYPES: Final = {"css": "text/css", "js": "text/javascript"}
@@ -62,7 +64,7 @@ async def render(plane: Plane) -> str:
         events = await audit_search.page(
             connection, audit_search.AuditFilter(), limit=_TAIL, after=None, newest_first=True
         )
-        size = await audit.size(connection)
+        log = await _log_state(connection)
     status = status_view(plane)
     return _environment.get_template("status.html").render(
         status=status,
@@ -70,8 +72,22 @@ async def render(plane: Plane) -> str:
         quarantine={row["route"]: row for row in status["quarantine"]},
         decisions=[decision_view(row) for row in decisions],
         events=[record.to_json() for record in events],
-        log_size=size,
+        log=log,
     )
+
+
+async def _log_state(connection: Connection) -> dict[str, Any]:
+    """Size and root of the audit log, what was signed of it, and whether the two agree."""
+    head = await audit.head(connection)
+    row = await checkpoints.newest(connection)
+    shown = {"size": head.size, "root": head.root.hex(), "checkpoint": None, "state": "not signed yet"}
+    if row is None:
+        return shown
+    signed = parse(row.note).checkpoint
+    state = "it is not what was signed"
+    if signed.size <= head.size and await audit_tiles.root_at(connection, signed.size) == signed.root:
+        state = "agrees with what was signed"
+    return shown | {"checkpoint": {"size": signed.size, "at": row.at}, "state": state}
 
 
 def _finding_bars(finding: dict[str, Any]) -> Any:

@@ -4,6 +4,10 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+from sqlalchemy import text
+
+from control.audit.note import Checkpoint, sign
+from control.audit.witness import Witness
 from control.commands import Verb
 from tests.helpers.control import ALICE, FakeClock, Proxies, run
 from tests.helpers.control_server import put_config, served
@@ -145,3 +149,25 @@ async def test_it_is_readable_in_the_dark(tmp_path: Path) -> None:
 
     assert "prefers-color-scheme: dark" in css
     assert ":focus-visible" in css
+
+
+async def test_the_page_says_whether_the_log_is_what_was_signed(tmp_path: Path) -> None:
+    """Not signed, signed, or not the same any more."""
+    async with served(tmp_path / "db") as (plane, client):
+        store = plane.ledger.store
+        witness = Witness(store, tmp_path)
+        await witness.start()
+        before, _ = await client.text("/")
+        await witness.sign(1_700_000_000.0)
+        after, _ = await client.text("/")
+        async with store.write() as connection:
+            await connection.execute(text("DROP TRIGGER audit_checkpoints_no_update"))
+            note = sign(
+                Checkpoint(origin="x", size=1, root=bytes(32), time="2026-01-01T00:00:00Z"), witness.signer
+            )
+            await connection.execute(text("UPDATE audit_checkpoints SET note = :note"), {"note": note.text})
+        wrong, _ = await client.text("/")
+
+    assert "Not signed yet" in before
+    assert "Agrees with what was signed</span>: 1 events, 2023-11-14 22:13:20 UTC" in after
+    assert "It is not what was signed" in wrong
