@@ -1,0 +1,115 @@
+"""The states of a deployment and what leads from one to another: the whole machine is the one table in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Final
+
+
+class Status(IntEnum):
+    """Where a deployment stands."""
+
+    PENDING = 0
+    """Recorded; nothing was published yet."""
+    IN_PROGRESS = 1
+    """Its strategy is at work."""
+    ACTIVE = 2
+    """The release has the requests that were meant for it."""
+    PAUSED = 3
+    """It stays as it is until a person says so."""
+    INCONCLUSIVE = 4
+    """It stayed undecided for too long; what follows is a person's to say."""
+    FAILED = 5
+    """The release never became fit for requests; none was moved."""
+    ROLLED_BACK = 6
+    """All requests are back with what served them before."""
+    CANCELLED = 7
+    """A person, or another configuration, ended it without blame."""
+
+
+class Event(IntEnum):
+    """What can happen to a deployment."""
+
+    BEGIN = 0
+    COMPLETE = 1
+    PAUSE = 2
+    RESUME = 3
+    STALL = 4
+    FAIL = 5
+    ROLL_BACK = 6
+    CANCEL = 7
+
+
+TRANSITIONS: Final[Mapping[Status, Mapping[Event, Status]]] = {
+    Status.PENDING: {
+        Event.BEGIN: Status.IN_PROGRESS,
+        Event.FAIL: Status.FAILED,
+        Event.CANCEL: Status.CANCELLED,
+    },
+    Status.IN_PROGRESS: {
+        Event.COMPLETE: Status.ACTIVE,
+        Event.PAUSE: Status.PAUSED,
+        Event.STALL: Status.INCONCLUSIVE,
+        Event.FAIL: Status.FAILED,
+        Event.ROLL_BACK: Status.ROLLED_BACK,
+        Event.CANCEL: Status.CANCELLED,
+    },
+    Status.ACTIVE: {
+        # Going back must always be possible, also when everything seemed well.
+        Event.ROLL_BACK: Status.ROLLED_BACK,
+    },
+    Status.PAUSED: {
+        Event.RESUME: Status.IN_PROGRESS,
+        Event.COMPLETE: Status.ACTIVE,
+        Event.STALL: Status.INCONCLUSIVE,
+        Event.ROLL_BACK: Status.ROLLED_BACK,
+        Event.CANCEL: Status.CANCELLED,
+    },
+    Status.INCONCLUSIVE: {
+        Event.RESUME: Status.IN_PROGRESS,
+        Event.COMPLETE: Status.ACTIVE,
+        Event.ROLL_BACK: Status.ROLLED_BACK,
+        Event.CANCEL: Status.CANCELLED,
+    },
+    Status.FAILED: {},
+    Status.ROLLED_BACK: {},
+    Status.CANCELLED: {},
+}
+
+FINISHED: Final = frozenset(status for status, row in TRANSITIONS.items() if not row)
+"""States that refuse every event; another attempt is another deployment."""
+
+OPEN: Final = frozenset({Status.PENDING, Status.IN_PROGRESS, Status.PAUSED, Status.INCONCLUSIVE})
+"""States in which it is not known yet how it comes out."""
+
+
+class IllegalStatusError(Exception):
+    """An event that the present status does not know."""
+
+    def __init__(self, status: Status, event: Event) -> None:
+        legal = ", ".join(each.name.lower() for each in TRANSITIONS[status]) or "nothing: it has ended"
+        super().__init__(f"a deployment that is {status.name.lower()} cannot {event.name.lower()}")
+        self.remedy = f"it accepts {legal}"
+
+
+def after(status: Status, event: Event) -> Status:
+    """The status that follows.
+
+    Raises:
+        IllegalStatusError: there is none.
+    """
+    try:
+        return TRANSITIONS[status][event]
+    except KeyError:
+        raise IllegalStatusError(status, event) from None
+
+
+def diagram() -> str:
+    """The table as a Mermaid state diagram."""
+    lines = ["stateDiagram-v2", "    [*] --> pending"]
+    for status, row in TRANSITIONS.items():
+        name = status.name.lower()
+        lines += [f"    {name} --> {then.name.lower()}: {event.name.lower()}" for event, then in row.items()]
+        lines += [] if row else [f"    {name} --> [*]"]
+    return "\n".join(lines) + "\n"
