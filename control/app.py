@@ -110,7 +110,7 @@ async def serve(
                 plane.ledger.publisher.close()
         finally:
             await runner.cleanup()
-            await plane.loop.gatekeeper.close()
+            await plane.loop.close()
             if plane.notifier is not None:
                 await plane.notifier.close()
             await sender.close()

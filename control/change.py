@@ -5,16 +5,19 @@ from dataclasses import dataclass, field
 from control.audit.canonical import canonical
 from control.audit.events import DECIDED, AuditEvent, Origin, QuarantineLifted, ReleaseQuarantined
 from control.collect import Unsaved
+from control.deployments.deployment import Deployment
 from control.describe import describe_plan, describe_steps
+from control.experiments.experiment import Experiment
 from control.ids import new_id
 from control.needs import needs
 from control.records import Record
 from control.rollout import Decision, DecisionKind
-from control.store import audit, rollouts, statistics, tables
+from control.store import audit, rollouts, statistics, tables, undertakings
 from control.store.engine import Connection, Store
 from control.store.rollouts import Quarantine, StoredDecision
 from control.store.statistics import StoredCounts
 from control.store.tables import StoredTable
+from control.store.undertakings import Undertaking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,9 @@ class Change:
     quarantined: list[Quarantine] = field(default_factory=list)
     lifted: list[Lifted] = field(default_factory=list)
     events: list[AuditEvent] = field(default_factory=list)
+    deployments: dict[str, Deployment] = field(default_factory=dict)
+    """By id, those that are written."""
+    experiments: dict[str, Experiment] = field(default_factory=dict)
     table: StoredTable | None = None
     counts: Unsaved | None = None
 
@@ -95,6 +101,8 @@ class Change:
             or self.records
             or self.lifted
             or self.events
+            or self.deployments
+            or self.experiments
             or self.table
             or (self.counts is not None and not self.counts.empty)
         )
@@ -128,6 +136,7 @@ async def write(store: Store, change: Change, *, revision: int, config_digest: s
                 reason=lifted.reason,
             )
             events.append(_lifted(lifted))
+        await _write_undertakings(connection, change)
         if change.table is not None:
             await tables.add_table(connection, change.table)
         if change.counts is not None:
@@ -225,6 +234,32 @@ def _lifted(lifted: Lifted) -> AuditEvent:
         rollout=row.rollout_id,
         reason=lifted.reason,
     )
+
+
+async def _write_undertakings(connection: Connection, change: Change) -> None:
+    # A route has one current deployment and experiment: the one that goes makes room first.
+    for deployment in sorted(change.deployments.values(), key=lambda each: each.current):
+        row = Undertaking(
+            id=deployment.id,
+            route=deployment.route,
+            status=deployment.status.name.lower(),
+            label=deployment.environment,
+            current=deployment.current,
+            updated_at=change.wall,
+            document=canonical(deployment.to_json()).decode(),
+        )
+        await undertakings.save(connection, undertakings.DEPLOYMENTS, row)
+    for experiment in sorted(change.experiments.values(), key=lambda each: each.current):
+        row = Undertaking(
+            id=experiment.id,
+            route=experiment.route,
+            status=experiment.status.name.lower(),
+            label=experiment.layer,
+            current=experiment.current,
+            updated_at=change.wall,
+            document=canonical(experiment.to_json()).decode(),
+        )
+        await undertakings.save(connection, undertakings.EXPERIMENTS, row)
 
 
 async def _write_counts(connection: Connection, unsaved: Unsaved, wall: float) -> None:

@@ -1,5 +1,6 @@
 """Takes in a configuration: the values, the plans of its rollouts, and everything that is wrong with it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from config.freezes import plain_freezes
 from config.routes import Route
 from config.schema import Config
 from control.identity import CanaryRoute, canary_routes
+from control.overlay import Overlay, OverlayError, overlaid
 from control.plan import PlanError, RolloutPlan
 from control.reconcile import Wanted
 from proxy.compile import compile_table
@@ -29,20 +31,29 @@ class Active:
     """A configuration in force, with what is read off it once."""
 
     config: Config
+    """With everything that deployments and experiments put over it: what is served."""
+    base: Config
+    """As the agent sent it."""
     digest: str
     source: str
     accepted_at: float
     canaries: dict[str, CanaryRoute]
     wanted: dict[str, Wanted]
+    overlays: tuple[Overlay, ...] = ()
+    """What was put over it."""
+    stale: frozenset[str] = frozenset()
+    """Ids of deployments and experiments that no longer fit it."""
 
     @property
     def body(self) -> str:
         """Its JSON as it is stored: without the part that names who may ask for what."""
-        return orjson.dumps(_without_admin(self.config.to_json())).decode()
+        return orjson.dumps(_without_admin(self.base.to_json())).decode()
 
 
-def read_configuration(value: object, *, digest: str, source: str, at: float) -> Active:
-    """Check the plain JSON of a configuration.
+def read_configuration(
+    value: object, *, digest: str, source: str, at: float, overlays: Iterable[Overlay] = ()
+) -> Active:
+    """Check the plain JSON of a configuration, and put *overlays* on it.
 
     Raises:
         ConfigurationError: with everything that is wrong.
@@ -56,6 +67,22 @@ def read_configuration(value: object, *, digest: str, source: str, at: float) ->
                 for detail in error.errors(include_url=False, include_context=False, include_input=False)
             ]
         ) from error
+    return with_overlays(config, digest=digest, source=source, at=at, overlays=overlays)
+
+
+def with_overlays(
+    base: Config, *, digest: str, source: str, at: float, overlays: Iterable[Overlay]
+) -> Active:
+    """A configuration that holds with *overlays* on it.
+
+    Raises:
+        ConfigurationError: with everything that is wrong with the two together.
+    """
+    overlays = tuple(overlays)
+    try:
+        config, stale = overlaid(base, overlays)
+    except OverlayError as error:
+        raise ConfigurationError([_error("routes", str(error), "end what was put over it")]) from error
     try:
         # A trial: what does not compile must not replace what is served.
         compile_table(config, revision=0, states={}, digest=digest)
@@ -64,6 +91,9 @@ def read_configuration(value: object, *, digest: str, source: str, at: float) ->
     canaries = canary_routes(config)
     return Active(
         config=config,
+        base=base,
+        overlays=overlays,
+        stale=stale,
         digest=digest,
         source=source,
         accepted_at=at,
@@ -72,13 +102,15 @@ def read_configuration(value: object, *, digest: str, source: str, at: float) ->
     )
 
 
-def read_stored(body: str, *, digest: str, source: str, at: float) -> Active:
+def read_stored(
+    body: str, *, digest: str, source: str, at: float, overlays: Iterable[Overlay] = ()
+) -> Active:
     """The same for what `Active.body` gave.
 
     Raises:
         ConfigurationError: this version does not accept what another one stored.
     """
-    return read_configuration(orjson.loads(body), digest=digest, source=source, at=at)
+    return read_configuration(orjson.loads(body), digest=digest, source=source, at=at, overlays=overlays)
 
 
 def _wanted(config: Config, canaries: dict[str, CanaryRoute]) -> dict[str, Wanted]:

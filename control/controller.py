@@ -10,13 +10,14 @@ from control.change import Change, Lifted, NewConfiguration
 from control.clock import Clock
 from control.collect import Taken
 from control.commands import Refused, Verb, carry_out
-from control.configuration import Active, read_configuration
+from control.configuration import Active, read_configuration, with_overlays
 from control.ledger import Ledger
 from control.reconcile import Past, reconcile
 from control.records import Record
 from control.reports import Report
 from control.store import rollouts
 from control.store.engine import Connection
+from control.withdrawal import withdraw
 
 log: Final = logging.getLogger("headgate.control")
 
@@ -71,7 +72,10 @@ class Controller:
                 await self._skip(seen)
                 return ledger.revision
             change = self.change(origin)
-            active = read_configuration(value, digest=digest, source=source, at=change.wall)
+            active = read_configuration(
+                value, digest=digest, source=source, at=change.wall, overlays=ledger.overlays()
+            )
+            withdraw(change, ledger, active.stale)
             ledger.skip(seen)
             change.configuration = NewConfiguration(digest=digest, source=source, body=active.body)
             change.events.append(
@@ -153,6 +157,39 @@ class Controller:
         """The routes that take commands."""
         return sorted({*self.ledger.records, *self.ledger.blocked()})
 
+    async def settle(self, change: Change) -> None:
+        """Commit *change* with what its deployments and experiments put over the configuration.
+
+        The caller holds the lock and has called `fresh`.
+
+        Raises:
+            ConfigurationError: the result cannot be served.
+        """
+        ledger = self.ledger
+        before = ledger.active
+        if before is None:
+            await ledger.commit(change, ledger.records)
+            return
+        overlays = ledger.overlays(change)
+        if tuple(overlays) == before.overlays:
+            await ledger.commit(change, ledger.records)
+            return
+        active = with_overlays(
+            before.base,
+            digest=before.digest,
+            source=before.source,
+            at=before.accepted_at,
+            overlays=overlays,
+        )
+        records = reconcile(
+            change,
+            wanted=active.wanted,
+            current=ledger.records,
+            past=await self._past(active),
+            config_digest=before.digest,
+        )
+        await ledger.commit(change, records, active=active)
+
     async def _past(self, active: Active) -> dict[str, Past]:
         async with self.ledger.store.read() as connection:
             return {
@@ -197,8 +234,8 @@ async def _past_of(connection: Connection, route: str, identity: str) -> Past:
 
 def _changes(before: Active, after: Active) -> list[str]:
     # The stored configuration has no admin part, so it would always seem to differ.
-    unguarded = after.config.model_copy(update={"admin": before.config.admin})
-    changes = [str(change) for change in diff(before.config, unguarded)]
+    unguarded = after.base.model_copy(update={"admin": before.base.admin})
+    changes = [str(change) for change in diff(before.base, unguarded)]
     if len(changes) > _CHANGES_SHOWN:
         changes = [*changes[:_CHANGES_SHOWN], f"and {len(changes) - _CHANGES_SHOWN} more"]
     return changes

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import orjson
 
@@ -11,9 +11,14 @@ from control.change import Change, decision_body, write
 from control.collect import Collector
 from control.configuration import Active, ConfigurationError, read_stored
 from control.counts import ArmKey, loads_counts
+from control.deployments.deployment import Deployment
+from control.deployments.strategies import overlay_of
+from control.experiments.experiment import Experiment
+from control.experiments.experiment import overlay_of as experiment_overlay
+from control.overlay import Overlay
 from control.publish import Published, Publisher
 from control.records import Record
-from control.store import rollouts, statistics, tables
+from control.store import rollouts, statistics, tables, undertakings
 from control.store.engine import Store
 from control.store.rollouts import Quarantine
 from control.store.tables import StoredTable
@@ -38,6 +43,10 @@ class Ledger:
         """By route, the rollout in charge."""
         self.quarantine: dict[str, Quarantine] = {}
         """By subject, the releases that are condemned."""
+        self.deployments: dict[str, Deployment] = {}
+        """By route, the deployment that says where its requests go."""
+        self.experiments: dict[str, Experiment] = {}
+        """By route, the experiment that does."""
         self.table: dict[str, Any] | None = None
         self.revision = 0
         self.decisions: dict[str, int] = {}
@@ -73,6 +82,17 @@ class Ledger:
             if route not in self.records and canary.subject in self.quarantine
         }
 
+    def overlays(self, change: Change | None = None) -> list[Overlay]:
+        """What deployments and experiments put over the configuration, once *change* is written."""
+        deployments = _current(self.deployments, {} if change is None else change.deployments)
+        experiments = _current(self.experiments, {} if change is None else change.experiments)
+        # An experiment comes last: it divides what a deployment has brought.
+        found = [
+            *(overlay_of(each) for each in deployments.values()),
+            *(experiment_overlay(each) for each in experiments.values()),
+        ]
+        return [overlay for overlay in found if overlay is not None]
+
     def outdated(self) -> bool:
         """Whether the configuration in force would compile to another table than the one in force."""
         if self.active is None:
@@ -106,13 +126,21 @@ class Ledger:
             table = await tables.newest_table(connection)
             rows = await rollouts.current_rollouts(connection)
             condemned = await rollouts.quarantined(connection)
+            deployed = await undertakings.current(connection, undertakings.DEPLOYMENTS)
+            compared = await undertakings.current(connection, undertakings.EXPERIMENTS)
+        self.deployments = {row.route: Deployment.from_json(orjson.loads(row.document)) for row in deployed}
+        self.experiments = {row.route: Experiment.from_json(orjson.loads(row.document)) for row in compared}
         self.records = {row.route: Record.from_stored(row) for row in rows}
         self.quarantine = {row.subject: row for row in condemned}
         self.active = None
         if stored is not None:
             try:
                 self.active = read_stored(
-                    stored.body, digest=stored.digest, source=stored.source, at=stored.accepted_at
+                    stored.body,
+                    digest=stored.digest,
+                    source=stored.source,
+                    at=stored.accepted_at,
+                    overlays=self.overlays(),
                 )
             except ConfigurationError as error:
                 log.warning("the stored configuration is not usable (%s); waiting for the agent's", error)
@@ -153,6 +181,8 @@ class Ledger:
             self._stale = False
         self.active, self.records, self.quarantine = active, dict(records), quarantine
         self._states = states
+        self.deployments = _current(self.deployments, change.deployments)
+        self.experiments = _current(self.experiments, change.experiments)
         for decided in change.decided:
             kind = decided.decision.kind.name.lower()
             self.decisions[kind] = self.decisions.get(kind, 0) + 1
@@ -190,6 +220,16 @@ class Ledger:
         # As it will be read back: a table must compare equal to itself after a restart.
         plain: dict[str, Any] = orjson.loads(orjson.dumps(table))
         return plain
+
+
+T = TypeVar("T", Deployment, Experiment)
+
+
+def _current(before: Mapping[str, T], changed: Mapping[str, T]) -> dict[str, T]:
+    """By route, those in charge after a change."""
+    ids = changed.keys()
+    after = {route: each for route, each in before.items() if each.id not in ids}
+    return after | {each.route: each for each in changed.values() if each.current}
 
 
 def _quarantine_after(before: Mapping[str, Quarantine], change: Change) -> dict[str, Quarantine]:

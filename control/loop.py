@@ -13,6 +13,8 @@ from control.commands import take_back
 from control.conditions import Outside
 from control.controller import Controller
 from control.counts import ArmKey, Counts
+from control.deployments.service import Deployments
+from control.experiments.service import Experiments
 from control.judge import Judged, StageCounts, judge, stages_of
 from control.recent import Window
 from control.records import Record, parse_stage
@@ -55,6 +57,8 @@ class Loop:
         self._due: dict[str, float] = {}
         self._observed: dict[tuple[str, int], tuple[Counts, Counts]] = {}
         self.gatekeeper = gatekeeper or Gatekeeper()
+        self.deployments = Deployments(controller, self.window)
+        self.experiments = Experiments(controller)
         self._watch_saved: dict[str, float] = {}
         self._save_at = 0.0
         self._forget_at = 0.0
@@ -105,10 +109,17 @@ class Loop:
             await ledger.commit(change, records)
             self._note_observed(looked, records)
         self._ask(asked, now)
+        await self.deployments.tend()
+        await self.experiments.tend()
 
     def outside(self, record: Record) -> Outside:
         """What *record* needs to know besides its evidence."""
         return Outside(wall=self._clock.wall(), replies=self.gatekeeper.replies(record))
+
+    async def close(self) -> None:
+        """Give up what is under way outside: questions and probes."""
+        await self.gatekeeper.close()
+        await self.deployments.close()
 
     async def save(self) -> None:
         """Write down every count that is not; for the end of the process."""

@@ -1,4 +1,4 @@
-"""What deployments and experiments put over a configuration: another split on a route, for as long as they last."""
+"""What deployments and experiments put over a configuration: another split on a route."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Overlay:
 
     route: str
     base: str
-    """`base_digest` of what it was made for: a configuration that says something else about the route wins."""
+    """`base_digest` of what it was made for: another configuration of the route wins."""
     owner: str
     """The id of the deployment or experiment."""
     split: Mapping[str, Any]

@@ -4,7 +4,18 @@ from typing import Final
 
 from aiohttp import web
 
-from control.api import audit_log, audit_report, feedback, history, link, metrics, rollouts, status
+from control.api import (
+    audit_log,
+    audit_report,
+    deployments,
+    experiments,
+    feedback,
+    history,
+    link,
+    metrics,
+    rollouts,
+    status,
+)
 from control.api.errors import errors_as_json
 from control.api.keys import PLANE
 from control.dashboard import page
@@ -18,6 +29,18 @@ def build_application(plane: Plane) -> web.Application:
     """An application that serves *plane*."""
     application = web.Application(middlewares=[errors_as_json], client_max_size=_BODY_BYTES_MAX)
     application[PLANE] = plane
-    for module in (link, status, rollouts, audit_log, audit_report, history, feedback, metrics, page):
+    for module in (
+        link,
+        status,
+        rollouts,
+        deployments,
+        experiments,
+        feedback,
+        audit_log,
+        audit_report,
+        history,
+        metrics,
+        page,
+    ):
         application.add_routes(module.routes())
     return application

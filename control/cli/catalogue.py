@@ -42,6 +42,8 @@ CATALOGUE: dict[str, Entry] = {
     "rollback": Entry("act", "Send all traffic to stable now.", _ACT),
     "restart": Entry("act", "Begin a finished rollout again at its first step.", _ACT),
     "ci": Entry("ci", "Generate pipelines for GitHub, GitLab, Jenkins and Azure.", _PIPELINES),
+    "deployment": Entry("deployment", "Bring a release to a route by one of five strategies.", _ACT),
+    "experiment": Entry("experiment", "Compare variants on a route for as long as it takes to know.", _ACT),
     "reload": Entry("reload", "Read the configuration file again.", _PROCESS),
     "upgrade": Entry(
         "upgrade", "Become the program that is on disk now, without failing a request.", _PROCESS

@@ -110,7 +110,9 @@ class Deployment:
     before: Metrics | None = None
     """Figures of the baseline when it began."""
     now: Metrics | None = None
-    """Figures of the release since it began."""
+    """Figures of the release since its phase began."""
+    mark: Metrics | None = None
+    """What it had counted by then."""
     moves: tuple[Moved, ...] = ()
 
     @property
@@ -151,6 +153,7 @@ class Deployment:
             "history": [one.to_json() for one in self.history],
             "before": None if self.before is None else self.before.to_json(),
             "now": None if self.now is None else self.now.to_json(),
+            "mark": None if self.mark is None else self.mark.to_json(),
             "moves": [{each.name: getattr(move, each.name) for each in fields(move)} for move in self.moves],
         }
 
@@ -167,6 +170,7 @@ class Deployment:
             "history": tuple(Checked.from_json(one) for one in data["history"]),
             "before": None if data["before"] is None else Metrics.from_json(data["before"]),
             "now": None if data["now"] is None else Metrics.from_json(data["now"]),
+            "mark": None if data["mark"] is None else Metrics.from_json(data["mark"]),
             "moves": tuple(Moved(**move) for move in data["moves"]),
         }
         return cls(**plain)

@@ -1,4 +1,4 @@
-"""The states of a deployment and what leads from one to another: the whole machine is the one table in here."""
+"""The states of a deployment and what leads from one to another, as one table."""
 
 from __future__ import annotations
 

@@ -62,7 +62,9 @@ _FOLLOWED: Final[Mapping[State, tuple[Status, Event]]] = {
 def first_phase(strategy: Strategy) -> str:
     """Where a deployment begins."""
     match strategy:
-        case Strategy.BLUE_GREEN | Strategy.DIRECT:
+        case Strategy.DIRECT:
+            return SERVING
+        case Strategy.BLUE_GREEN:
             return WARMING
         case Strategy.SHADOW:
             return MIRRORING
@@ -122,7 +124,7 @@ def _mirror(deployment: Deployment, seen: Seen) -> Next:
 
 
 _STEPS: Final[Mapping[Strategy, Callable[[Deployment, Seen], Next]]] = {
-    Strategy.DIRECT: _swap,
+    Strategy.DIRECT: _serve,
     Strategy.BLUE_GREEN: _swap,
     Strategy.SHADOW: _mirror,
 }
@@ -159,21 +161,21 @@ def overlay_of(deployment: Deployment) -> Overlay | None:
         case Strategy.BLUE_GREEN:
             if back:
                 return _over(deployment, _direct(deployment.baseline))
-            split = {
+            colours = {
                 "kind": "blue_green",
                 "blue": deployment.baseline,
                 "green": deployment.target,
                 "live": "green" if deployment.phase == SERVING else "blue",
                 "preview": deployment.settings.preview,
             }
-            return _over(deployment, split)
+            return _over(deployment, colours)
         case Strategy.SHADOW:
             mirrors = deployment.phase == MIRRORING and not back and status is not Status.PENDING
             shadow = {"upstream": deployment.target, "share": deployment.settings.share}
             made = _over(deployment, _direct(deployment.baseline))
             return replace(made, shadows=(shadow,)) if mirrors else made
         case Strategy.CANARY | Strategy.ROLLING:
-            split = {
+            split: dict[str, Any] = {
                 "kind": str(deployment.strategy),
                 "stable": deployment.baseline,
                 "canary": deployment.target,

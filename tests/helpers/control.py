@@ -119,7 +119,7 @@ async def plane_on(path: Path, clock: FakeClock) -> AsyncIterator[Plane]:
         try:
             yield Plane(controller=controller, loop=loop, started_at=clock.wall(), version="test")
         finally:
-            await loop.gatekeeper.close()
+            await loop.close()
     finally:
         await store.close()
 

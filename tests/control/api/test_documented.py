@@ -3,7 +3,18 @@
 import re
 from pathlib import Path
 
-from control.api import audit_log, audit_report, feedback, history, link, metrics, rollouts, status
+from control.api import (
+    audit_log,
+    audit_report,
+    deployments,
+    experiments,
+    feedback,
+    history,
+    link,
+    metrics,
+    rollouts,
+    status,
+)
 from control.audit.events import AuditEvent
 from control.audit.load import load_all
 from control.dashboard import page
@@ -16,10 +27,23 @@ def test_every_path_is_described() -> None:
     """Who calls it need not read the code."""
     described = set(re.findall(r"`(GET|PUT|POST) (/[^`?]*)", DOCUMENT))
     described = {(method, re.sub(r"\{[^}]*\}", "{}", path)) for method, path in described}
-    for module in (audit_log, audit_report, feedback, history, link, metrics, rollouts, status):
+    for module in (
+        audit_log,
+        audit_report,
+        deployments,
+        experiments,
+        feedback,
+        history,
+        link,
+        metrics,
+        rollouts,
+        status,
+    ):
         for route in module.routes():
             path = re.sub(r"\{[^}]*\}", "{}", route.path)
-            path = re.sub(r"/(promote|pause|resume|abort|rollback|restart)$", "/{}", path)
+            path = re.sub(
+                r"/(promote|pause|resume|abort|rollback|restart|cancel|start|complete)$", "/{}", path
+            )
             assert (route.method, path) in described, f"{route.method} {route.path}"
     assert ("GET", "/") in described
     assert page.routes()

@@ -1,0 +1,94 @@
+"""Deployments over HTTP: make one, list them, look at one, tell one what to do."""
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from control.api.errors import ApiError
+from control.api.keys import PLANE
+from control.api.requests import json_object, json_response, only, origin_of, page_size, reason_of
+from control.deployments.deployment import Deployment
+from control.deployments.service import Act
+from control.deployments.states import TRANSITIONS, Status
+from control.errors import HeadgateError
+from control.store import undertakings
+
+
+def routes() -> list[web.RouteDef]:
+    """The paths of deployments."""
+    return [
+        web.get("/v1/deployments", list_deployments),
+        web.post("/v1/deployments", create_deployment),
+        web.get("/v1/deployments/{id}", get_deployment),
+        *(web.post(f"/v1/deployments/{{id}}/{act}", act_on_deployment) for act in Act),
+    ]
+
+
+async def list_deployments(request: web.Request) -> web.Response:
+    """Newest first; filtered by status, environment and route."""
+    only(request, {"status", "environment", "route", "limit", "before"})
+    status = request.query.get("status")
+    if status is not None and status.upper() not in Status.__members__:
+        known = ", ".join(each.name.lower() for each in Status)
+        raise ApiError(400, "invalid_parameter", f"status: {status!r} is none", f"use one of {known}")
+    plane, limit = request.app[PLANE], page_size(request)
+    async with plane.ledger.store.read() as connection:
+        rows = await undertakings.listed(
+            connection,
+            undertakings.DEPLOYMENTS,
+            limit=limit,
+            before=request.query.get("before"),
+            status=status,
+            label=request.query.get("environment"),
+            route=request.query.get("route"),
+        )
+    live = {each.id: each for each in plane.ledger.deployments.values()}
+    found = [live.get(row.id) or Deployment.from_json(orjson.loads(row.document)) for row in rows]
+    return json_response(
+        {
+            "deployments": [deployment_view(each) for each in found],
+            "next": rows[-1].id if len(rows) == limit else None,
+        }
+    )
+
+
+async def create_deployment(request: web.Request) -> web.Response:
+    """Record a deployment; the control loop begins it at its next tick."""
+    body = await json_object(request)
+    try:
+        made = await request.app[PLANE].loop.deployments.create(body, origin_of(request))
+    except HeadgateError as error:
+        raise ApiError(error.status, error.code, error.message, error.remedy) from error
+    return json_response(deployment_view(made), status=201)
+
+
+async def get_deployment(request: web.Request) -> web.Response:
+    """One deployment, by its id, or the one in charge of a route."""
+    only(request, set())
+    try:
+        found = await request.app[PLANE].loop.deployments.get(request.match_info["id"])
+    except HeadgateError as error:
+        raise ApiError(error.status, error.code, error.message, error.remedy) from error
+    return json_response(deployment_view(found))
+
+
+async def act_on_deployment(request: web.Request) -> web.Response:
+    """Promote, pause, resume, roll back or cancel."""
+    act = Act(request.path.rpartition("/")[2])
+    reason = reason_of(await json_object(request, required=False))
+    try:
+        found = await request.app[PLANE].loop.deployments.act(
+            request.match_info["id"], act, reason, origin_of(request)
+        )
+    except HeadgateError as error:
+        raise ApiError(error.status, error.code, error.message, error.remedy) from error
+    return json_response(deployment_view(found))
+
+
+def deployment_view(deployment: Deployment) -> dict[str, Any]:
+    """A deployment as the API shows it."""
+    plain = deployment.to_json()
+    for internal in ("base", "upstreams", "phase_since", "mark"):
+        plain.pop(internal)
+    return plain | {"accepts": [event.name.lower() for event in TRANSITIONS[deployment.status]]}

@@ -1,0 +1,98 @@
+"""Experiments over HTTP: describe one, list them, look at one with its analysis, tell one what to do."""
+
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from control.api.errors import ApiError
+from control.api.keys import PLANE
+from control.api.requests import json_object, json_response, only, origin_of, page_size, reason_of
+from control.errors import HeadgateError
+from control.experiments.experiment import Experiment
+from control.experiments.service import Act, Experiments
+from control.experiments.states import TRANSITIONS, Status
+from control.store import undertakings
+
+
+def routes() -> list[web.RouteDef]:
+    """The paths of experiments."""
+    return [
+        web.get("/v1/experiments", list_experiments),
+        web.post("/v1/experiments", create_experiment),
+        web.get("/v1/experiments/{id}", get_experiment),
+        *(web.post(f"/v1/experiments/{{id}}/{act}", act_on_experiment) for act in Act),
+    ]
+
+
+async def list_experiments(request: web.Request) -> web.Response:
+    """Newest first; filtered by status, layer and route."""
+    only(request, {"status", "layer", "route", "limit", "before"})
+    status = request.query.get("status")
+    if status is not None and status.upper() not in Status.__members__:
+        known = ", ".join(each.name.lower() for each in Status)
+        raise ApiError(400, "invalid_parameter", f"status: {status!r} is none", f"use one of {known}")
+    plane, limit = request.app[PLANE], page_size(request)
+    async with plane.ledger.store.read() as connection:
+        rows = await undertakings.listed(
+            connection,
+            undertakings.EXPERIMENTS,
+            limit=limit,
+            before=request.query.get("before"),
+            status=status,
+            label=request.query.get("layer"),
+            route=request.query.get("route"),
+        )
+    live = {each.id: each for each in plane.ledger.experiments.values()}
+    found = [live.get(row.id) or Experiment.from_json(orjson.loads(row.document)) for row in rows]
+    return json_response(
+        {
+            "experiments": [experiment_view(plane.loop.experiments, each) for each in found],
+            "next": rows[-1].id if len(rows) == limit else None,
+        }
+    )
+
+
+async def create_experiment(request: web.Request) -> web.Response:
+    """Describe an experiment: a draft."""
+    experiments = request.app[PLANE].loop.experiments
+    try:
+        made = await experiments.create(await json_object(request), origin_of(request))
+    except HeadgateError as error:
+        raise ApiError(error.status, error.code, error.message, error.remedy) from error
+    return json_response(experiment_view(experiments, made), status=201)
+
+
+async def get_experiment(request: web.Request) -> web.Response:
+    """One experiment with its analysis, by its id, or the one that runs on a route."""
+    only(request, set())
+    experiments = request.app[PLANE].loop.experiments
+    try:
+        found = await experiments.get(request.match_info["id"])
+    except HeadgateError as error:
+        raise ApiError(error.status, error.code, error.message, error.remedy) from error
+    return json_response(experiment_view(experiments, found))
+
+
+async def act_on_experiment(request: web.Request) -> web.Response:
+    """Start, pause, complete or cancel."""
+    experiments = request.app[PLANE].loop.experiments
+    act = Act(request.path.rpartition("/")[2])
+    reason = reason_of(await json_object(request, required=False))
+    try:
+        found = await experiments.act(request.match_info["id"], act, reason, origin_of(request))
+    except HeadgateError as error:
+        raise ApiError(error.status, error.code, error.message, error.remedy) from error
+    return json_response(experiment_view(experiments, found))
+
+
+def experiment_view(experiments: Experiments, experiment: Experiment) -> dict[str, Any]:
+    """An experiment as the API shows it."""
+    plain = experiment.to_json()
+    for internal in ("base", "began", "comparisons", "result"):
+        plain.pop(internal)
+    begun = experiment.started_at is not None
+    return plain | {
+        "analysis": experiments.analysis(experiment) if begun else None,
+        "accepts": [event.name.lower() for event in TRANSITIONS[experiment.status]],
+    }

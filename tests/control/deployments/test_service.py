@@ -1,0 +1,259 @@
+"""Deployments in virtual time: five strategies, five behaviours, each seen in the table that is published."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from control.audit.events import Origin
+from control.deployments.deployment import Deployment, Strategy
+from control.deployments.health import Health, Probes
+from control.deployments.prober import Prober
+from control.deployments.service import Act
+from control.deployments.states import TRANSITIONS, Status, diagram
+from control.errors import ConflictError, InvalidError, TransitionError
+from control.plane import Plane
+from control.reports import parse_report
+from control.store import audit_search
+from tests.helpers.control import AGENT, ALICE, FakeClock, Proxies, configuration, configure, plane_on
+
+
+class Answers(Prober):
+    """Endpoints answer as the test says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down: set[str] = set()
+        self._seen: dict[str, Probes] = {}
+
+    def probes(
+        self, endpoints: Collection[str], path: str, *, interval_s: float, now: float
+    ) -> Mapping[str, Probes]:
+        for url in endpoints:
+            good = url not in self.down
+            before = self._seen.get(url, Probes())
+            self._seen[url] = before.after(good=good, text="ok" if good else "connection refused")
+        return {url: self._seen[url] for url in endpoints}
+
+
+class Bench:
+    """A plane with one route `rest` that v1 serves, and proxies that follow the table."""
+
+    def __init__(self, plane: Plane, clock: FakeClock) -> None:
+        self.plane, self.clock = plane, clock
+        self.proxies = Proxies()
+        self.prober = Answers()
+        plane.loop.deployments.prober = self.prober
+
+    async def create(self, strategy: str, origin: Origin = ALICE, **more: Any) -> Deployment:
+        body = {"route": "rest", "strategy": strategy, "upstream": "v3", **more}
+        return await self.plane.loop.deployments.create(body, origin)
+
+    async def pass_time(self, seconds: int, requests: int = 50) -> Deployment:
+        for _ in range(seconds):
+            table = self.plane.ledger.table
+            assert table is not None
+            self.proxies.serve(table, requests, "rest")
+            await self.plane.controller.take(parse_report(self.proxies.report()))
+            self.clock.now += 1.0
+            await self.plane.loop.tick()
+        return self.plane.ledger.deployments["rest"]
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Share of each upstream on the route, as published."""
+        table = self.plane.ledger.table
+        assert table is not None
+        entry = next(entry for entry in table["routes"] if entry["name"] == "rest")
+        found: dict[str, float] = {}
+        for number, weight in zip(entry["split"]["arms"], entry["split"]["weights"], strict=True):
+            name = table["arms"][number]["variant"]
+            found[name] = round(found.get(name, 0.0) + weight, 9)
+        return found
+
+    @property
+    def kind(self) -> str:
+        table = self.plane.ledger.table
+        assert table is not None
+        return str(next(entry for entry in table["routes"] if entry["name"] == "rest")["split"]["kind"])
+
+
+@asynccontextmanager
+async def bench(path: Path) -> AsyncIterator[Bench]:
+    clock = FakeClock()
+    async with plane_on(path / "db", clock) as plane:
+        await configure(plane, configuration())
+        yield Bench(plane, clock)
+
+
+async def test_direct_moves_everything_at_once_and_back_when_it_is_unhealthy(tmp_path: Path) -> None:
+    """Good: active after its time. Bad: taken back by its own requests, with the reason."""
+    async with bench(tmp_path) as at:
+        await at.create("direct", settings={"duration": "10s"})
+        assert at.weights == {"v1": 1.0}
+        await at.pass_time(1)
+        assert at.weights == {"v3": 1.0}
+        done = await at.pass_time(12)
+        assert (done.status, done.health) == (Status.ACTIVE, Health.HEALTHY)
+        assert done.now is not None
+        assert done.now.failure_rate == 0.0
+        at.proxies.failing = {"v2": 0.6}
+        await at.create("direct", upstream="v2", settings={"duration": "60s"})
+
+        failed = await at.pass_time(10)
+
+        assert failed.status is Status.ROLLED_BACK
+        assert failed.rollback_trigger == "health"
+        assert "requests failed" in failed.rollback_reason
+        assert at.weights == {"v3": 1.0}
+
+
+async def test_blue_green_warms_swaps_once_and_swaps_back(tmp_path: Path) -> None:
+    """No request reaches the dark colour before every endpoint answers; a rollback is one more table."""
+    async with bench(tmp_path) as at:
+        at.prober.down = {"http://127.0.0.1:9003"}
+        await at.create("blue_green", settings={"duration": "10s", "expiry": "60s"})
+        warming = await at.pass_time(8)
+        assert (warming.status, warming.phase, at.kind) == (Status.IN_PROGRESS, "warming", "blue_green")
+        assert at.weights == {"v1": 1.0, "v3": 0.0}
+        at.prober.down = set()
+        await at.pass_time(4)
+        assert at.weights == {"v3": 1.0, "v1": 0.0}
+        done = await at.pass_time(12)
+        assert done.status is Status.ACTIVE
+
+        back = await at.plane.loop.deployments.act("rest", Act.ROLLBACK, "complaints", ALICE)
+
+        assert (back.status, back.rollback_trigger) == (Status.ROLLED_BACK, "alice")
+        assert at.weights == {"v1": 1.0}
+
+
+async def test_a_dark_colour_that_never_comes_up_fails_and_moves_nobody(tmp_path: Path) -> None:
+    """No request was at risk, so nothing is rolled back."""
+    async with bench(tmp_path) as at:
+        at.prober.down = {"http://127.0.0.1:9003"}
+        await at.create("blue_green", settings={"expiry": "10s"})
+
+        failed = await at.pass_time(15)
+
+        assert failed.status is Status.FAILED
+        assert "connection refused" in failed.reason
+        assert at.weights == {"v1": 1.0}
+        assert at.proxies.counted("v3") == 0
+
+
+@pytest.mark.parametrize(("strategy", "failing"), [("canary", 0.0), ("canary", 0.5), ("rolling", 0.0)])
+async def test_canary_and_rolling_are_what_their_rollout_is(
+    tmp_path: Path, strategy: str, failing: float
+) -> None:
+    """Step by step on evidence; promoted is active, condemned is rolled back."""
+    async with bench(tmp_path) as at:
+        at.proxies.failing = {"v3": failing}
+        rollout = {"preset": "aggressive", "duration": "2s", "burst": "0s"}
+        if strategy == "canary":
+            rollout["steps"] = ["20%", "50%", "100%"]  # type: ignore[assignment]
+        made = await at.create(strategy, settings={"rollout": rollout, "key": "header:x-user-id"})
+        assert made.status is Status.PENDING
+        await at.pass_time(2)
+        assert 0 < at.weights["v3"] <= 0.5
+        assert at.kind == strategy
+        for _ in range(60):
+            found = await at.pass_time(5)
+            if found.status not in (Status.PENDING, Status.IN_PROGRESS):
+                break
+
+        assert found.rollout == at.plane.ledger.records["rest"].rollout.id
+        assert found.status is (Status.ROLLED_BACK if failing else Status.ACTIVE)
+        assert at.weights["v3"] == (0.0 if failing else 1.0)
+        if failing:
+            assert found.rollback_trigger == "rollout"
+
+
+async def test_a_shadow_gets_copies_and_no_user(tmp_path: Path) -> None:
+    """Until it ends; then the route is as it was."""
+    async with bench(tmp_path) as at:
+        await at.create("shadow", settings={"share": "50%", "duration": "5s"})
+        await at.pass_time(2)
+        table = at.plane.ledger.table
+        assert table is not None
+        shadows = next(entry for entry in table["routes"] if entry["name"] == "rest")["shadows"]
+        assert [shadow["share"] for shadow in shadows] == [0.5]
+        assert at.weights == {"v1": 1.0}
+
+        done = await at.pass_time(10)
+
+        assert done.status is Status.ACTIVE
+        assert at.proxies.counted("v3") == 0
+
+
+async def test_new_endpoints_need_not_be_in_the_configuration(tmp_path: Path) -> None:
+    """And they stay known over a restart, with where the deployment stands."""
+    async with bench(tmp_path) as at:
+        await at.create("direct", upstream="fresh", endpoints=["http://127.0.0.1:9009"], release="fraud:v9")
+        await at.pass_time(3)
+        assert at.weights == {"fresh": 1.0}
+        now = at.clock.now
+    clock = FakeClock(now)
+    async with plane_on(tmp_path / "db", clock) as plane:
+        again = Bench(plane, clock)
+        assert again.weights == {"fresh": 1.0}
+        found = await again.pass_time(40)
+        assert found.status is Status.ACTIVE
+        assert found.endpoints == ("http://127.0.0.1:9009",)
+
+
+async def test_a_configuration_that_changes_the_route_wins(tmp_path: Path) -> None:
+    """What was put over it is withdrawn, and an open deployment is cancelled."""
+    async with bench(tmp_path) as at:
+        await at.create("direct", settings={"duration": "100s"})
+        await at.pass_time(3)
+        value = configuration().to_json()
+        value["routes"][1]["upstream"] = "v2"
+        changed = type(configuration()).from_json(value)
+
+        await configure(at.plane, changed, AGENT)
+
+        assert at.weights == {"v2": 1.0}
+        assert "rest" not in at.plane.ledger.deployments
+        async with at.plane.ledger.store.read() as connection:
+            moves = await audit_search.page(
+                connection,
+                audit_search.AuditFilter(type="deployment_moved"),
+                limit=10,
+                after=None,
+                newest_first=True,
+            )
+        assert moves[0].to_json()["details"]["to_status"] == "cancelled"
+
+
+async def test_one_at_a_time_and_only_what_makes_sense(tmp_path: Path) -> None:
+    """Every problem of a request at once; a second deployment waits for the first."""
+    async with bench(tmp_path) as at:
+        with pytest.raises(InvalidError) as caught:
+            await at.create("canary", upstream="v1", settings={"duraton": 1, "preset": "bold"}, colour="red")
+        for part in ("colour", "settings.duraton", "settings.rollout.preset", "serves rest already"):
+            assert part in caught.value.message
+        with pytest.raises(InvalidError, match="there is no route"):
+            await at.create("direct", route="nowhere")
+        await at.create("direct")
+        with pytest.raises(ConflictError, match="is pending"):
+            await at.create("direct")
+        await at.pass_time(1)
+        await at.plane.loop.deployments.act("rest", Act.CANCEL, "", ALICE)
+        assert at.weights == {"v1": 1.0}
+        with pytest.raises(TransitionError, match="cannot complete"):
+            await at.plane.loop.deployments.act("rest", Act.PROMOTE, "", ALICE)
+
+
+def test_every_status_can_be_reached_and_left_as_the_table_says() -> None:
+    """The document shows the machine that is."""
+    reached = {then for row in TRANSITIONS.values() for then in row.values()} | {Status.PENDING}
+    assert reached == set(Status)
+    document = (Path(__file__).parents[3] / "docs" / "deployments.md").read_text()
+    assert diagram() in document
+    assert all(f"`{strategy}`" in document for strategy in Strategy)
+    assert all(f"`{status.name.lower()}`" in document for status in Status)
