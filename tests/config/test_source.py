@@ -229,13 +229,13 @@ def test_aliases_that_multiply_are_stopped() -> None:
     """Nine lines cannot become a thousand million values."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
-    start = time.monotonic()
+    start = time.process_time()
 
     message = refusal("\n".join(lines))
 
     assert message.startswith("h.yaml:")
     assert f"more than {VALUES_MAX} values once aliases are followed; use fewer aliases" in message
-    assert time.monotonic() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_merges_that_multiply_are_stopped() -> None:

@@ -89,7 +89,7 @@ def gate_command(
     summary: Path | None,
     output: Format,
 ) -> int:
-    """Wait for the decision on the rollout of ROUTE; the exit code is the decision.
+    """Wait for the decision on a rollout; the exit code is the decision.
 
     0 promoted, 1 rolled back (or aborted, or replaced), 2 undecided when the time was up, 3 Headgate cannot
     be reached, 4 wrong usage.
