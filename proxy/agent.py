@@ -32,6 +32,7 @@ from proxy.orders import orders
 from proxy.processes import read_records
 from proxy.reload import ConfigFile
 from proxy.reloader import Reloader
+from proxy.shadow.comparer import ComparerKeeper
 from proxy.shadow.report import arms_only
 from proxy.slots import SlotBook, Table
 from proxy.sockets import BindError
@@ -65,7 +66,8 @@ class Agent:
         self.tally = Tally(node=socket.gethostname(), boot=self.boot, book=SlotBook())
         self.keeper = TableKeeper(state, self.tally)
         self.reloader = Reloader(file, loaded, self.keeper)
-        self.keeper.on_use = self._remember
+        self.keeper.on_use = self._in_use
+        self.comparer = ComparerKeeper(state.compare_socket)
         orphans = [record for record in read_records(state.workers) if record.alive]
         self.leftovers, self.files_given_up = find_leftovers(state, self.boot, orphans)
         for leftover in self.leftovers:
@@ -78,7 +80,13 @@ class Agent:
         )
         self.link = None if options.control is None else self._make_link(options.control)
         self.reloader.link = self.link
-        self.uplink = Uplink(tally=self.tally, keeper=self.keeper, leftovers=self.leftovers, link=self.link)
+        self.uplink = Uplink(
+            tally=self.tally,
+            keeper=self.keeper,
+            leftovers=self.leftovers,
+            link=self.link,
+            comparer=self.comparer,
+        )
         config = loaded.config
         self._admin = AdminServer(self, config.admin)
         self.fleet = Fleet(
@@ -197,10 +205,12 @@ class Agent:
                         self.keeper.serve_with(self.fleet)
                         serving = tasks.create_task(self.fleet.run(self.keeper.table))
                         helpers.append(tasks.create_task(self.uplink.run(self.fleet)))
+                        helpers.append(tasks.create_task(self.comparer.run()))
                         leaving = tasks.create_task(self.left.wait())
                         await asyncio.wait((serving, leaving), return_when=asyncio.FIRST_COMPLETED)
                         serving.cancel()
                         leaving.cancel()
+                await self.comparer.close()
                 for helper in helpers:
                     helper.cancel()
         except* StartError as group:
@@ -251,6 +261,10 @@ class Agent:
         self.tally.pages.clear()
         for file in [*self.state.pages.glob(f"{self.boot}-*.page"), self.state.ledger(self.boot)]:
             file.unlink(missing_ok=True)
+
+    def _in_use(self, table: Table) -> None:
+        self.comparer.follow(table)
+        self._remember(table)
 
     def _remember(self, table: Table) -> None:
         """Keep the configuration that is in force from now on, for an agent that finds a faulty one."""

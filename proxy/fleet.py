@@ -264,6 +264,7 @@ class Fleet:
             "page": pages.pop(index),
             "siblings": list(pages.values()),
             "listeners": self._listening.listeners,
+            "compare": str(self._state.compare_socket),
             "table": self.table,
             "feedback_key": self._feedback_key.hex(),
         }

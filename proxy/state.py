@@ -24,6 +24,7 @@ class StateDirectory:
         self.pages = root / "pages"
         self.workers = root / "workers.json"
         self.control_socket = root / "control.sock"
+        self.compare_socket = root / "compare.sock"
         self.database = root / "headgate.db"
         self.supervisor = root / "supervisor.json"
         self.feedback_key = root / "feedback.key"

@@ -8,6 +8,7 @@ from proxy.control_link import ControlAwayError, ControlLink
 from proxy.fleet import Fleet
 from proxy.keeper import TableKeeper
 from proxy.leftovers import Leftover
+from proxy.shadow.comparer import ComparerKeeper
 from proxy.tally import Tally
 
 log = logging.getLogger("headgate.agent")
@@ -21,7 +22,13 @@ class Uplink:
     """Sends what was counted, and forgets it only when it has arrived. `link` is None without control."""
 
     def __init__(
-        self, *, tally: Tally, keeper: TableKeeper, leftovers: list[Leftover], link: ControlLink | None
+        self,
+        *,
+        tally: Tally,
+        keeper: TableKeeper,
+        leftovers: list[Leftover],
+        link: ControlLink | None,
+        comparer: ComparerKeeper | None = None,
     ) -> None:
         self.tally = tally
         self.leftovers = leftovers
@@ -29,6 +36,7 @@ class Uplink:
         self.boots_given_up = 0
         self._keeper = keeper
         self._link = link
+        self._comparer = comparer
 
     async def run(self, fleet: Fleet) -> None:
         """Beat for ever."""
@@ -44,7 +52,7 @@ class Uplink:
     async def finish(self) -> bool:
         """Send the last report of a boot whose workers have all ended; return whether it has arrived."""
         await self._send_leftovers()
-        report = self.tally.report(revision=self._keeper.revision, final=True)
+        report = self._report(self._keeper.revision, final=True)
         return self._link is None or await self._post(report)
 
     def _recycle(self, fleet: Fleet) -> None:
@@ -55,9 +63,13 @@ class Uplink:
     async def _send(self, revision: int) -> None:
         # Before control has the configuration it could not tell what the arms are.
         connected = self._link is not None and self._link.connected
-        if connected and await self._post(self.tally.report(revision=revision)):
+        if connected and await self._post(self._report(revision)):
             self.tally.acknowledged()
         await self._send_leftovers()
+
+    def _report(self, revision: int, *, final: bool = False) -> dict[str, object]:
+        report = self.tally.report(revision=revision, final=final)
+        return report if self._comparer is None else report | {"comparisons": self._comparer.results()}
 
     async def _send_leftovers(self) -> None:
         for leftover in list(self.leftovers):

@@ -74,6 +74,8 @@ class Comparer:
         self.unreadable = 0
         self.changed: set[Key] = set()
         self.open = 0
+        self.idle = asyncio.Event()
+        self.idle.set()
 
     def define(self, about: dict[str, Any]) -> Comparison:
         """The comparison that a worker means; other rules under the same key are the newer ones."""
@@ -105,6 +107,7 @@ class Comparer:
         numbers: dict[int, Comparison] = {}
         pause_at = time.monotonic() + SLICE_SECONDS
         self.open += 1
+        self.idle.clear()
         try:
             while True:
                 (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
@@ -121,6 +124,8 @@ class Comparer:
             sys.stderr.write(f"headgate comparer: a worker's line is given up: {error!r}\n")
         finally:
             self.open -= 1
+            if not self.open:
+                self.idle.set()
             writer.close()
 
     def _take(self, frame: bytes, numbers: dict[int, Comparison]) -> None:
@@ -151,9 +156,9 @@ async def run(path: str) -> None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(REPORT_SECONDS):
                     await ended.wait()
-        deadline = loop.time() + LAST_WORDS_SECONDS
-        while comparer.open and loop.time() < deadline:
-            await asyncio.sleep(0.01)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await comparer.idle.wait()
         say(comparer)
 
 
