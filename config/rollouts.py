@@ -74,6 +74,28 @@ class Step(Pace):
     """Whether steps after it may be left out when the evidence suffices for them already."""
 
 
+class ShadowStep(Model):
+    """A step without requests: the version must first show itself as a shadow of the route."""
+
+    shadow: Name
+    """The shadow whose answers are judged; it copies to the canary's upstream."""
+    agreement: Annotated[Fraction, Field(gt=0, lt=1)] = 0.99
+    """Share of its answers that must be shown to agree with stable's, such as `99%`."""
+    latency_ratio: Annotated[float, Field(ge=0, le=1000)] = 1.5
+    """What the median of its time over stable's must be shown to stay below; 0 = not asked."""
+    requests: Annotated[int, Field(ge=0)] | None = None
+    """The least pairs that must have been compared; left out = as the evidence needs."""
+    duration: Duration | None = None
+    """The least time; left out = none."""
+    approval: Literal["automatic", "manual"] = "automatic"
+    """`manual` waits here for `headgate promote`."""
+
+    @property
+    def weight(self) -> float:
+        """None of the requests go to the canary meanwhile."""
+        return 0.0
+
+
 class Linear(Model):
     """Weights the same distance apart."""
 
@@ -145,7 +167,7 @@ def _not_rising(start: float, end: float) -> list[Fault]:
 
 
 def _one_entry(value: object) -> AnySteps:
-    if isinstance(value, Step):
+    if isinstance(value, (Step, ShadowStep)):
         return value
     if not isinstance(value, dict):
         return Step.model_validate({"weight": value})
@@ -155,29 +177,32 @@ def _one_entry(value: object) -> AnySteps:
         return GeometricSteps.model_validate(value)
     if "evidence" in value:
         return EvidenceSteps.model_validate(value)
+    if "shadow" in value:
+        return ShadowStep.model_validate(value)
     return Step.model_validate(value)
 
 
-AnySteps = Step | LinearSteps | GeometricSteps | EvidenceSteps
+AnySteps = Step | LinearSteps | GeometricSteps | EvidenceSteps | ShadowStep
 StepEntry = Annotated[
-    Step | LinearSteps | GeometricSteps | EvidenceSteps,
+    Step | LinearSteps | GeometricSteps | EvidenceSteps | ShadowStep,
     BeforeValidator(
-        _one_entry, json_schema_input_type=Weight | Step | LinearSteps | GeometricSteps | EvidenceSteps
+        _one_entry,
+        json_schema_input_type=Weight | Step | LinearSteps | GeometricSteps | EvidenceSteps | ShadowStep,
     ),
 ]
 _ENTRIES: TypeAdapter[tuple[AnySteps, ...]] = TypeAdapter(tuple[StepEntry, ...])
 
 
-def _read_steps(value: object) -> tuple[Step, ...] | None:
+def _read_steps(value: object) -> tuple[Step | ShadowStep, ...] | None:
     if value is None:
         return None
     if isinstance(value, dict):
         raise InvalidValueError("steps is not a list", "put a dash or brackets around it")
     if not isinstance(value, (list, tuple)):
         raise InvalidValueError.about(value, "is not a list", "write one such as [5%, 25%, 100%]")
-    steps: list[Step] = []
+    steps: list[Step | ShadowStep] = []
     for entry in _ENTRIES.validate_python(tuple(value)):
-        if isinstance(entry, Step):
+        if isinstance(entry, (Step, ShadowStep)):
             steps.append(entry)
             continue
         pace = entry.model_dump(include=set(Pace.model_fields))
@@ -203,18 +228,24 @@ def _weights(entry: LinearSteps | GeometricSteps | EvidenceSteps) -> list[float]
             return entry.evidence.weights()
 
 
-def _falling(steps: list[Step], entries: list[object] | tuple[object, ...]) -> list[Fault]:
+def _falling(steps: list[Step | ShadowStep], entries: list[object] | tuple[object, ...]) -> list[Fault]:
     # With generators the positions differ from those in the file, so the list as a whole is named.
     one_to_one = len(steps) == len(entries)
-    return [
-        Fault(
-            path=(i,) if one_to_one else (),
-            problem=f"{format_fraction(after.weight)} comes after {format_fraction(before.weight)}",
-            remedy="list the weights in rising order",
-        )
-        for i, (before, after) in enumerate(pairwise(steps), start=1)
-        if after.weight <= before.weight
-    ]
+    if all(isinstance(step, ShadowStep) for step in steps):
+        problem = "the canary would get every request without having had one"
+        return [
+            Fault(path=(), problem=problem, remedy="write weights behind the shadow step: [..., 5%, 100%]")
+        ]
+    faults = []
+    for i, (before, after) in enumerate(pairwise(steps), start=1):
+        if after.weight > before.weight or (after.weight == 0 and before.weight == 0):
+            continue
+        problem = f"{format_fraction(after.weight)} comes after {format_fraction(before.weight)}"
+        remedy = "list the weights in rising order"
+        if isinstance(after, ShadowStep):
+            problem, remedy = "the canary has requests already", "put shadow steps first"
+        faults.append(Fault(path=(i,) if one_to_one else (), problem=problem, remedy=remedy))
+    return faults
 
 
 class Bake(Model):
@@ -250,7 +281,7 @@ class Rollout(Model):
     preset: Preset = "balanced"
     """Where values that are left out come from: `conservative`, `balanced` or `aggressive`."""
     steps: Annotated[
-        tuple[Step, ...] | None,
+        tuple[Step | ShadowStep, ...] | None,
         BeforeValidator(_read_steps, json_schema_input_type=tuple[StepEntry, ...]),
     ] = None
     """The weights to go through, rising; left out = the preset's."""

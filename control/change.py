@@ -12,6 +12,8 @@ from control.ids import new_id
 from control.needs import needs
 from control.records import Record
 from control.rollout import Decision, DecisionKind
+from control.shadows.collect import UnsavedShadows
+from control.shadows.saved import write_shadows
 from control.store import audit, rollouts, statistics, tables, undertakings
 from control.store.engine import Connection, Store
 from control.store.rollouts import Quarantine, StoredDecision
@@ -67,6 +69,7 @@ class Change:
     experiments: dict[str, Experiment] = field(default_factory=dict)
     table: StoredTable | None = None
     counts: Unsaved | None = None
+    shadows: UnsavedShadows | None = None
 
     def keep(self, record: Record) -> None:
         """Write *record*; a later one with the same id takes its place."""
@@ -105,6 +108,7 @@ class Change:
             or self.experiments
             or self.table
             or (self.counts is not None and not self.counts.empty)
+            or (self.shadows is not None and not self.shadows.empty)
         )
 
 
@@ -141,6 +145,8 @@ async def write(store: Store, change: Change, *, revision: int, config_digest: s
             await tables.add_table(connection, change.table)
         if change.counts is not None:
             await _write_counts(connection, change.counts, change.wall)
+        if change.shadows is not None:
+            await write_shadows(connection, change.shadows, change.wall)
         await audit.append(
             connection, events, origin=change.origin, at=change.wall, config_digest=config_digest
         )

@@ -113,6 +113,10 @@ class Collector:
             self._end(boot, now)
         return Taken(accepted=accepted, stale=stale, dropped=dropped)
 
+    def has_ended(self, boot: Boot) -> bool:
+        """Whether a boot is known to count no more."""
+        return boot in self._ended
+
     def total(self, key: ArmKey) -> Counts:
         """The counts of an arm, summed over all boots."""
         return self._totals.get(key, NOTHING)

@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 
 from config.values import parse_duration
 from control.calendar import Freeze, Frozen, frozen
+from control.shadows.gate import ShadowFinding
 
 
 class Answer(IntEnum):
@@ -85,6 +86,8 @@ class Outside:
     """Unix seconds; None = no calendar applies."""
     replies: Mapping[str, Reply] = field(default_factory=dict)
     """By name of the gate, about the step the rollout is at."""
+    shadow: ShadowFinding | None = None
+    """What the shadow of the step has shown so far; None = nothing is known of it."""
 
     def reply(self, gate: WebhookGate) -> Reply:
         """The last word of a gate."""

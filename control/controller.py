@@ -15,6 +15,7 @@ from control.ledger import Ledger
 from control.reconcile import Past, reconcile
 from control.records import Record
 from control.reports import Report
+from control.shadows.events import shadow_events
 from control.store import rollouts
 from control.store.engine import Connection
 from control.withdrawal import withdraw
@@ -87,6 +88,7 @@ class Controller:
                     changes=[] if before is None else _changes(before, active),
                 )
             )
+            change.events += shadow_events(None if before is None else before.config, active.config)
             records = reconcile(
                 change,
                 wanted=active.wanted,
@@ -100,6 +102,11 @@ class Controller:
     async def take(self, report: Report) -> Taken:
         """Merge a report of counts. What its sender will not send again is on disk when this returns."""
         ledger = self.ledger
+        boot = (report.node, report.boot)
+        if not ledger.collector.has_ended(boot):
+            ledger.shadows.take(boot, report.shadows)
+            if report.final:
+                ledger.shadows.end(boot)
         taken = ledger.collector.take(report, self.clock.steady())
         parting = taken.accepted > 0 and any(arm.key.stage not in ledger.live_stages for arm in report.arms)
         if report.final or parting:
@@ -107,6 +114,7 @@ class Controller:
                 await ledger.fresh()
                 change = self.change(CONTROLLER)
                 change.counts = ledger.collector.unsaved()
+                change.shadows = ledger.shadows.unsaved()
                 await ledger.commit(change, ledger.records)
         return taken
 

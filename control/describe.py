@@ -43,6 +43,7 @@ def describe_steps(plan: RolloutPlan) -> list[dict[str, Any]]:
             "manual": step.manual,
             "paced": step.paced,
             "bake": step.bake,
+            "shadow": None if step.shadow is None else step.shadow.to_json(),
         }
         for step in plan.steps
     ]

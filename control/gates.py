@@ -9,6 +9,7 @@ from control.analysis import Analysis
 from control.conditions import CALM, Answer, Outside, Reply, WebhookGate
 from control.guardrails.finding import Verdict
 from control.plan import RolloutPlan, Step
+from control.shadows.gate import ShadowGate
 
 if TYPE_CHECKING:
     from control.rollout import Rollout
@@ -44,6 +45,8 @@ def own_gates(
     """The gates that nobody outside has to be asked about."""
     step = plan.step(rollout.step)
     found = [_time(rollout, step, now)]
+    if step.shadow is not None:
+        return (*found, _shadow(step.shadow, outside), *_freeze(plan, outside))
     answered = 0 if analysis is None else analysis.step_requests
     if step.requests > 0:
         found.append(
@@ -59,9 +62,37 @@ def own_gates(
         found.append(Gate(name="evidence", met=analysis.verdict is Verdict.PASS, text=analysis.reason))
         if analysis.hold:
             found.append(Gate(name="hold", met=False, text=analysis.hold))
-    if (window := outside.frozen(plan.freezes)) is not None:
-        found.append(Gate(name=FREEZE, met=False, text=window.text))
-    return tuple(found)
+    return (*found, *_freeze(plan, outside))
+
+
+def _freeze(plan: RolloutPlan, outside: Outside) -> tuple[Gate, ...]:
+    window = outside.frozen(plan.freezes)
+    return () if window is None else (Gate(name=FREEZE, met=False, text=window.text),)
+
+
+def _shadow(gate: ShadowGate, outside: Outside) -> Gate:
+    finding = outside.shadow
+    if finding is None:
+        return Gate(name="shadow", met=False, text=f"nothing is known of the shadow {gate.shadow} yet")
+    return Gate(
+        name="shadow",
+        met=finding.verdict is Verdict.PASS,
+        text=f"shadow {gate.shadow}: {finding.reason}",
+    )
+
+
+def shadow_failed(step: Step, outside: Outside) -> str | None:
+    """Why a shadow has failed the step's gate; None while it has not."""
+    finding = outside.shadow
+    if step.shadow is None or finding is None or finding.verdict is not Verdict.FAIL:
+        return None
+    return f"shadow {step.shadow.shadow}: {finding.reason}"
+
+
+def shadow_shown(step: Step, outside: Outside) -> str:
+    """What a shadow has shown at the step's gate; empty where the step has none."""
+    finding = outside.shadow
+    return "" if step.shadow is None or finding is None else f"shadow {step.shadow.shadow}: {finding.reason}"
 
 
 def asked(rollout: Rollout, plan: RolloutPlan) -> tuple[WebhookGate, ...]:

@@ -18,6 +18,10 @@ from control.experiments.experiment import overlay_of as experiment_overlay
 from control.overlay import Overlay
 from control.publish import Published, Publisher
 from control.records import Record
+from control.shadows.collect import ShadowCollector
+from control.shadows.counts import ROLES, ShadowKey
+from control.shadows.gate import ShadowFinding
+from control.shadows.saved import read_shadows
 from control.store import rollouts, statistics, tables, undertakings
 from control.store.engine import Store
 from control.store.rollouts import Quarantine
@@ -37,6 +41,7 @@ class Ledger:
         self.store = store
         self.collector = collector
         self.publisher = publisher
+        self.shadows = ShadowCollector()
         self.lock = asyncio.Lock()
         self.active: Active | None = None
         self.records: dict[str, Record] = {}
@@ -67,6 +72,27 @@ class Ledger:
     def live_stages(self) -> frozenset[str]:
         """The stages that the table in force counts under."""
         return self._live
+
+    def shadow_keys(self) -> list[ShadowKey]:
+        """What the table in force counts as shadows, noise floors included."""
+        arms = [] if self.table is None else self.table["arms"]
+        return [
+            ShadowKey(arm["route"], arm["variant"], arm["role"], arm["stage"])
+            for arm in arms
+            if arm["role"] in ROLES
+        ]
+
+    def shadow_finding(self, record: Record) -> ShadowFinding | None:
+        """What the shadow of a rollout's step has shown; None where there is none to judge."""
+        plan = record.plan
+        gate = plan.step(record.rollout.step).shadow
+        if gate is None:
+            return None
+        for key in self.shadow_keys():
+            if (key.route, key.shadow, key.role) == (record.rollout.route, gate.shadow, "shadow"):
+                totals = self.shadows.total(key)
+                return gate.verdict(totals, alpha=plan.alpha, alpha_promote=plan.alpha_promote)
+        return None
 
     def skip(self, revision: int) -> None:
         """Make every later table newer than *revision*."""
@@ -104,6 +130,8 @@ class Ledger:
         async with self.store.write() as connection:
             rows = await statistics.all_counts(connection)
             ended = await statistics.all_ended_boots(connection)
+            shadows = await read_shadows(connection)
+        self.shadows.restore(shadows)
         self.collector.restore(
             (
                 (
@@ -189,6 +217,8 @@ class Ledger:
         self._tell(change)
         if change.counts is not None:
             self.collector.saved(change.counts)
+        if change.shadows is not None:
+            self.shadows.saved(change.shadows)
         if change.table is not None and table is not None:
             self._serve(table, change.table)
 

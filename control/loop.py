@@ -19,6 +19,7 @@ from control.judge import Judged, StageCounts, judge, stages_of
 from control.recent import Window
 from control.records import Record, parse_stage
 from control.rollout import DecisionKind, State, advance, alarm
+from control.shadows.events import gate_events
 from control.webhooks.gatekeeper import Gatekeeper
 from control.webhooks.questions import question
 
@@ -114,7 +115,11 @@ class Loop:
 
     def outside(self, record: Record) -> Outside:
         """What *record* needs to know besides its evidence."""
-        return Outside(wall=self._clock.wall(), replies=self.gatekeeper.replies(record))
+        return Outside(
+            wall=self._clock.wall(),
+            replies=self.gatekeeper.replies(record),
+            shadow=self._ledger.shadow_finding(record),
+        )
 
     async def close(self) -> None:
         """Give up what is under way outside: questions and probes."""
@@ -127,6 +132,7 @@ class Loop:
             await self._ledger.fresh()
             change = self._controller.change(CONTROLLER)
             change.counts = self._ledger.collector.unsaved()
+            change.shadows = self._ledger.shadows.unsaved()
             await self._ledger.commit(change, self._ledger.records)
 
     def _take_due(self, records: Mapping[str, Record]) -> list[Record]:
@@ -187,6 +193,7 @@ class Loop:
             asked.append((seen, moved.ask))
         after = replace(seen, rollout=moved.rollout) if moved.rollout is not seen.rollout else seen
         if moved.decision is not None:
+            change.events += gate_events(seen, moved.decision, self.outside(seen).shadow)
             change.decide(moved.decision, after)
             state = after.rollout.state.name.lower()
             log.info("%s: %s, because %s", record.rollout.route, state, moved.decision.reason)
@@ -232,10 +239,13 @@ class Loop:
         if now >= self._forget_at:
             self._forget_at = now + _FORGET_SECONDS
             collector.forget_idle(now, keep=self._needed())
+            if self._ledger.table is not None:
+                self._ledger.shadows.keep_only(self._ledger.shadow_keys())
         # Evidence and the counts it was made from are written together: a restart must not find them apart.
         if change.records or now >= self._save_at:
             self._save_at = now + _SAVE_SECONDS
             change.counts = collector.unsaved()
+            change.shadows = self._ledger.shadows.unsaved()
 
     def _needed(self) -> Callable[[ArmKey], bool]:
         running = {

@@ -18,6 +18,7 @@ from control.guardrails.load import load_all
 from control.metrics import RouteMetric
 from control.plan_problems import Path, PlanError, PlanProblem
 from control.presets import PRESETS, Preset
+from control.shadows.gate import ShadowGate
 from control.stats.events import FAILURE, Event
 from control.stats.looseness import LEVELS
 from control.stats.one_sample import BROKEN
@@ -54,6 +55,8 @@ class Step:
     """Whether steps after it may be left out when the evidence suffices for them already."""
     bake: bool = False
     """Whether it is the last observation, with stable holding back a small part."""
+    shadow: ShadowGate | None = None
+    """What a shadow has to show while the canary gets no request at all."""
 
 
 # Whatever the guardrails: an arm without concurrent control is watched for being broken altogether.
@@ -285,6 +288,8 @@ class _Reader:
             step = _plain(entry) if not isinstance(entry, (str, int, float)) else {"weight": entry}
             steps.append(self._step(i, step, duration, requests))
             before = steps[i - 1].weight if i else 0.0
+            if steps[i].shadow is not None and before == 0:
+                continue
             if not math.isnan(steps[i].weight + before) and not steps[i].weight > before:
                 self._fault(
                     ("steps", i),
@@ -310,6 +315,14 @@ class _Reader:
 
     def _step(self, i: int, given: Mapping[str, Any], duration: float, requests: int) -> Step:
         own_duration, own_requests = given.get("duration"), given.get("requests")
+        if given.get("shadow") is not None:
+            return Step(
+                weight=0.0,
+                duration_s=self._parsed(("steps", i, "duration"), own_duration or 0.0, parse_duration, 0.0),
+                requests=0,
+                manual=given.get("approval") == "manual",
+                shadow=ShadowGate.from_plain(given),
+            )
         return Step(
             # Not a number stands for a weight that has been complained about already.
             weight=self._parsed(("steps", i, "weight"), given.get("weight"), parse_fraction, math.nan),

@@ -128,8 +128,11 @@ def _refit(before: Record, after: Record, now: float) -> Record:
     weight = before.weight
     steps = after.plan.steps
     below = [number for number, step in enumerate(steps) if step.weight <= weight]
-    step = below[-1] if below else 0
     rollout = before.rollout
+    step = below[-1] if below else 0
+    if weight == 0:
+        # Steps without requests are gone through one by one, whatever the plan.
+        step = min(step, rollout.step)
     # Evidence is kept by what it is about, so another set of guardrails finds what it can use of it; what
     # was counted against other requests, or in another way, proves nothing.
     judges_alike = (

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from control.counts import GROUP_CELLS, METRICS_CELLS, SCALARS, ArmKey, Counts, make_counts
+from control.shadows.reported import ReportedShadow, ShadowReportError, parse_shadows
 from proxy.histogram import BUCKETS
 from proxy.outcomes import OUTCOMES
 
@@ -41,6 +42,7 @@ class Report:
     revision: int
     arms: tuple[ReportedArm, ...]
     final: bool
+    shadows: tuple[ReportedShadow, ...] = ()
 
 
 def parse_report(value: object) -> Report:
@@ -65,7 +67,15 @@ def parse_report(value: object) -> Report:
         revision=_count(body.get("revision", 0), "revision"),
         arms=tuple(_arm(arm, f"arms[{place}]") for place, arm in enumerate(arms)),
         final=final,
+        shadows=_shadows(body),
     )
+
+
+def _shadows(body: dict[str, Any]) -> tuple[ReportedShadow, ...]:
+    try:
+        return parse_shadows(body)
+    except ShadowReportError as error:
+        raise ReportError(str(error)) from error
 
 
 def _arm(value: object, place: str) -> ReportedArm:

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from control.analysis import Analysis
 from control.conditions import CALM, AfterAction, Answer, Outside
-from control.gates import FREEZE, Gate, asked, gates, own_gates
+from control.gates import FREEZE, Gate, asked, gates, own_gates, shadow_failed, shadow_shown
 from control.guardrails.finding import Verdict
 from control.plan import OnExpiry, RolloutPlan
 from control.states import FINISHED, TRANSITIONS, Event, IllegalEventError, State, diagram
@@ -203,6 +203,9 @@ def advance(
         return _decide(rollout, plan, Event.ROLL_BACK, CONTROLLER, analysis.reason, now, analysis)
     if rollout.state is State.PAUSED:
         return Advance(rollout=rollout)
+    if (failure := shadow_failed(plan.step(rollout.step), outside)) is not None:
+        # No request was at stake, so nothing is condemned: it only does not become a canary.
+        return _decide(rollout, plan, Event.ABORT, CONTROLLER, failure, now, analysis)
     waiting = [gate for gate in own_gates(rollout, plan, analysis, now, outside) if not gate.met]
     if waiting or analysis is None:
         return _waiting(rollout, plan, analysis, waiting, now)
@@ -216,7 +219,7 @@ def advance(
         return replace(
             _waiting(rollout, plan, analysis, missing, now), ask=tuple(gate.name for gate in missing)
         )
-    return _gates_met(rollout, plan, analysis, now)
+    return _gates_met(rollout, plan, analysis, now, outside)
 
 
 def alarm(rollout: Rollout, plan: RolloutPlan, analysis: Analysis, now: float) -> Advance:
@@ -305,15 +308,16 @@ def _begin(rollout: Rollout, plan: RolloutPlan, now: float, outside: Outside) ->
     return Advance(rollout=replace(rollout, held=FREEZE), decision=decision)
 
 
-def _gates_met(rollout: Rollout, plan: RolloutPlan, analysis: Analysis, now: float) -> Advance:
+def _gates_met(
+    rollout: Rollout, plan: RolloutPlan, analysis: Analysis, now: float, outside: Outside
+) -> Advance:
     step = plan.step(rollout.step)
+    shown = shadow_shown(step, outside) or analysis.reason
     if step.manual:
-        reason = f"step {rollout.step + 1} has met its gates and waits for a person. {analysis.reason}"
+        reason = f"step {rollout.step + 1} has met its gates and waits for a person. {shown}"
         return _decide(rollout, plan, Event.PAUSE, CONTROLLER, reason, now, analysis, paused_by=APPROVAL)
     last = rollout.step + 1 >= len(plan.steps)
-    moved = _decide(
-        rollout, plan, Event.PROMOTE if last else Event.ADVANCE, CONTROLLER, analysis.reason, now, analysis
-    )
+    moved = _decide(rollout, plan, Event.PROMOTE if last else Event.ADVANCE, CONTROLLER, shown, now, analysis)
     if last or not step.paced or analysis.reach is None or analysis.reach <= moved.rollout.step:
         return moved
     # The steps in between have been passed by the same evidence.

@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 
 from control.api.keys import PLANE
 from control.api.requests import only
+from control.api.shadow_metrics import shadow_metrics
 from control.guardrails.finding import Verdict
 from control.needs import needs
 from control.plane import Plane
@@ -57,6 +58,7 @@ class ControlCollector(Collector):
         yield from self._rollouts()
         yield from self._guardrails()
         yield from self._audit()
+        yield from shadow_metrics(self._plane.ledger)
 
     def _process(self) -> Iterator[Metric]:
         plane, loop, ledger = self._plane, self._plane.loop, self._plane.ledger

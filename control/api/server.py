@@ -14,6 +14,7 @@ from control.api import (
     link,
     metrics,
     rollouts,
+    shadows,
     status,
 )
 from control.api.errors import errors_as_json
@@ -33,6 +34,7 @@ def build_application(plane: Plane) -> web.Application:
         link,
         status,
         rollouts,
+        shadows,
         deployments,
         experiments,
         feedback,

@@ -34,6 +34,7 @@ CATALOGUE: dict[str, Entry] = {
     "power": Entry("power", "Say about how many canary requests it takes to decide.", _LOOK),
     "wait": Entry("wait", "Wait until a rollout is promoted, rolled back or paused.", _LOOK),
     "gate": Entry("gate", "Wait for the decision on a rollout; the exit code is the decision.", _LOOK),
+    "shadow": Entry("shadow", "Show what shadows have shown, and rules for what they may differ in.", _LOOK),
     "audit": Entry("audit", "Show who did what, newest last; or verify, prove and export it.", _LOOK),
     "promote": Entry("act", "Give the canary all traffic now.", _ACT),
     "pause": Entry("act", "Hold a rollout at its present weight.", _ACT),

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from control.api.errors import ApiError
 from control.api.history import decision_view
 from control.api.keys import PLANE
+from control.api.shadows import shadows_view
 from control.api.status import status_view
 from control.audit.note import parse
 from control.cli.figures import duration, evidence, limit, measure, seconds, share
@@ -73,6 +74,7 @@ async def render(plane: Plane) -> str:
         decisions=[decision_view(row) for row in decisions],
         events=[record.to_json() for record in events],
         log=log,
+        shadows=shadows_view(plane),
     )
 
 

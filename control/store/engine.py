@@ -14,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from control.store import registry_schema as registry_schema  # the tables it adds to the metadata
+from control.store import shadow_schema as shadow_schema
 from control.store import undertaking_tables as undertaking_tables
 from control.store.migrate import SchemaError, upgrade
 

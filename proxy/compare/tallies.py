@@ -95,8 +95,8 @@ class Comparisons:
             "agreed": self.agreed,
             "kinds": self.kinds,
             "paths": [[path, kind, count] for (path, kind), count in self.paths.items()],
-            "primary": _sparse(self.primary),
-            "shadow": _sparse(self.shadow),
+            "primary_us": _sparse(self.primary),
+            "shadow_us": _sparse(self.shadow),
             "ratio": _sparse(self.ratio),
             "primary_sum_us": self.primary_sum_us,
             "shadow_sum_us": self.shadow_sum_us,
@@ -132,7 +132,7 @@ def merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     }
     for name in ("compared", "agreed", "primary_sum_us", "shadow_sum_us"):
         result[name] = first[name] + second[name]
-    for name in ("primary", "shadow", "ratio"):
+    for name in ("primary_us", "shadow_us", "ratio"):
         cells = dict(map(tuple, first[name]))
         for place, count in second[name]:
             cells[place] = cells.get(place, 0) + count

@@ -11,6 +11,7 @@ from xxhash import xxh3_64_hexdigest
 from config.checks import suggest
 from config.load import Loaded
 from config.problems import Path, Problem
+from config.rollouts import ShadowStep
 from config.routes import Route
 from config.schema import Config
 from config.shadows import Shadow
@@ -124,3 +125,26 @@ def check_shadows(loaded: Loaded, place: Path, route: Route) -> Iterator[Problem
             if source.needs_body:
                 problem = f"{spec} would hold every request back until its body is there"
                 yield loaded.problem((*path, "key", i), problem, "use a key from the header of the request")
+    yield from _check_steps(loaded, place, route)
+
+
+def _check_steps(loaded: Loaded, place: Path, route: Route) -> Iterator[Problem]:
+    """A step that judges a shadow needs one that copies to the canary."""
+    steps = () if route.rollout is None else route.rollout.steps or ()
+    by_label = {shadow.label: shadow for shadow in route.shadows}
+    canary = None if route.split is None else route.split.parameters.get("canary")
+    for number, step in enumerate(steps):
+        if not isinstance(step, ShadowStep):
+            continue
+        path: Path = (*place, "rollout", "steps", number, "shadow")
+        shadow = by_label.get(step.shadow)
+        if shadow is None:
+            problem = f"the route has no shadow {step.shadow!r}"
+            remedy = suggest(step.shadow, list(by_label)) if by_label else "add shadows to the route"
+            yield loaded.problem(path, problem, remedy)
+        elif canary is not None and shadow.upstream != canary:
+            problem = f"the shadow {step.shadow} copies to {shadow.upstream}, not to the canary {canary}"
+            yield loaded.problem(path, problem, f"name a shadow whose upstream is {canary}")
+        elif shadow.compare.share == 0:
+            problem = f"the answers of the shadow {step.shadow} are not compared"
+            yield loaded.problem(path, problem, "raise its compare.share above 0%")

@@ -44,3 +44,18 @@ class ShadowDiffered(_ShadowEvent):
 
     share: float = 0.0
     limit: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShadowGateDecided(_ShadowEvent):
+    """The gate from shadow to canary was passed, or failed for good, by these figures."""
+
+    name = "shadow_gate_decided"
+    action = "decide"
+
+    verdict: str
+    compared: int
+    disagreed: int
+    target: float
+    latency_ratio: float | None = None
+    rollout: str = ""

@@ -13,6 +13,7 @@ from control.api import (
     link,
     metrics,
     rollouts,
+    shadows,
     status,
 )
 from control.audit.events import AuditEvent
@@ -37,6 +38,7 @@ def test_every_path_is_described() -> None:
         link,
         metrics,
         rollouts,
+        shadows,
         status,
     ):
         for route in module.routes():

@@ -1,0 +1,1 @@
+"""What shadows have shown: collected, judged and told."""

@@ -1,0 +1,123 @@
+"""Adds up what proxies say about shadows; loss, repetition and re-ordering of reports change no sum.
+
+As for arms (`control.collect`): of two reports of a boot the later is the larger in every count, so what is
+larger is newer; a total is the sum over boots; a boot that has ended is added to one sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from control.shadows.counts import ShadowKey, ShadowTotals, added, largest
+from control.shadows.reported import ReportedShadow
+
+Boot = tuple[str, str]
+ENDED: Final[Boot] = ("", "")
+# About 60 KiB each at the worst.
+ENTRIES_MAX: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowRow:
+    """What is written down of one boot and shadow."""
+
+    boot: Boot
+    key: ShadowKey
+    values: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnsavedShadows:
+    """What has changed since it was last written down."""
+
+    rows: tuple[ShadowRow, ...] = ()
+    ended: tuple[Boot, ...] = ()
+    forgotten: tuple[ShadowKey, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.rows or self.ended or self.forgotten)
+
+
+class ShadowCollector:
+    """All counts of all shadows."""
+
+    def __init__(self, *, entries_max: int = ENTRIES_MAX) -> None:
+        self._entries_max = entries_max
+        self._entries: dict[tuple[Boot, ShadowKey], dict[str, int]] = {}
+        self._samples: dict[ShadowKey, tuple[dict[str, Any], ...]] = {}
+        self._dirty: dict[tuple[Boot, ShadowKey], None] = {}
+        self._ended: dict[Boot, None] = {}
+        self._forgotten: dict[ShadowKey, None] = {}
+        self.dropped = 0
+
+    def take(self, boot: Boot, shadows: Iterable[ReportedShadow]) -> None:
+        """Merge what a live boot says."""
+        for shadow in shadows:
+            place = (boot, shadow.key)
+            known = self._entries.get(place)
+            if known is None and len(self._entries) >= self._entries_max:
+                self.dropped += 1
+                continue
+            merged = largest(known or {}, shadow.values)
+            if merged != known:
+                self._entries[place] = merged
+                self._dirty[place] = None
+            if shadow.samples:
+                self._samples[shadow.key] = shadow.samples
+
+    def end(self, boot: Boot) -> None:
+        """Add a boot that counts no more to the sum of such boots."""
+        self._ended[boot] = None
+        for place in [place for place in self._entries if place[0] == boot]:
+            values = self._entries.pop(place)
+            self._dirty.pop(place, None)
+            total = (ENDED, place[1])
+            self._entries[total] = added(self._entries.get(total, {}), values)
+            self._dirty[total] = None
+
+    def total(self, key: ShadowKey) -> ShadowTotals:
+        """The counts of one shadow over all boots."""
+        values: dict[str, int] = {}
+        for (_, other), own in self._entries.items():
+            if other == key:
+                values = added(values, own)
+        return ShadowTotals(values, self._samples.get(key, ()))
+
+    def keep_only(self, keys: Iterable[ShadowKey]) -> None:
+        """Forget the shadows that no table has any more."""
+        kept = set(keys)
+        for place in [place for place in self._entries if place[1] not in kept]:
+            del self._entries[place]
+            self._dirty.pop(place, None)
+            self._samples.pop(place[1], None)
+            self._forgotten[place[1]] = None
+
+    def restore(self, rows: Iterable[ShadowRow]) -> None:
+        """Take back what a former process has written down."""
+        for row in rows:
+            self._entries[row.boot, row.key] = row.values
+
+    def unsaved(self) -> UnsavedShadows:
+        """What must be written down."""
+        return UnsavedShadows(
+            rows=tuple(
+                ShadowRow(boot=boot, key=key, values=self._entries[boot, key]) for boot, key in self._dirty
+            ),
+            ended=tuple(self._ended),
+            forgotten=tuple(self._forgotten),
+        )
+
+    def saved(self, unsaved: UnsavedShadows) -> None:
+        """Note that *unsaved* is written down; what has changed meanwhile stays unsaved."""
+        for row in unsaved.rows:
+            # Merging makes another mapping, so the same one has not changed.
+            if self._entries.get((row.boot, row.key)) is row.values:
+                self._dirty.pop((row.boot, row.key), None)
+        for boot in unsaved.ended:
+            self._ended.pop(boot, None)
+        for key in unsaved.forgotten:
+            self._forgotten.pop(key, None)

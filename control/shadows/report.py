@@ -1,0 +1,114 @@
+"""What a shadow has shown, as one plain value: for the API, the command and the page."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from control.counts import quantile_seconds
+from control.shadows.counts import ShadowTotals
+from control.shadows.gate import quantile_ratio
+from control.stats.intervals import wilson
+from control.stats.sequences import proportion_interval
+from proxy.compare.tallies import RATIO_ONE, RATIOS_PER_DOUBLING
+
+PATHS_SHOWN: Final = 20
+CONFIDENCE: Final = 0.95
+
+
+def shadow_report(totals: ShadowTotals) -> dict[str, Any]:
+    """Counts of copies, agreement, latencies of both sides, what differs; JSON values, times in seconds."""
+    skipped = _by_reason(totals)
+    mirrored = totals.mirrored
+    return {
+        "requests": {
+            "eligible": totals.get("eligible"),
+            "mirrored": mirrored,
+            "skipped": totals.get("skipped"),
+            # Copies that live workers still hold, and those that killed workers took along.
+            "held_or_lost": totals.get("eligible") - mirrored - totals.get("skipped"),
+            "skipped_by_reason": skipped,
+            "mirrored_by_size": totals.under("mirrored"),
+        },
+        "answers": totals.under("answer"),
+        "lost": totals.get("lost"),
+        "pairs": {"handed_over": totals.get("paired"), "not_compared": totals.under("unpaired")},
+        "agreement": agreement_view(totals),
+        "latency": {
+            "primary": _latency(totals, "primary_us"),
+            "shadow": _latency(totals, "shadow_us"),
+            "ratio": ratio_view(totals),
+        },
+        "differences": {
+            "by_kind": totals.under("kind"),
+            "paths": _paths(totals),
+        },
+        "samples": list(totals.samples),
+    }
+
+
+def agreement_view(totals: ShadowTotals) -> dict[str, Any]:
+    """The share of pairs that agree, with an interval for one look and one for every look."""
+    compared, agreed = totals.compared, totals.get("agreed")
+    low, high = proportion_interval(agreed, compared, 1.0 - CONFIDENCE)
+    return {
+        "compared": compared,
+        "agreed": agreed,
+        "rate": agreed / compared if compared else None,
+        "wilson": list(wilson(agreed, compared, CONFIDENCE)),
+        "sequence": [low, high],
+        "confidence": CONFIDENCE,
+    }
+
+
+def ratio_view(totals: ShadowTotals) -> dict[str, Any]:
+    """Shadow / primary over the pairs: its median with an interval that holds at every look, and its p95.
+
+    A ratio belongs to the interval while the share of pairs below it may be one half.
+    """
+    ratios = totals.histogram("ratio").tolist()
+    count = sum(ratios)
+    below = 0
+    inside: list[float] = []
+    for place, here in enumerate(ratios):
+        below += here
+        if not count or not (here or inside):
+            continue
+        low, high = proportion_interval(below, count, 1.0 - CONFIDENCE)
+        if low <= 0.5 <= high:
+            inside.append(float(2.0 ** ((place - RATIO_ONE) / RATIOS_PER_DOUBLING)))
+    # One bucket to either side: the edges are where the shares are known.
+    step = 2.0 ** (1.0 / RATIOS_PER_DOUBLING)
+    return {
+        "median": quantile_ratio(totals, 0.5),
+        "interval": [inside[0] / step, inside[-1] * step] if inside else None,
+        "p95": quantile_ratio(totals, 0.95),
+        "pairs": count,
+    }
+
+
+def _latency(totals: ShadowTotals, name: str) -> dict[str, Any]:
+    histogram = totals.histogram(name)
+    count = int(histogram.sum())
+    total = totals.get("primary_sum_us" if name == "primary_us" else "shadow_sum_us")
+    return {
+        "count": count,
+        "mean": total / count / 1e6 if count else None,
+        **{f"p{share}": quantile_seconds(histogram, share / 100) for share in (50, 95, 99)},
+    }
+
+
+def _by_reason(totals: ShadowTotals) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for name, count in totals.under("skip").items():
+        reason, _, size = name.partition(":")
+        found.setdefault(reason, {})[size] = count
+    return found
+
+
+def _paths(totals: ShadowTotals) -> list[dict[str, Any]]:
+    found = []
+    for name, count in totals.under("path").items():
+        kind, _, path = name.partition(":")
+        found.append({"path": path, "kind": kind, "pairs": count})
+    found.sort(key=lambda entry: (-int(str(entry["pairs"])), str(entry["path"])))
+    return found[:PATHS_SHOWN]
