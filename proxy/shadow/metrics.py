@@ -30,8 +30,6 @@ Totals = Mapping[tuple[str, str, str], ArmCounts]
 
 def shadow_families(totals: Totals) -> Iterator[Metric]:
     """Yield every family of shadows; `totals` are counts by route, shadow and role."""
-    if not totals:
-        return
     yield _counter("shadow_eligible_requests", "Requests of routes with the shadow.", totals, ELIGIBLE)
     mirrored = CounterMetricFamily(
         "headgate_shadow_mirrored_requests", "Copies sent, by size of the body.", labels=(*LABELS, "size")
