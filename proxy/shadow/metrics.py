@@ -57,7 +57,7 @@ def shadow_families(totals: Totals) -> Iterator[Metric]:
             for size, size_name in enumerate(SIZE_NAMES):
                 count = cells[SKIPPED_0 + reason * SIZE_CLASSES + size]
                 # Fifty-five series a shadow otherwise, most of them always nought.
-                if count:
+                if count or size == 0:
                     skipped.add_metric((*labels, name, size_name), count)
         for name, count in zip(OUTCOME_NAMES, counts.outcomes, strict=True):
             answers.add_metric((*labels, name), count)

@@ -27,7 +27,7 @@ SHADOW_SLOT = 2
 
 def shadowed(primary: int, shadow: int, *, more: dict[str, Any] | None = None, **spec: Any) -> dict[str, Any]:
     """A table that answers from `primary`, counted in slot 1, and copies to `shadow`, counted in slot 2."""
-    entry = {"name": "v2", "arm": 1, "reference": [0], "methods": ["POST"]} | spec
+    entry = {"name": "v2", "arm": 1, "reference": [0], "methods": ["POST"], "lag": 0.0} | spec
     routes = [route("all", {"kind": "direct", "arms": [0]}, shadows=[entry])]
     arms = [("all", "v1", "stable", "v1"), ("all", "v2", "shadow", "v2")]
     return table({"v1": [primary], "v2": [shadow]}, routes, arms=arms, **(more or {}))
@@ -37,7 +37,7 @@ def shadowed_by(primary: dict[str, int], shadows: dict[str, int], **spec: Any) -
     """A table that answers from `primary` (slot 1) and copies to every shadow (slots 2 and on)."""
     (name, port), *_ = primary.items()
     entries = [
-        {"name": shadow, "arm": arm, "reference": [0], "methods": ["POST"]} | spec
+        {"name": shadow, "arm": arm, "reference": [0], "methods": ["POST"], "lag": 0.0} | spec
         for arm, shadow in enumerate(shadows, start=1)
     ]
     routes = [route("all", {"kind": "direct", "arms": [0]}, shadows=entries)]

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import Metric
 
 from tests.helpers.agents import AgentProcess, agent_task
@@ -23,13 +24,20 @@ async def agent(tmp_path: Path) -> AsyncIterator[AgentProcess]:
     """A ready agent with control, of two workers, that has refused an admin request."""
     async with (
         control_stand_in(tmp_path / "c.sock") as control,
-        agent_task(tmp_path, configuration(workers=2)) as agent,
+        agent_task(tmp_path, shadowed()) as agent,
     ):
         control.publish(table_for(agent.config, 1))
         await agent.start(control=control.socket)
         await agent.ready()
         await agent.get("/v1/watch")
         yield agent
+
+
+def shadowed() -> str:
+    """Two workers, and a shadow with its noise floor."""
+    value = yaml.safe_load(configuration(workers=2))
+    value["routes"][0]["shadows"] = [{"upstream": "v2", "noise": "1%"}]
+    return str(yaml.safe_dump(value, sort_keys=False))
 
 
 async def families(agent: AgentProcess) -> list[Metric]:

@@ -14,7 +14,7 @@ from control.cli.shadows import shadow_blocks
 
 @click.group("shadow", no_args_is_help=True)
 def shadow_command() -> None:
-    """Look at what shadows of routes have shown."""
+    """Show what shadows have shown, and rules for what they may differ in."""
 
 
 @shadow_command.command("report")

@@ -138,7 +138,7 @@ async def test_share_by_key_is_sticky_and_the_rest_is_counted(tmp_path: Path) ->
 
 async def test_only_requests_that_the_reference_answers_are_copied(tmp_path: Path) -> None:
     """What the canary answers is skipped as `variant`, what the client chose itself as `override`."""
-    entry = {"name": "v2", "arm": 2, "reference": [0], "methods": []}
+    entry = {"name": "v2", "arm": 2, "reference": [0], "methods": [], "lag": 0.0}
     routes = [
         route(
             "all",
@@ -173,8 +173,8 @@ async def test_several_shadows_get_their_own_copies(tmp_path: Path) -> None:
             "all",
             {"kind": "direct", "arms": [0]},
             shadows=[
-                {"name": "a", "arm": 1, "reference": [0], "in_flight": 2},
-                {"name": "b", "arm": 2, "reference": [0]},
+                {"name": "a", "arm": 1, "reference": [0], "in_flight": 2, "lag": 0.0},
+                {"name": "b", "arm": 2, "reference": [0], "lag": 0.0},
             ],
         )
     ]
