@@ -48,6 +48,10 @@ class Environment(Model):
     name: PlainName
     route: PlainName | None = None
     """The route in that environment's Headgate; None: named as the model."""
+    alias: PlainName | None = None
+    """The alias by which that route finds the release it tries: fraud@NAME-canary; None: NAME-canary."""
+    stage: PlainName | None = None
+    """The registry's stage that a release enters when it has been promoted here; None: none."""
     approval: bool = False
     """A person has to say yes first, by the platform's own means."""
     shadow: bool = False
@@ -60,8 +64,8 @@ class Environment(Model):
     """What becomes of a rollout that is undecided by then."""
 
 
-_STAGING = Environment(name="staging", shadow=True)
-_PRODUCTION = Environment(name="production", approval=True)
+_STAGING = Environment(name="staging", stage="staging", shadow=True)
+_PRODUCTION = Environment(name="production", stage="production", approval=True)
 
 
 class Oidc(Model):

@@ -117,6 +117,9 @@ def build(options: PipelineOptions, version: str) -> Pipeline:
             before = [jobs[-1].id]
         jobs.append(_release(options, environment, before))
         before = [jobs[-1].id]
+        if environment.stage is not None:
+            jobs.append(_enter_stage(environment, environment.stage, before))
+            before = [jobs[-1].id]
     if options.compliance_report:
         jobs.append(_report(options))
     return Pipeline(
@@ -259,6 +262,21 @@ def _release(options: PipelineOptions, environment: Environment, needs: list[str
     )
 
 
+def _enter_stage(environment: Environment, stage: str, needs: list[str]) -> Job:
+    """Apart from the release: an approval that is still missing here must not take a good release back."""
+    return Job(
+        id=f"stage_{_identifier(environment.name)}",
+        title=f"Enter stage {stage}",
+        stage=Stage.RELEASE,
+        when=When.RELEASE,
+        needs=tuple(needs),
+        variables={"MODEL_STAGE": stage},
+        steps=(Step(name="Enter the stage", script=scripts.enter_stage(), control=True),),
+        own_packages=False,
+        headgate=True,
+    )
+
+
 def _begin(environment: Environment) -> tuple[Step, ...]:
     """Put the release on its servers, then name it to the route."""
     begin = Step(name="Begin the rollout", script=scripts.begin(), control=True)
@@ -290,6 +308,7 @@ def _variables(options: PipelineOptions, environment: Environment) -> dict[str, 
     return {
         "HEADGATE_ENVIRONMENT": environment.name,
         "HEADGATE_ROUTE": options.route(environment),
+        "HEADGATE_ALIAS": environment.alias or f"{environment.name}-canary",
         "GATE_TIMEOUT": _seconds(environment.timeout),
         "GATE_ON_UNDECIDED": environment.on_undecided,
         "WATCH_TIME": _seconds(options.monitoring),

@@ -94,7 +94,22 @@ def install(dependencies: Sequence[str], headgate: str | None) -> str:
 
 def begin() -> str:
     """Point the route's canary at the release."""
-    return _RELEASE + _call(['headgate registry alias "$MODEL_NAME" canary "$MODEL_VERSION"'])
+    return _RELEASE + _call(
+        [
+            'headgate registry alias "$MODEL_NAME" "$HEADGATE_ALIAS" "$MODEL_VERSION"',
+            '--reason "the pipeline releases $release to $HEADGATE_ENVIRONMENT"',
+        ]
+    )
+
+
+def enter_stage() -> str:
+    """Refused, with who is missing, when the stage takes an approval that is not there."""
+    return _RELEASE + _call(
+        [
+            'headgate registry promote "$release" "$MODEL_STAGE"',
+            '--reason "promoted on its route"',
+        ]
+    )
 
 
 def gate() -> str:

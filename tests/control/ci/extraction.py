@@ -94,7 +94,8 @@ def _jenkins(files: dict[str, str]) -> Iterator[Shell]:
     titles |= {"Ask for approval": "request_approval", "Compliance report": "compliance_report"}
     for stage in re.split(r"^ +(?=stage\(')", text, flags=re.MULTILINE)[1:]:
         title = stage.partition("'")[2].partition("'")[0]
-        name = titles.get(title) or re.sub(r" gate in | to |-", "_", title.lower())
+        name = titles.get(title) or re.sub(r" gate in | to |-|(?<=stage) ", "_", title.lower())
+        name = name.removeprefix("enter ")
         environment = {
             **everywhere,
             **dict(re.findall(r"^        ([A-Z_]+) = '([^']*)'$", stage, re.MULTILINE)),
