@@ -44,12 +44,10 @@ EndpointEntry = Annotated[
 class Upstream(Model):
     """A named set of endpoints that serve the same thing."""
 
-    endpoints: Annotated[
-        tuple[EndpointEntry, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=1000)
-    ]
-    """Addresses, each a URL or `{url, weight}`."""
+    endpoints: Annotated[tuple[EndpointEntry, ...], BeforeValidator(as_tuple), Field(max_length=1000)] = ()
+    """Addresses, each a URL or `{url, weight}`; may be left out where `release` is an alias."""
     release: Annotated[Text, Field(max_length=256)] = ""
-    """What runs there, for example `fraud:v1.0.0`; shown in status, metrics and decisions."""
+    """What runs there: `fraud:v1.0.0`, or by an alias, `fraud@prod`, which the registry may move."""
     balance: Literal["round_robin", "least_in_flight"] = "round_robin"
     """How one endpoint is picked: in turn, or the less busy one of two."""
     concurrency: Annotated[int, Field(ge=0, le=1000000)] = 0
@@ -58,6 +56,11 @@ class Upstream(Model):
     """Who waits while there are that many."""
     timeouts: UpstreamTimeouts = UpstreamTimeouts()
     """Timeouts of this upstream."""
+
+    @property
+    def by_alias(self) -> bool:
+        """Whether the registry says which release this is."""
+        return "@" in self.release
 
     @model_validator(mode="after")
     def _distinct(self) -> Self:
@@ -69,5 +72,9 @@ class Upstream(Model):
                 remedy = "list it once and give it a weight"
                 faults.append(Fault(path=("endpoints", i), problem=problem, remedy=remedy))
             first.setdefault(endpoint.url, i)
+        if not self.endpoints and not self.by_alias:
+            problem = "there is no address to send requests to"
+            remedy = "add one; only an alias such as fraud@prod can do without"
+            faults.append(Fault(path=("endpoints",), problem=problem, remedy=remedy))
         refuse("upstream", faults)
         return self

@@ -124,7 +124,7 @@ async def _start(store: Store, state: Path, tick_seconds: float, sender: Sender)
     async with store.read() as connection:
         floor = await rollouts.latest_time(connection)
     clock = SteadyClock(floor)
-    controller = Controller(Ledger(store, Collector(), Publisher()), clock)
+    controller = Controller(Ledger(store, Collector(), Publisher()), clock, base=state)
     try:
         await controller.start()
     except (ValueError, KeyError, TypeError) as error:

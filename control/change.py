@@ -14,7 +14,7 @@ from control.records import Record
 from control.rollout import Decision, DecisionKind
 from control.shadows.collect import UnsavedShadows
 from control.shadows.saved import write_shadows
-from control.store import audit, rollouts, statistics, tables, undertakings
+from control.store import audit, releases, rollouts, statistics, tables, undertakings
 from control.store.engine import Connection, Store
 from control.store.rollouts import Quarantine, StoredDecision
 from control.store.statistics import StoredCounts
@@ -70,6 +70,8 @@ class Change:
     table: StoredTable | None = None
     counts: Unsaved | None = None
     shadows: UnsavedShadows | None = None
+    registry_revision: int | None = None
+    """What of the registry this was worked out from; the change is void when that has moved on."""
 
     def keep(self, record: Record) -> None:
         """Write *record*; a later one with the same id takes its place."""
@@ -115,6 +117,9 @@ class Change:
 async def write(store: Store, change: Change, *, revision: int, config_digest: str) -> None:
     """Write *change*; *revision* is that of the table in force afterwards."""
     async with store.write() as connection:
+        if change.registry_revision is not None:
+            # Locked until the end: an approval withdrawn meanwhile must not be overtaken by what it allowed.
+            await releases.check_revision(connection, change.registry_revision)
         if change.configuration is not None:
             new = change.configuration
             await tables.add_configuration(

@@ -1,7 +1,9 @@
 """Takes in a configuration: the values, the plans of its rollouts, and everything that is wrong with it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -14,6 +16,7 @@ from control.identity import CanaryRoute, canary_routes
 from control.overlay import Overlay, OverlayError, overlaid
 from control.plan import PlanError, RolloutPlan
 from control.reconcile import Wanted
+from control.registry.resolve import Place, substituted
 from proxy.compile import compile_table
 from proxy.splits.spec import SplitConfigError
 
@@ -31,7 +34,9 @@ class Active:
     """A configuration in force, with what is read off it once."""
 
     config: Config
-    """With everything that deployments and experiments put over it: what is served."""
+    """What is served: with all that was put over it, and releases in the place of aliases."""
+    unplaced: Config
+    """The same with aliases as they are written."""
     base: Config
     """As the agent sent it."""
     digest: str
@@ -43,17 +48,34 @@ class Active:
     """What was put over it."""
     stale: frozenset[str] = frozenset()
     """Ids of deployments and experiments that no longer fit it."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    """By upstream, what its alias stands for."""
 
     @property
     def body(self) -> str:
         """Its JSON as it is stored: without the part that names who may ask for what."""
         return orjson.dumps(_without_admin(self.base.to_json())).decode()
 
+    def with_places(self, places: Mapping[str, Place]) -> Active:
+        """The same with aliases as what they stand for.
+
+        Raises:
+            ConfigurationError: what they stand for cannot be used.
+        """
+        return with_overlays(
+            self.base,
+            digest=self.digest,
+            source=self.source,
+            at=self.accepted_at,
+            overlays=self.overlays,
+            places=places,
+        )
+
 
 def read_configuration(
     value: object, *, digest: str, source: str, at: float, overlays: Iterable[Overlay] = ()
 ) -> Active:
-    """Check the plain JSON of a configuration, and put *overlays* on it.
+    """Check the plain JSON of a configuration, and put *overlays* on it; aliases stay as they are written.
 
     Raises:
         ConfigurationError: with everything that is wrong.
@@ -71,18 +93,25 @@ def read_configuration(
 
 
 def with_overlays(
-    base: Config, *, digest: str, source: str, at: float, overlays: Iterable[Overlay]
+    base: Config,
+    *,
+    digest: str,
+    source: str,
+    at: float,
+    overlays: Iterable[Overlay],
+    places: Mapping[str, Place] | None = None,
 ) -> Active:
-    """A configuration that holds with *overlays* on it.
+    """A configuration that holds with *overlays* on it, and with *places* for aliases.
 
     Raises:
         ConfigurationError: with everything that is wrong with the two together.
     """
     overlays = tuple(overlays)
     try:
-        config, stale = overlaid(base, overlays)
+        unplaced, stale = overlaid(base, overlays)
     except OverlayError as error:
         raise ConfigurationError([_error("routes", str(error), "end what was put over it")]) from error
+    config = substituted(unplaced, places or {})
     try:
         # A trial: what does not compile must not replace what is served.
         compile_table(config, revision=0, states={}, digest=digest)
@@ -91,9 +120,11 @@ def with_overlays(
     canaries = canary_routes(config)
     return Active(
         config=config,
+        unplaced=unplaced,
         base=base,
         overlays=overlays,
         stale=stale,
+        places=dict(places or {}),
         digest=digest,
         source=source,
         accepted_at=at,

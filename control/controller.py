@@ -1,6 +1,7 @@
 """What can be asked of the control plane: take a configuration, counts or a command."""
 
 import logging
+from pathlib import Path
 from typing import Final
 
 from config.diff import diff
@@ -11,13 +12,15 @@ from control.clock import Clock
 from control.collect import Taken
 from control.commands import Refused, Verb, carry_out
 from control.configuration import Active, read_configuration, with_overlays
+from control.errors import ConflictError
+from control.follow import Follower
 from control.ledger import Ledger
-from control.reconcile import Past, reconcile
+from control.reconcile import reconcile
 from control.records import Record
+from control.registry.shelf import Shelf
 from control.reports import Report
 from control.shadows.events import shadow_events
-from control.store import rollouts
-from control.store.engine import Connection
+from control.store.releases import RegistryMovedError
 from control.withdrawal import withdraw
 
 log: Final = logging.getLogger("headgate.control")
@@ -37,9 +40,11 @@ class UnknownRolloutError(Exception):
 class Controller:
     """One operation a method, each one transaction."""
 
-    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, *, base: Path | None = None) -> None:
         self.ledger = ledger
         self.clock = clock
+        self.shelf = Shelf(ledger.store, base=base, now=clock.wall)
+        self.follower = Follower(ledger, self.shelf, clock)
 
     async def start(self) -> None:
         """Read the store, and publish the table that was in force when the former process ended."""
@@ -65,6 +70,13 @@ class Controller:
         Raises:
             ConfigurationError: it cannot be used; the one before stays in force.
         """
+        while True:
+            try:
+                return await self._configure(value, digest=digest, source=source, origin=origin, seen=seen)
+            except RegistryMovedError:
+                log.info("the registry has changed meanwhile; looking again")
+
+    async def _configure(self, value: object, *, digest: str, source: str, origin: Origin, seen: int) -> int:
         ledger = self.ledger
         async with ledger.lock:
             await ledger.fresh()
@@ -76,6 +88,7 @@ class Controller:
             active = read_configuration(
                 value, digest=digest, source=source, at=change.wall, overlays=ledger.overlays()
             )
+            active, change.registry_revision = await self.follower.admit(active, before)
             withdraw(change, ledger, active.stale)
             ledger.skip(seen)
             change.configuration = NewConfiguration(digest=digest, source=source, body=active.body)
@@ -93,7 +106,7 @@ class Controller:
                 change,
                 wanted=active.wanted,
                 current=ledger.records,
-                past=await self._past(active),
+                past=await self.follower.past(active),
                 config_digest=digest,
             )
             await ledger.commit(change, records, active=active)
@@ -188,22 +201,20 @@ class Controller:
             source=before.source,
             at=before.accepted_at,
             overlays=overlays,
+            places=before.places,
         )
+        change.registry_revision = await self.follower.check(active, before)
         records = reconcile(
             change,
             wanted=active.wanted,
             current=ledger.records,
-            past=await self._past(active),
+            past=await self.follower.past(active),
             config_digest=before.digest,
         )
-        await ledger.commit(change, records, active=active)
-
-    async def _past(self, active: Active) -> dict[str, Past]:
-        async with self.ledger.store.read() as connection:
-            return {
-                route: await _past_of(connection, route, want.canary.identity)
-                for route, want in active.wanted.items()
-            }
+        try:
+            await ledger.commit(change, records, active=active)
+        except RegistryMovedError as error:
+            raise ConflictError("the registry has changed meanwhile", "try again") from error
 
     async def _skip(self, seen: int) -> None:
         ledger = self.ledger
@@ -230,14 +241,6 @@ class Controller:
             )
         change.lifted.append(Lifted(quarantine=row, reason=reason))
         await self.ledger.commit(change, self.ledger.records)
-
-
-async def _past_of(connection: Connection, route: str, identity: str) -> Past:
-    row = await rollouts.newest_with_identity(connection, route=route, identity=identity)
-    return Past(
-        newest=None if row is None else Record.from_stored(row),
-        epoch=await rollouts.highest_epoch(connection, route=route),
-    )
 
 
 def _changes(before: Active, after: Active) -> list[str]:

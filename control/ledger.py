@@ -18,6 +18,7 @@ from control.experiments.experiment import overlay_of as experiment_overlay
 from control.overlay import Overlay
 from control.publish import Published, Publisher
 from control.records import Record
+from control.registry.resolve import places_in
 from control.shadows.collect import ShadowCollector
 from control.shadows.counts import ROLES, ShadowKey
 from control.shadows.gate import ShadowFinding
@@ -170,6 +171,10 @@ class Ledger:
                     at=stored.accepted_at,
                     overlays=self.overlays(),
                 )
+                if table is not None:
+                    # What aliases stand for now may be something else; what was published is in force.
+                    places = places_in(self.active.unplaced, orjson.loads(table.body))
+                    self.active = self.active.with_places(places)
             except ConfigurationError as error:
                 log.warning("the stored configuration is not usable (%s); waiting for the agent's", error)
         self._states = _states(self.records, self.active, self.quarantine)

@@ -78,6 +78,7 @@ class Loop:
         """One tick, whatever happens in it."""
         began = time.perf_counter()
         try:
+            await self._controller.follower.follow()
             await self.tick()
         except Exception:
             self.failures += 1

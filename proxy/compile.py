@@ -115,6 +115,24 @@ def check_config(loaded: Loaded) -> list[Problem]:
     return sorted([*problems, *check_layers(loaded)])
 
 
+def needs_control(loaded: Loaded) -> list[Problem]:
+    """What only a control process with its registry can serve; a proxy on its own must not pretend to."""
+    remedy = "use headgate run, with headgate[control] installed"
+    aliases = [
+        loaded.problem(
+            ("upstreams", name, "release"), f"{upstream.release} is for the registry to say", remedy
+        )
+        for name, upstream in loaded.config.upstreams.items()
+        if upstream.by_alias and not upstream.endpoints
+    ]
+    protected = [
+        loaded.problem(("routes", index, "protected"), "nobody could say what is approved", remedy)
+        for index, route in enumerate(loaded.config.routes)
+        if route.protected is not None
+    ]
+    return sorted([*aliases, *protected])
+
+
 def split_schemas() -> dict[str, dict[str, Any]]:
     """JSON Schema of each kind's `split` object, for editors."""
     load_all()

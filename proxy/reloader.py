@@ -8,7 +8,7 @@ from typing import Final
 
 from config.load import Loaded
 from config.problems import ConfigError
-from proxy.compile import compile_table
+from proxy.compile import compile_table, needs_control
 from proxy.control_link import ConfigRefusedError, ControlAwayError, ControlLink
 from proxy.keeper import TableKeeper
 from proxy.reload import ConfigFile, needs_restart
@@ -87,6 +87,8 @@ class Reloader:
         if loaded.digest == self.loaded.digest:
             return self._result("unchanged", restart=restart)
         if self.link is None:
+            if problems := needs_control(loaded):
+                return self._result("refused", problems=[str(problem) for problem in problems])
             self.loaded = loaded
             used = self._keeper.apply(self.compile(self._keeper.table))
             return self._result("applied" if used else "deferred", restart=restart)

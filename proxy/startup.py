@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from config.load import Loaded
+from proxy.compile import needs_control
 from proxy.fleet import worker_count
 from proxy.listeners import Given, Listening, given_sockets, same_host, unclaimed, wanted_of
 from proxy.processes import read_records
@@ -16,7 +17,7 @@ from proxy.sockets import BindError, bound_socket, inherited_socket
 from proxy.state import StateBusyError, StateDirectory, lock_file
 
 # What `pip install headgate[control]` adds and control cannot do without.
-CONTROL_NEEDS: Final = ("numpy", "scipy", "sqlalchemy", "alembic", "aiosqlite", "jinja2")
+CONTROL_NEEDS: Final = ("numpy", "scipy", "sqlalchemy", "alembic", "aiosqlite", "jinja2", "semver", "obstore")
 
 # A Unix socket's path is held in 108 bytes that end with a zero.
 SOCKET_PATH_MAX: Final = 107
@@ -139,6 +140,13 @@ def missing_for_control() -> list[str]:
     return [name for name in CONTROL_NEEDS if importlib.util.find_spec(name) is None]
 
 
+def refuse_without_control(loaded: Loaded) -> None:
+    """Refuse a configuration that only control could serve; StartRefusedError says which parts."""
+    problems = needs_control(loaded)
+    if problems:
+        raise StartRefusedError([str(problem) for problem in problems])
+
+
 def wait_for_upstreams(loaded: Loaded, say: Callable[[str], None]) -> None:
     """Wait until each upstream has an endpoint that accepts a connection, for `startup.upstream_wait`.
 
@@ -188,7 +196,7 @@ def _unreachable(loaded: Loaded, seconds: float) -> dict[str, str]:
     up = {name for (name, _), reason in zip(endpoints, reasons, strict=True) if not reason}
     for (name, endpoint), reason in zip(endpoints, reasons, strict=True):
         down[name].append(f"{endpoint.url} {reason}")
-    return {name: ", ".join(whys) for name, whys in down.items() if name not in up}
+    return {name: ", ".join(whys) for name, whys in down.items() if whys and name not in up}
 
 
 def connection_fault(host: str, port: int, seconds: float) -> str:

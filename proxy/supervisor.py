@@ -58,6 +58,9 @@ def prepare(
     # Imported here: the process that supervises does without them.
     from proxy import startup
 
+    missing = startup.missing_for_control() if control else []
+    if missing or not control:
+        startup.refuse_without_control(loaded)
     directory = StateDirectory((state or loaded.state_directory).absolute())
     lock_fd = startup.lock_state(directory)
     admin_socket = None
@@ -76,7 +79,6 @@ def prepare(
         if listening is not None:
             listening.close()
         raise
-    missing = startup.missing_for_control() if control else []
     if missing:
         say(
             f"running without control ({', '.join(missing)} not installed): weights stay as configured and"

@@ -7,6 +7,8 @@ from typing import Final
 import orjson
 from aiohttp import web
 
+from control.errors import HeadgateError
+
 log: Final = logging.getLogger("headgate.api")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -42,6 +44,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         return await handler(request)
     except ApiError as error:
+        return error_response(error.status, error.code, error.message, error.remedy)
+    except HeadgateError as error:
         return error_response(error.status, error.code, error.message, error.remedy)
     except web.HTTPException as error:
         if error.status < 400:

@@ -8,15 +8,24 @@ from aiohttp import web
 
 from control.api.errors import ApiError
 from control.audit.events import Origin
+from proxy.auth import Role
 
 ACTOR_HEADER: Final = "X-Headgate-Actor"
 """Set by the agent, from the token it has checked; it removes what a client sends under this name."""
 ADDRESS_HEADER: Final = "X-Headgate-Address"
 """Set by the agent: the client's address."""
+ROLE_HEADER: Final = "X-Headgate-Role"
+"""Set by the agent: the role of the token it has checked."""
 
 _REASON_MAX: Final = 1000
 _PAGE_DEFAULT: Final = 50
 _PAGE_MAX: Final = 1000
+
+
+def role_of(request: web.Request) -> Role:
+    """The sender's role, as the agent says; whoever may open the socket itself may do everything."""
+    word = request.headers.get(ROLE_HEADER)
+    return Role.ADMIN if word is None else Role.__members__.get(word.upper(), Role.VIEWER)
 
 
 async def json_object(request: web.Request, *, required: bool = True) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from typing import Final
 from aiohttp import web
 
 from control.api import (
+    aliases,
+    approvals,
     audit_log,
     audit_report,
     deployments,
@@ -13,10 +15,13 @@ from control.api import (
     history,
     link,
     metrics,
+    models,
+    openapi,
     rollouts,
     shadows,
     status,
 )
+from control.api.door import DOOR, Door
 from control.api.errors import errors_as_json
 from control.api.keys import PLANE
 from control.dashboard import page
@@ -30,19 +35,16 @@ def build_application(plane: Plane) -> web.Application:
     """An application that serves *plane*."""
     application = web.Application(middlewares=[errors_as_json], client_max_size=_BODY_BYTES_MAX)
     application[PLANE] = plane
+    application[DOOR] = Door(
+        shelf=plane.controller.shelf,
+        follow=plane.controller.follower.follow,
+        revision=lambda: plane.ledger.revision,
+        troubles=lambda: plane.controller.follower.troubles,
+    )
     for module in (
-        link,
-        status,
-        rollouts,
-        shadows,
-        deployments,
-        experiments,
-        feedback,
-        audit_log,
-        audit_report,
-        history,
-        metrics,
-        page,
+        *(link, status, rollouts, shadows, deployments, experiments, feedback),
+        *(audit_log, audit_report, history, metrics, page),
+        *(models, aliases, approvals, openapi),
     ):
         application.add_routes(module.routes())
     return application

@@ -16,6 +16,7 @@ class Entry(NamedTuple):
 _SERVE = "Serve"
 _LOOK = "Look"
 _ACT = "Act on a rollout"
+_REGISTRY = "Releases"
 _CONFIG = "Configuration"
 _PROCESS = "The running process"
 _PIPELINES = "Pipelines"
@@ -35,6 +36,8 @@ CATALOGUE: dict[str, Entry] = {
     "wait": Entry("wait", "Wait until a rollout is promoted, rolled back or paused.", _LOOK),
     "gate": Entry("gate", "Wait for the decision on a rollout; the exit code is the decision.", _LOOK),
     "shadow": Entry("shadow", "Show what shadows have shown, and rules for what they may differ in.", _LOOK),
+    "registry": Entry("registry", "Register releases, move them between stages, name them.", _REGISTRY),
+    "approvals": Entry("approvals", "Ask for a release to be let into a stage, and decide.", _REGISTRY),
     "audit": Entry("audit", "Show who did what, newest last; or verify, prove and export it.", _LOOK),
     "promote": Entry("act", "Give the canary all traffic now.", _ACT),
     "pause": Entry("act", "Hold a rollout at its present weight.", _ACT),

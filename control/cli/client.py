@@ -39,6 +39,7 @@ class AdminClient:
         self._parts = urlsplit(self.address)
         self._token = token
         self._timeout_s = timeout_s
+        self.extra_headers: dict[str, str] = {}
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """The parsed JSON of `path`.
@@ -74,9 +75,17 @@ class AdminClient:
         finally:
             connection.close()
 
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        """Send `body` as JSON and return the parsed answer; raises as `get` does."""
+        return self._checked("PUT", path, body)
+
+    def delete(self, path: str) -> Any:
+        """Remove what is at `path`; raises as `get` does."""
+        return self._checked("DELETE", path, None)
+
     def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         """One request and its answer, whatever its status."""
-        headers = {"accept": "application/json"}
+        headers = {"accept": "application/json", **self.extra_headers}
         data = None
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"

@@ -63,6 +63,7 @@ class Artifacts:
                 if base is None:
                     raise InvalidError(f"artifacts: {place} is below no directory", "give an absolute path")
                 path = base / path
+            path = path.absolute()
             path.mkdir(parents=True, exist_ok=True)
             return cls(str(path), LocalStore(path))
         except (OSError, ValueError, obstore.exceptions.BaseError) as error:

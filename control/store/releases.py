@@ -63,6 +63,20 @@ async def revision(connection: AsyncConnection, *, lock: bool = False) -> int:
     return int((await connection.execute(query)).scalar_one())
 
 
+class RegistryMovedError(Exception):
+    """The registry has changed since it was looked at."""
+
+
+async def check_revision(connection: AsyncConnection, seen: int) -> None:
+    """Make sure that nothing has changed since *seen*, and that nothing does before the transaction ends.
+
+    Raises:
+        RegistryMovedError: something has.
+    """
+    if await revision(connection, lock=True) != seen:
+        raise RegistryMovedError
+
+
 async def add_release(connection: AsyncConnection, release: Release, parents: Sequence[str]) -> None:
     """Write a release and, by their ids, its *parents*."""
     values = {column.name: _plain(release, column.name) for column in releases.c}

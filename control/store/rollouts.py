@@ -176,3 +176,12 @@ async def lift_quarantine(
     change = update(quarantine).where(quarantine.c.id == row.id)
     await connection.execute(change.values(lifted_at=at, lifted_by=by, lifted_reason=reason))
     return row
+
+
+async def last_decisions_about(connection: AsyncConnection, labels: list[str]) -> list[StoredDecision]:
+    """The newest decision of each rollout whose canary was one of these releases."""
+    about = select(rollouts.c.id).where(rollouts.c.release.in_(labels))
+    newest = select(func.max(decisions.c.id)).where(decisions.c.rollout_id.in_(about))
+    query = select(decisions).where(decisions.c.id.in_(newest.group_by(decisions.c.rollout_id)))
+    rows = (await connection.execute(query.order_by(decisions.c.id.desc()).limit(20))).mappings()
+    return [StoredDecision(**row) for row in rows]

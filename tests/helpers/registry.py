@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
 from control.audit.events import Origin
-from control.registry.approvals import Approvals
-from control.registry.artifacts import Artifacts
-from control.registry.naming import Aliases
-from control.registry.registry import Registry
 from control.registry.release import Artifact, Draft, Release
-from control.registry.tasks import Tasks
-from control.registry.turn import Desk
+from control.registry.shelf import Shelf
 from control.store import tables
 from control.store.audit_search import AuditFilter, page
 from control.store.engine import Store
@@ -43,18 +38,12 @@ class Hands:
         return self.now
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
-    """The parts of a registry on one store."""
+class Bench(Shelf):
+    """A registry with a clock, whose audit log can be read."""
 
-    store: Store
-    clock: Hands
-    registry: Registry
-    approvals: Approvals
-    aliases: Aliases
-    tasks: Tasks
-    artifacts: Artifacts
-    desk: Desk = field(repr=False)
+    def __init__(self, store: Store, artifacts: Path, clock: Hands) -> None:
+        super().__init__(store, place=str(artifacts), now=clock)
+        self.clock = clock
 
     async def events(self) -> list[dict[str, Any]]:
         """The audit log."""
@@ -79,20 +68,9 @@ class Shelf:
             )
 
 
-def shelf_on(store: Store, artifacts: Path, clock: Hands | None = None) -> Shelf:
+def shelf_on(store: Store, artifacts: Path, clock: Hands | None = None) -> Bench:
     """The parts on *store*."""
-    clock = clock or Hands()
-    desk = Desk(store, now=clock)
-    return Shelf(
-        store=store,
-        clock=clock,
-        desk=desk,
-        registry=Registry(desk),
-        approvals=Approvals(desk),
-        aliases=Aliases(desk),
-        tasks=Tasks(desk),
-        artifacts=Artifacts.at(str(artifacts)),
-    )
+    return Bench(store, artifacts, clock or Hands())
 
 
 def draft(version: str = "1.0.0", name: str = "fraud", **changes: Any) -> Draft:
@@ -100,7 +78,7 @@ def draft(version: str = "1.0.0", name: str = "fraud", **changes: Any) -> Draft:
     return Draft(**{"name": name, "version": version, "artifact": SOME, **changes})
 
 
-async def in_production(shelf: Shelf, version: str, people: People) -> Release:
+async def in_production(shelf: Bench, version: str, people: People) -> Release:
     """Register a release and take it to production as it should be: alice asks, bob approves."""
     release = await shelf.registry.register(draft(version), people.alice)
     await shelf.registry.promote(release.label, "staging", people.alice)

@@ -7,7 +7,7 @@ import pytest
 from control.audit.events import Origin
 from control.store.engine import Store
 from tests.control.store import conftest as stores
-from tests.helpers.registry import People, Shelf, shelf_on
+from tests.helpers.registry import Bench, People, shelf_on
 
 postgres_socket = stores.postgres_socket
 store = stores.store
@@ -15,7 +15,7 @@ database_url = stores.database_url
 
 
 @pytest.fixture
-async def shelf(store: Store, tmp_path: Path) -> Shelf:
+async def shelf(store: Store, tmp_path: Path) -> Bench:
     """Everything the registry is made of, by the default rules."""
     return shelf_on(store, tmp_path / "artifacts")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from control.errors import ConflictError, InvalidError, NotApprovedError, NotFoundError, TransitionError
-from tests.helpers.registry import People, Shelf, draft, in_production
+from tests.helpers.registry import Bench, People, draft, in_production
 
 PROTECTED = {
     "upstreams": {"live": {"release": "fraud@champion"}},
@@ -11,7 +11,7 @@ PROTECTED = {
 }
 
 
-async def test_an_alias_is_moved_and_taken_back(shelf: Shelf, people: People) -> None:
+async def test_an_alias_is_moved_and_taken_back(shelf: Bench, people: People) -> None:
     """Each step is kept and told."""
     for version in ("1.0.0", "2.0.0"):
         await shelf.registry.register(draft(version), people.alice)
@@ -31,7 +31,7 @@ async def test_an_alias_is_moved_and_taken_back(shelf: Shelf, people: People) ->
     assert [event[0] for event in await shelf.told()].count("alias_moved") == 3
 
 
-async def test_moving_to_the_same_release_changes_nothing(shelf: Shelf, people: People) -> None:
+async def test_moving_to_the_same_release_changes_nothing(shelf: Bench, people: People) -> None:
     """No step, no event."""
     await shelf.registry.register(draft(), people.alice)
     await shelf.aliases.move("fraud", "champion", "1.0.0", people.alice)
@@ -42,7 +42,7 @@ async def test_moving_to_the_same_release_changes_nothing(shelf: Shelf, people: 
         await shelf.aliases.revert("fraud", "champion", people.alice)
 
 
-async def test_an_alias_can_be_removed(shelf: Shelf, people: People) -> None:
+async def test_an_alias_can_be_removed(shelf: Bench, people: People) -> None:
     """After that it names nothing, and its past stays."""
     await shelf.registry.register(draft(), people.alice)
     await shelf.aliases.move("fraud", "champion", "1.0.0", people.alice)
@@ -55,7 +55,7 @@ async def test_an_alias_can_be_removed(shelf: Shelf, people: People) -> None:
         await shelf.aliases.remove("fraud", "champion", people.alice)
 
 
-async def test_what_cannot_be_an_alias_is_refused(shelf: Shelf, people: People) -> None:
+async def test_what_cannot_be_an_alias_is_refused(shelf: Bench, people: People) -> None:
     """A stage's own alias follows the stage, and `latest` the versions."""
     await in_production(shelf, "1.0.0", people)
 
@@ -70,7 +70,7 @@ async def test_what_cannot_be_an_alias_is_refused(shelf: Shelf, people: People) 
 
 
 async def test_an_alias_of_a_protected_route_moves_only_to_what_is_approved(
-    shelf: Shelf, people: People
+    shelf: Bench, people: People
 ) -> None:
     """The move is refused where it would move traffic; with approval it is not."""
     await shelf.configure(PROTECTED)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from control.errors import ConflictError, ForbiddenError, InvalidError, NotApprovedError, TransitionError
 from control.registry.approval import TRANSITIONS, ApprovalEvent, ApprovalState
 from control.store import registry_schema
-from tests.helpers.registry import People, Shelf, draft, in_production
+from tests.helpers.registry import Bench, People, draft, in_production
 
 TWO_OF_THREE: dict[str, Any] = {
     "registry": {
@@ -29,7 +29,7 @@ TWO_OF_THREE: dict[str, Any] = {
 }
 
 
-async def _asked(shelf: Shelf, people: People, version: str = "1.0.0", **more: Any) -> str:
+async def _asked(shelf: Bench, people: People, version: str = "1.0.0", **more: Any) -> str:
     await shelf.registry.register(draft(version), people.alice)
     more.setdefault("justification", "AUC 0.91, was 0.87")
     asked = await shelf.approvals.request(f"fraud:{version}", "production", people.alice, **more)
@@ -44,7 +44,7 @@ def test_every_state_has_a_row_and_the_final_ones_refuse_everything() -> None:
     assert {event for row in TRANSITIONS.values() for event in row} == set(ApprovalEvent)
 
 
-async def test_the_quorum_grants_and_the_promotion_uses_it(shelf: Shelf, people: People) -> None:
+async def test_the_quorum_grants_and_the_promotion_uses_it(shelf: Bench, people: People) -> None:
     """Two of three approve; the promotion names the request, which serves once."""
     await shelf.configure(TWO_OF_THREE)
     request = await _asked(shelf, people)
@@ -77,7 +77,7 @@ async def test_the_quorum_grants_and_the_promotion_uses_it(shelf: Shelf, people:
     await shelf.registry.promote("fraud:1.0.0", "production", people.alice)
 
 
-async def test_known_defect_anyone_approved_their_own_request(shelf: Shelf, people: People) -> None:
+async def test_known_defect_anyone_approved_their_own_request(shelf: Bench, people: People) -> None:
     """Whoever asks never decides, also not by renewing what another one asked for."""
     request = await _asked(shelf, people)
 
@@ -88,7 +88,7 @@ async def test_known_defect_anyone_approved_their_own_request(shelf: Shelf, peop
     assert (await shelf.approvals.get(request))["votes"] == []
 
 
-async def test_only_named_reviewers_decide_and_each_once(shelf: Shelf, people: People) -> None:
+async def test_only_named_reviewers_decide_and_each_once(shelf: Bench, people: People) -> None:
     """Two votes of one person are one."""
     await shelf.configure(TWO_OF_THREE)
     request = await _asked(shelf, people)
@@ -101,7 +101,7 @@ async def test_only_named_reviewers_decide_and_each_once(shelf: Shelf, people: P
         await shelf.approvals.vote(request, people.bob, approves=True)
 
 
-async def test_a_rejection_closes(shelf: Shelf, people: People) -> None:
+async def test_a_rejection_closes(shelf: Bench, people: People) -> None:
     """It takes a reason; nobody can approve after it, and the votes before it stay readable."""
     await shelf.configure(TWO_OF_THREE)
     request = await _asked(shelf, people)
@@ -130,7 +130,7 @@ async def test_a_rejection_closes(shelf: Shelf, people: People) -> None:
     assert again.id != request
 
 
-async def test_what_was_granted_can_be_objected_to_until_it_is_used(shelf: Shelf, people: People) -> None:
+async def test_what_was_granted_can_be_objected_to_until_it_is_used(shelf: Bench, people: People) -> None:
     """A late objection counts."""
     request = await _asked(shelf, people)
     await shelf.registry.promote("fraud:1.0.0", "staging", people.alice)
@@ -142,7 +142,7 @@ async def test_what_was_granted_can_be_objected_to_until_it_is_used(shelf: Shelf
         await shelf.registry.promote("fraud:1.0.0", "production", people.alice)
 
 
-async def test_a_request_expires_granted_or_not(shelf: Shelf, people: People) -> None:
+async def test_a_request_expires_granted_or_not(shelf: Bench, people: People) -> None:
     """Checked again when it is applied, not only when it was granted."""
     request = await _asked(shelf, people)
     await shelf.registry.promote("fraud:1.0.0", "staging", people.alice)
@@ -157,7 +157,7 @@ async def test_a_request_expires_granted_or_not(shelf: Shelf, people: People) ->
     assert (await shelf.told())[-1][0] == "approval_lapsed"
 
 
-async def test_another_rollout_plan_requires_another_look(shelf: Shelf, people: People) -> None:
+async def test_another_rollout_plan_requires_another_look(shelf: Bench, people: People) -> None:
     """A grant is bound to how the release will be rolled out; a renewal begins a new round without votes."""
 
     def config(step: str) -> dict[str, Any]:
@@ -189,7 +189,7 @@ async def test_another_rollout_plan_requires_another_look(shelf: Shelf, people: 
 
 
 async def test_a_request_may_be_stricter_than_the_stage_and_never_weaker(
-    shelf: Shelf, people: People
+    shelf: Bench, people: People
 ) -> None:
     """Reviewers come from those the stage allows, and must be able to reach the quorum."""
     await shelf.configure(TWO_OF_THREE)
@@ -213,7 +213,7 @@ async def test_a_request_may_be_stricter_than_the_stage_and_never_weaker(
         await ask()
 
 
-async def test_comments_form_threads(shelf: Shelf, people: People) -> None:
+async def test_comments_form_threads(shelf: Bench, people: People) -> None:
     """An answer belongs to what it answers; nothing said is ever changed."""
     request = await _asked(shelf, people)
     other = await _asked(shelf, people, "2.0.0")
@@ -230,7 +230,7 @@ async def test_comments_form_threads(shelf: Shelf, people: People) -> None:
         await shelf.approvals.comment(other, people.bob, "?", reply_to=question.id)
 
 
-async def test_breaking_the_glass_lets_in_and_leaves_a_task(shelf: Shelf, people: People) -> None:
+async def test_breaking_the_glass_lets_in_and_leaves_a_task(shelf: Bench, people: People) -> None:
     """It takes a reason, raises a critical event, and somebody else must look at it."""
     await shelf.registry.register(draft(), people.alice)
     await shelf.registry.promote("fraud:1.0.0", "staging", people.alice)
@@ -255,7 +255,7 @@ async def test_breaking_the_glass_lets_in_and_leaves_a_task(shelf: Shelf, people
         await shelf.tasks.review(task["id"], people.carol, accept=True, reason="fine")
 
 
-async def test_pending_requests_are_listed(shelf: Shelf, people: People) -> None:
+async def test_pending_requests_are_listed(shelf: Bench, people: People) -> None:
     """By state and model, newest first, page by page."""
     first = await _asked(shelf, people)
     second = await _asked(shelf, people, "2.0.0")
@@ -268,7 +268,7 @@ async def test_pending_requests_are_listed(shelf: Shelf, people: People) -> None
     assert await shelf.approvals.page(name="other") == []
 
 
-async def test_tampering_with_a_bound_digest_is_noticed(shelf: Shelf, people: People) -> None:
+async def test_tampering_with_a_bound_digest_is_noticed(shelf: Bench, people: People) -> None:
     """A request whose digest is not the release's grants nothing."""
     request = await _asked(shelf, people)
     await shelf.registry.promote("fraud:1.0.0", "staging", people.alice)
@@ -282,7 +282,7 @@ async def test_tampering_with_a_bound_digest_is_noticed(shelf: Shelf, people: Pe
         await shelf.registry.promote("fraud:1.0.0", "production", people.alice)
 
 
-async def test_rolling_back_never_asks(shelf: Shelf, people: People) -> None:
+async def test_rolling_back_never_asks(shelf: Bench, people: People) -> None:
     """With every approval used and the glass whole, going back works."""
     await shelf.configure(TWO_OF_THREE)
     for version in ("1.0.0", "2.0.0"):
@@ -306,7 +306,7 @@ def test_no_path_leads_out_of_a_final_state(events: list[ApprovalEvent]) -> None
         state = state if following is None else following
 
 
-async def test_history_is_never_overwritten(shelf: Shelf, people: People) -> None:
+async def test_history_is_never_overwritten(shelf: Bench, people: People) -> None:
     """Votes and comments are rows that a trigger keeps."""
     await in_production(shelf, "1.0.0", people)
 

@@ -9,10 +9,10 @@ from sqlalchemy.exc import DBAPIError
 from control.audit.canonical import digest
 from control.errors import DuplicateError, InvalidError, NotApprovedError, NotFoundError, TransitionError
 from control.store.releases import ReleaseFilter
-from tests.helpers.registry import SOME, People, Shelf, draft, in_production
+from tests.helpers.registry import SOME, Bench, People, draft, in_production
 
 
-async def test_a_registered_release_keeps_everything_said_about_it(shelf: Shelf, people: People) -> None:
+async def test_a_registered_release_keeps_everything_said_about_it(shelf: Bench, people: People) -> None:
     """Metadata, digests, lineage and who and when come back as they were given."""
     parent = await shelf.registry.register(draft("1.0.0"), people.alice)
     given = draft(
@@ -53,7 +53,7 @@ async def test_a_registered_release_keeps_everything_said_about_it(shelf: Shelf,
     ]
 
 
-async def test_known_defect_registering_again_overwrote_production(shelf: Shelf, people: People) -> None:
+async def test_known_defect_registering_again_overwrote_production(shelf: Bench, people: People) -> None:
     """A version is registered once, whoever comes and however it is written; nothing of it changes."""
     await in_production(shelf, "1.0.0", people)
     before = await shelf.registry.get("fraud:1.0.0")
@@ -65,7 +65,7 @@ async def test_known_defect_registering_again_overwrote_production(shelf: Shelf,
     assert await shelf.registry.get("fraud:1.0.0") == before
 
 
-async def test_known_defect_names_with_an_underscore_could_not_be_found(shelf: Shelf, people: People) -> None:
+async def test_known_defect_names_with_an_underscore_could_not_be_found(shelf: Bench, people: People) -> None:
     """Name and version are columns, not parts of a file's name."""
     for name in ("fraud_detector", "fraud", "fraud_detector_v2"):
         await shelf.registry.register(draft("1.0.0", name), people.alice)
@@ -76,7 +76,7 @@ async def test_known_defect_names_with_an_underscore_could_not_be_found(shelf: S
     assert [each.release.name for each in found] == ["fraud_detector", "fraud_detector_v2"]
 
 
-async def test_latest_is_the_highest_version_not_the_last_one(shelf: Shelf, people: People) -> None:
+async def test_latest_is_the_highest_version_not_the_last_one(shelf: Bench, people: People) -> None:
     """v10 is newer than v9, a patch of an old version is not, and a pre-release only when asked for."""
     for version in ("v10", "v9", "v2.1.0", "v11.0.0-rc.1"):
         await shelf.registry.register(draft(version), people.alice)
@@ -92,7 +92,7 @@ async def test_latest_is_the_highest_version_not_the_last_one(shelf: Shelf, peop
         await shelf.registry.latest("fraud", approved=True)
 
 
-async def test_opaque_versions_are_ordered_by_time(shelf: Shelf, people: People) -> None:
+async def test_opaque_versions_are_ordered_by_time(shelf: Bench, people: People) -> None:
     """A model whose versions are words has its newest one, too."""
     await shelf.configure({"registry": {"models": {"llm": {"versions": "opaque"}}}})
     for version in ("zebra", "1.0.0", "aardvark"):
@@ -104,7 +104,7 @@ async def test_opaque_versions_are_ordered_by_time(shelf: Shelf, people: People)
         await shelf.registry.register(draft("zebra"), people.alice)
 
 
-async def test_releases_are_listed_by_what_is_asked(shelf: Shelf, people: People) -> None:
+async def test_releases_are_listed_by_what_is_asked(shelf: Bench, people: People) -> None:
     """Stage, tag, metric and alias each choose; together they must all hold."""
     for number, auc in ((1, 0.7), (2, 0.8), (3, 0.9)):
         tags = {"team": "risk" if number < 3 else "ads"}
@@ -127,7 +127,7 @@ async def test_releases_are_listed_by_what_is_asked(shelf: Shelf, people: People
     assert await versions(contains="%") == []
 
 
-async def test_stages_are_left_only_where_the_graph_leads(shelf: Shelf, people: People) -> None:
+async def test_stages_are_left_only_where_the_graph_leads(shelf: Bench, people: People) -> None:
     """A refused move says where the release could go, and changes nothing."""
     await shelf.registry.register(draft(), people.alice)
 
@@ -150,7 +150,7 @@ async def test_stages_are_left_only_where_the_graph_leads(shelf: Shelf, people: 
     )
 
 
-async def test_a_configured_graph_replaces_the_built_in_one(shelf: Shelf, people: People) -> None:
+async def test_a_configured_graph_replaces_the_built_in_one(shelf: Bench, people: People) -> None:
     """Stages are whatever the configuration in force says."""
     stages = {"lab": {"to": ["live"]}, "live": {"to": ["archived"], "single": True}, "archived": {"to": []}}
     await shelf.configure({"registry": {"stages": stages}})
@@ -164,7 +164,7 @@ async def test_a_configured_graph_replaces_the_built_in_one(shelf: Shelf, people
 
 
 async def test_one_release_is_in_production_and_the_one_before_can_come_back(
-    shelf: Shelf, people: People
+    shelf: Bench, people: People
 ) -> None:
     """Going back needs nobody's approval, moves the alias, and is told as what it is."""
     await in_production(shelf, "1.0.0", people)
@@ -185,7 +185,7 @@ async def test_one_release_is_in_production_and_the_one_before_can_come_back(
     assert (await shelf.registry.rollback("fraud", people.carol)).label == "fraud:2.0.0"
 
 
-async def test_without_a_release_before_there_is_nothing_to_go_back_to(shelf: Shelf, people: People) -> None:
+async def test_without_a_release_before_there_is_nothing_to_go_back_to(shelf: Bench, people: People) -> None:
     """The error says so; a stage that holds many has no release before."""
     await in_production(shelf, "1.0.0", people)
 
@@ -195,7 +195,7 @@ async def test_without_a_release_before_there_is_nothing_to_go_back_to(shelf: Sh
         await shelf.registry.rollback("fraud", people.alice, stage="staging")
 
 
-async def test_what_leaves_production_can_come_back_to_it(shelf: Shelf, people: People) -> None:
+async def test_what_leaves_production_can_come_back_to_it(shelf: Bench, people: People) -> None:
     """Archiving the only release takes the alias away, and rolling back undoes it."""
     await in_production(shelf, "1.0.0", people)
 
@@ -207,7 +207,7 @@ async def test_what_leaves_production_can_come_back_to_it(shelf: Shelf, people: 
     assert (await shelf.registry.get("fraud@prod")).release.version == "1.0.0"
 
 
-async def test_an_archived_release_starts_over(shelf: Shelf, people: People) -> None:
+async def test_an_archived_release_starts_over(shelf: Bench, people: People) -> None:
     """It is not lost, and does not get back to production without approval."""
     await shelf.registry.register(draft(), people.alice)
     await shelf.registry.archive("fraud:1.0.0", people.alice)
@@ -219,7 +219,7 @@ async def test_an_archived_release_starts_over(shelf: Shelf, people: People) -> 
         await shelf.registry.promote("fraud:1.0.0", "production", people.alice)
 
 
-async def test_lineage_leads_up_and_down(shelf: Shelf, people: People) -> None:
+async def test_lineage_leads_up_and_down(shelf: Bench, people: People) -> None:
     """All ancestors, direct children; a parent must exist and be named by its version."""
     await shelf.registry.register(draft("1.0.0", "base"), people.alice)
     await shelf.registry.register(draft("1.0.0", parents=["base:1.0.0"]), people.alice)
@@ -238,7 +238,7 @@ async def test_lineage_leads_up_and_down(shelf: Shelf, people: People) -> None:
         await shelf.registry.register(draft("3.0.0", parents=["base@latest"]), people.alice)
 
 
-async def test_the_database_itself_refuses_to_change_a_release(shelf: Shelf, people: People) -> None:
+async def test_the_database_itself_refuses_to_change_a_release(shelf: Bench, people: People) -> None:
     """Whoever writes past the registry meets a trigger."""
     await shelf.registry.register(draft(metrics={"auc": 0.5}), people.alice)
 

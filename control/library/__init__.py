@@ -1,0 +1,1 @@
+"""Headgate from scripts and notebooks: the same store as the commands, and no server needed."""
