@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import platform
 import signal
 import sys
 import time
@@ -28,8 +29,10 @@ from control.loop import TICK_SECONDS, Loop
 from control.plane import Plane
 from control.publish import Publisher
 from control.seen import Seen
+from control.standby import keep_leading, standby_application, wait_to_lead
 from control.store import rollouts
 from control.store.engine import Store, StoreError, open_store, sqlite_url
+from control.store.leadership import Candidate
 from control.webhooks.gatekeeper import Gatekeeper
 from control.webhooks.notifier import Notifier
 from control.webhooks.sender import Sender
@@ -47,12 +50,16 @@ _SHUTDOWN_SECONDS: Final = 5.0
 _SOCKET_PATH_MAX: Final = 107
 
 
+class LostLeadError(Exception):
+    """Another process leads; whoever started this one starts it again, to stand by."""
+
+
 class StartError(Exception):
     """The process cannot begin; the text says why and what would do."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run until told to stop. Returns the exit status: 0 stopped, 2 could not begin."""
+    """Run until told to stop. Returns the exit status: 0 stopped, 1 lost the lead, 2 could not begin."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -75,6 +82,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (StartError, StoreError) as error:
         sys.stderr.write(f"headgate control: {error}\n")
         return 2
+    except LostLeadError as error:
+        sys.stderr.write(f"headgate control: {error}\n")
+        return 1
     return 0
 
 
@@ -84,40 +94,67 @@ async def serve(
     """Serve and tick until SIGTERM, SIGINT or the end of the parent's pipe."""
     stop = asyncio.Event()
     _stop_on_signals(stop)
+    if parent_fd is not None:
+        _stop_with_parent(parent_fd, stop)
     store = await open_store(database)
+    candidate = Candidate(store, f"{platform.node()}:{os.getpid()}")
     try:
-        sender = Sender()
-        plane = await _start(store, state, tick_seconds, sender)
-        witness = plane.witness
-        assert witness is not None
-        runner = web.AppRunner(
-            build_application(plane),
-            access_log=None,
-            handle_signals=False,
-            shutdown_timeout=_SHUTDOWN_SECONDS,
-        )
-        await runner.setup()
-        try:
-            await _listen(runner, socket)
-            log.info("serving on %s, revision %d", socket, plane.ledger.revision)
-            async with asyncio.TaskGroup() as tasks:
-                if parent_fd is not None:
-                    _stop_with_parent(parent_fd, stop)
-                tasks.create_task(plane.loop.run(stop))
-                tasks.create_task(witness.run(stop))
-                await stop.wait()
-                # Watchers first, or closing would wait for connections that never end by themselves.
-                plane.ledger.publisher.close()
-        finally:
-            await runner.cleanup()
-            await plane.loop.close()
-            if plane.notifier is not None:
-                await plane.notifier.close()
-            await sender.close()
-        await plane.loop.save()
+        if await candidate.lead() is None and not await _stand_by(store, candidate, socket, stop):
+            return
+        await _serve_as_leader(store, candidate, socket, state, tick_seconds, stop)
     finally:
+        await candidate.close()
         await store.close()
     log.info("stopped")
+
+
+async def _stand_by(store: Store, candidate: Candidate, socket: Path, stop: asyncio.Event) -> bool:
+    """Say on the socket that another process leads, until this one does; False when it was stopped first."""
+    runner = web.AppRunner(standby_application(store), access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await _listen(runner, socket)
+        return await wait_to_lead(candidate, stop) is not None
+    finally:
+        await runner.cleanup()
+        await asyncio.to_thread(socket.unlink, missing_ok=True)
+
+
+async def _serve_as_leader(
+    store: Store, candidate: Candidate, socket: Path, state: Path, tick_seconds: float, stop: asyncio.Event
+) -> None:
+    sender = Sender()
+    plane = await _start(store, state, tick_seconds, sender)
+    leads = True
+    witness = plane.witness
+    assert witness is not None
+    runner = web.AppRunner(
+        build_application(plane),
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=_SHUTDOWN_SECONDS,
+    )
+    await runner.setup()
+    try:
+        await _listen(runner, socket)
+        log.info("serving on %s, revision %d", socket, plane.ledger.revision)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(plane.loop.run(stop))
+            keeping = tasks.create_task(keep_leading(candidate, stop)) if candidate.contested else None
+            tasks.create_task(witness.run(stop))
+            await stop.wait()
+            # Watchers first, or closing would wait for connections that never end by themselves.
+            plane.ledger.publisher.close()
+        leads = keeping is None or keeping.result()
+    finally:
+        await runner.cleanup()
+        await plane.loop.close()
+        if plane.notifier is not None:
+            await plane.notifier.close()
+        await sender.close()
+    if not leads:
+        raise LostLeadError(f"{store.place}: another control process leads now")
+    await plane.loop.save()
 
 
 async def _start(store: Store, state: Path, tick_seconds: float, sender: Sender) -> Plane:

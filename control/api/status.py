@@ -36,6 +36,7 @@ def status_view(plane: Plane) -> dict[str, Any]:
             "started_at": plane.started_at,
             "uptime_seconds": max(0.0, clock.wall() - plane.started_at),
             "store": ledger.store.place,
+            "term": ledger.store.term,
             "tick_seconds": loop.tick_seconds,
             "ticks": loop.ticks,
             "tick_failures": loop.failures,

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import event
+from sqlalchemy import event, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine import Connection as SyncConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from control.store import registry_schema as registry_schema  # the tables it adds to the metadata
 from control.store import shadow_schema as shadow_schema
-from control.store import undertaking_tables as undertaking_tables
+from control.store import undertaking_tables
 from control.store.migrate import SchemaError, upgrade
 
 # Waiting longer than this for a lock means that somebody else writes to our file.
@@ -40,6 +40,8 @@ _SQLITE_PRAGMAS: Final = (
 )
 
 
+_UPGRADE: Final = 0x68656164_75706772
+
 Connection = AsyncConnection
 """A transaction's connection, as the functions of this package take it."""
 
@@ -48,12 +50,18 @@ class StoreError(Exception):
     """The database cannot be opened, read or brought up to date; the text says what would do."""
 
 
+class FencedError(Exception):
+    """Another control process leads now; what was to be written is not."""
+
+
 class Store:
     """A database with the current schema. Made by `open_store`."""
 
     def __init__(self, engine: AsyncEngine, place: str) -> None:
         self._engine = engine
         self.place = place
+        self.term: int | None = None
+        """The term of the leader that this process is; None = it is none, and nothing is checked."""
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -61,6 +69,7 @@ class Store:
         async with self._engine.connect() as connection:
             await connection.execution_options(headgate_writes=True)
             async with connection.begin():
+                await self._check_term(connection)
                 yield connection
 
     @asynccontextmanager
@@ -69,8 +78,29 @@ class Store:
         async with self._engine.connect() as connection, connection.begin():
             yield connection
 
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._engine.dialect.name
+
+    async def connection(self) -> AsyncConnection:
+        """A connection of its own that holds no transaction, for locks; the caller closes it."""
+        return await self._engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+
     async def close(self) -> None:
         await self._engine.dispose()
+
+    async def _check_term(self, connection: AsyncConnection) -> None:
+        """Refuse to write for a leader that is none any more: a later one may have written since."""
+        if self.term is None:
+            return
+        table = undertaking_tables.leadership
+        # Until this transaction ends nobody can take the next term; on SQLite nobody can write at all.
+        found = (await connection.execute(select(table.c.term).with_for_update(read=True))).scalar_one()
+        if found != self.term:
+            raise FencedError(
+                f"{self.place}: term {self.term} is over, {found} leads now; nothing was written"
+            )
 
 
 async def open_store(url: str) -> Store:
@@ -88,6 +118,9 @@ async def open_store(url: str) -> Store:
         async with engine.connect() as connection:
             await connection.execution_options(headgate_writes=True)
             async with connection.begin():
+                if engine.dialect.name == "postgresql":
+                    # Two processes that start at once would both create the tables.
+                    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE})
                 await connection.run_sync(upgrade)
             if engine.dialect.name == "sqlite":
                 await _check_sqlite(connection, place)
@@ -178,13 +211,13 @@ def _cause(error: Exception) -> str:
 
 
 def _remedy(error: Exception) -> str:
-    text = _cause(error).lower()
-    if "malformed" in text or "not a database" in text or "encrypted" in text:
+    cause = _cause(error).lower()
+    if "malformed" in cause or "not a database" in cause or "encrypted" in cause:
         return "restore a copy or move the file away to start afresh"
-    if "locked" in text:
+    if "locked" in cause:
         return "end the other process that uses it"
-    if "full" in text:
+    if "full" in cause:
         return "free some space on its disk"
-    if "readonly" in text or "read-only" in text or "unable to open" in text or "permission" in text:
+    if "readonly" in cause or "read-only" in cause or "unable to open" in cause or "permission" in cause:
         return "make its directory exist and writable for this user"
     return "check that the database is there and that this user may use it"
