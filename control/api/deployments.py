@@ -1,5 +1,6 @@
 """Deployments over HTTP: make one, list them, look at one, tell one what to do."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -12,7 +13,9 @@ from control.deployments.deployment import Deployment
 from control.deployments.service import Act
 from control.deployments.states import TRANSITIONS, Status
 from control.errors import HeadgateError
+from control.plane import Plane
 from control.store import undertakings
+from control.store.undertakings import Undertaking
 
 
 def routes() -> list[web.RouteDef]:
@@ -43,8 +46,7 @@ async def list_deployments(request: web.Request) -> web.Response:
             label=request.query.get("environment"),
             route=request.query.get("route"),
         )
-    live = {each.id: each for each in plane.ledger.deployments.values()}
-    found = [live.get(row.id) or Deployment.from_json(orjson.loads(row.document)) for row in rows]
+    found = deployments_of(plane, rows)
     return json_response(
         {
             "deployments": [deployment_view(each) for each in found],
@@ -84,6 +86,12 @@ async def act_on_deployment(request: web.Request) -> web.Response:
     except HeadgateError as error:
         raise ApiError(error.status, error.code, error.message, error.remedy) from error
     return json_response(deployment_view(found))
+
+
+def deployments_of(plane: Plane, rows: Sequence[Undertaking]) -> list[Deployment]:
+    """Those in charge as they are now, the others as they were stored."""
+    live = {each.id: each for each in plane.ledger.deployments.values()}
+    return [live.get(row.id) or Deployment.from_json(orjson.loads(row.document)) for row in rows]
 
 
 def deployment_view(deployment: Deployment) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Experiments over HTTP: describe one, list them, look at one with its analysis, tell one what to do."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -12,7 +13,9 @@ from control.errors import HeadgateError
 from control.experiments.experiment import Experiment
 from control.experiments.service import Act, Experiments
 from control.experiments.states import TRANSITIONS, Status
+from control.plane import Plane
 from control.store import undertakings
+from control.store.undertakings import Undertaking
 
 
 def routes() -> list[web.RouteDef]:
@@ -43,8 +46,7 @@ async def list_experiments(request: web.Request) -> web.Response:
             label=request.query.get("layer"),
             route=request.query.get("route"),
         )
-    live = {each.id: each for each in plane.ledger.experiments.values()}
-    found = [live.get(row.id) or Experiment.from_json(orjson.loads(row.document)) for row in rows]
+    found = experiments_of(plane, rows)
     return json_response(
         {
             "experiments": [experiment_view(plane.loop.experiments, each) for each in found],
@@ -84,6 +86,12 @@ async def act_on_experiment(request: web.Request) -> web.Response:
     except HeadgateError as error:
         raise ApiError(error.status, error.code, error.message, error.remedy) from error
     return json_response(experiment_view(experiments, found))
+
+
+def experiments_of(plane: Plane, rows: Sequence[Undertaking]) -> list[Experiment]:
+    """Those that run as they are now, the others as they were stored."""
+    live = {each.id: each for each in plane.ledger.experiments.values()}
+    return [live.get(row.id) or Experiment.from_json(orjson.loads(row.document)) for row in rows]
 
 
 def experiment_view(experiments: Experiments, experiment: Experiment) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from typing import Any, Final
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from control.api.deployments import deployment_view, deployments_of
 from control.api.errors import ApiError
+from control.api.experiments import experiment_view, experiments_of
 from control.api.history import decision_view
 from control.api.keys import PLANE
 from control.api.shadows import shadows_view
@@ -16,13 +18,14 @@ from control.audit.note import parse
 from control.cli.figures import duration, evidence, limit, measure, seconds, share
 from control.dashboard.bars import Bar, interval_bars, share_bar
 from control.plane import Plane
-from control.store import audit, audit_search, audit_tiles, checkpoints, rollouts
+from control.store import audit, audit_search, audit_tiles, checkpoints, rollouts, undertakings
 from control.store.engine import Connection
 
 _HERE: Final = files("control.dashboard")
 _TYPES: Final = {"css": "text/css", "js": "text/javascript"}
 _STATIC: Final = ("headgate.css", "headgate.js")
 _TAIL: Final = 15
+_UNDERTAKINGS: Final = 5
 
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -66,6 +69,8 @@ async def render(plane: Plane) -> str:
             connection, audit_search.AuditFilter(), limit=_TAIL, after=None, newest_first=True
         )
         log = await _log_state(connection)
+        deployed = await undertakings.listed(connection, undertakings.DEPLOYMENTS, limit=_UNDERTAKINGS)
+        compared = await undertakings.listed(connection, undertakings.EXPERIMENTS, limit=_UNDERTAKINGS)
     status = status_view(plane)
     return _environment.get_template("status.html").render(
         status=status,
@@ -75,6 +80,10 @@ async def render(plane: Plane) -> str:
         events=[record.to_json() for record in events],
         log=log,
         shadows=shadows_view(plane),
+        deployments=[deployment_view(each) for each in deployments_of(plane, deployed)],
+        experiments=[
+            experiment_view(plane.loop.experiments, each) for each in experiments_of(plane, compared)
+        ],
     )
 
 

@@ -1,0 +1,122 @@
+"""A/B tests for scripts and notebooks, on a running Headgate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+from urllib.parse import quote, urlencode
+
+from control.library.running import Running
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ABTest:
+    """A test as it stands; `raw` is everything that `GET /v1/experiments/{id}` says."""
+
+    id: str
+    name: str
+    route: str
+    status: str
+    """draft, running, paused, completed or cancelled."""
+    variants: Mapping[str, float]
+    control: str
+    analysis: Mapping[str, Any] | None
+    """None before the start; its fields are those of docs/experiments.md."""
+    raw: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def winner(self) -> str:
+        """The variant that is better than control, "control" when all are worse, or nothing yet."""
+        return "" if self.analysis is None else str(self.analysis["winner"])
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Self:
+        """The test that an answer describes."""
+        names = ("id", "name", "route", "status", "variants", "control", "analysis")
+        return cls(raw=raw, **{name: raw[name] for name in names})
+
+
+class ABTestManager:
+    """Creates, starts, pauses, completes and cancels A/B tests.
+
+    ::
+
+        tests = ABTestManager("http://127.0.0.1:9901")
+        test = tests.create("ranker", route="search", variants={"v1": 50, "v2": 50}, key="header:x-user-id")
+        tests.start(test.id)
+        print(tests.get(test.id).analysis["reason"])
+        tests.complete(test.id, reason="v2 is better")
+
+    Raises (every method):
+        InvalidError, NotFoundError, ConflictError, TransitionError, ForbiddenError: as `control.errors` says.
+        UnavailableError: Headgate does not answer.
+    """
+
+    def __init__(self, admin: str | None = None, *, token: str | None = None) -> None:
+        self._running = Running(admin, token)
+
+    def create(
+        self,
+        name: str,
+        *,
+        route: str,
+        variants: Mapping[str, float],
+        control: str | None = None,
+        key: str | Sequence[str] = "client_address",
+        layer: str = "",
+        share: float = 1.0,
+        alpha: float = 0.05,
+        margin: float | None = None,
+        description: str = "",
+    ) -> ABTest:
+        """Describe a test: a draft. Weights are relative; the first variant is control if none is named."""
+        body: dict[str, Any] = {
+            "name": name,
+            "route": route,
+            "variants": dict(variants),
+            "control": next(iter(variants), "") if control is None else control,
+            "key": key if isinstance(key, str) else list(key),
+            "share": share,
+            "alpha": alpha,
+            "description": description,
+        }
+        if layer:
+            body["layer"] = layer
+        if margin is not None:
+            body["margin"] = margin
+        return ABTest.of(self._running.ask("POST", "/v1/experiments", body))
+
+    def get(self, identifier: str) -> ABTest:
+        """One by its id, or the one that runs on a route."""
+        return ABTest.of(self._running.ask("GET", _path(identifier)))
+
+    def list(self, *, status: str = "", route: str = "", layer: str = "", limit: int = 50) -> list[ABTest]:
+        """Newest first."""
+        given = {"status": status, "route": route, "layer": layer, "limit": str(limit)}
+        query = urlencode({name: value for name, value in given.items() if value})
+        found = self._running.ask("GET", f"/v1/experiments?{query}")
+        return [ABTest.of(raw) for raw in found["experiments"]]
+
+    def start(self, identifier: str, *, reason: str = "") -> ABTest:
+        """Divide requests among the variants; also lets a paused test go on."""
+        return self._act(identifier, "start", reason)
+
+    def pause(self, identifier: str, *, reason: str = "") -> ABTest:
+        """Give everybody control for a while."""
+        return self._act(identifier, "pause", reason)
+
+    def complete(self, identifier: str, *, reason: str = "") -> ABTest:
+        """End it with its result."""
+        return self._act(identifier, "complete", reason)
+
+    def cancel(self, identifier: str, *, reason: str = "") -> ABTest:
+        """End it without one."""
+        return self._act(identifier, "cancel", reason)
+
+    def _act(self, identifier: str, act: str, reason: str) -> ABTest:
+        return ABTest.of(self._running.ask("POST", f"{_path(identifier)}/{act}", {"reason": reason}))
+
+
+def _path(identifier: str) -> str:
+    return f"/v1/experiments/{quote(identifier, safe='')}"
