@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from config.addresses import parse_endpoint_url
 from config.base import Fault, Model, as_tuple, refuse
 from config.fields import EndpointUrl, Text
+from config.health import Ejection, Health
 from config.overload import Queue
 from config.serving import UpstreamTimeouts
 
@@ -48,8 +49,15 @@ class Upstream(Model):
     """Addresses, each a URL or `{url, weight}`; may be left out where `release` is an alias."""
     release: Annotated[Text, Field(max_length=256)] = ""
     """What runs there: `fraud:v1.0.0`, or by an alias, `fraud@prod`, which the registry may move."""
-    balance: Literal["round_robin", "least_in_flight"] = "round_robin"
-    """How one endpoint is picked: in turn, or the less busy one of two."""
+    balance: Literal["round_robin", "least_in_flight", "consistent_hash"] = "round_robin"
+    """How one endpoint is picked: in turn, the less busy one of two, or the same one for the same key."""
+    balance_key: Annotated[tuple[Text, ...], BeforeValidator(as_tuple), Field(max_length=16)] = ()
+    """Keys for `consistent_hash`, the first that is present: `header:`, `cookie:`, `query:`, `path:`, or
+    `client_address`."""
+    health: Health | None = None
+    """Probes of its endpoints; left out = none."""
+    ejection: Ejection = Ejection()
+    """Endpoints that fail in a row are left out for a while."""
     concurrency: Annotated[int, Field(ge=0, le=1000000)] = 0
     """Requests in hand at once, for each worker; more wait in the queue. 0 = no limit."""
     queue: Queue = Queue()
@@ -76,5 +84,9 @@ class Upstream(Model):
             problem = "there is no address to send requests to"
             remedy = "add one; only an alias such as fraud@prod can do without"
             faults.append(Fault(path=("endpoints",), problem=problem, remedy=remedy))
+        if self.balance == "consistent_hash" and not self.balance_key:
+            problem = "consistent_hash has no key"
+            remedy = "add balance_key, for example [header:x-session-id, client_address]"
+            faults.append(Fault(path=("balance",), problem=problem, remedy=remedy))
         refuse("upstream", faults)
         return self

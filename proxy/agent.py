@@ -29,6 +29,7 @@ from proxy.leftovers import find_leftovers
 from proxy.listeners import Listening, wanted_of
 from proxy.options import Options, parse_options
 from proxy.orders import orders
+from proxy.probes import Prober
 from proxy.processes import read_records
 from proxy.reload import ConfigFile
 from proxy.reloader import Reloader
@@ -206,6 +207,8 @@ class Agent:
                         serving = tasks.create_task(self.fleet.run(self.keeper.table))
                         helpers.append(tasks.create_task(self.uplink.run(self.fleet)))
                         helpers.append(tasks.create_task(self.comparer.run()))
+                        prober = Prober(lambda: self.reloader.loaded.config, self.fleet.tell_health)
+                        helpers.append(tasks.create_task(prober.run()))
                         leaving = tasks.create_task(self.left.wait())
                         await asyncio.wait((serving, leaving), return_when=asyncio.FIRST_COMPLETED)
                         serving.cancel()

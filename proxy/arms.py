@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from proxy import plain
 
 if TYPE_CHECKING:
     from proxy.admission import Gate
-    from proxy.balance import Balancer
+    from proxy.balancers.base import Balancer
     from proxy.endpoint import Endpoint
+    from proxy.keys import KeyReader
     from proxy.settings import Timeouts
 
 
@@ -40,6 +41,22 @@ class QueueSpec:
         self.seconds = seconds
 
 
+class EjectionSpec:
+    """When an endpoint is left out: failures in a row, seconds at first and at most, shares (0 to 1)."""
+
+    __slots__ = ("base", "failures", "longest", "panic", "share")
+
+    def __init__(self, failures: int, base: float, longest: float, share: float, panic: float) -> None:
+        self.failures = failures
+        self.base = base
+        self.longest = longest
+        self.share = share
+        self.panic = panic
+
+
+NO_EJECTION: Final = EjectionSpec(0, 1.0, 1.0, 0.0, 0.0)
+
+
 class UpstreamSpec:
     """A named set of endpoints that serve one release.
 
@@ -51,9 +68,11 @@ class UpstreamSpec:
     __slots__ = (
         "balance",
         "balancer",
+        "ejection",
         "endpoints",
         "gate",
         "index",
+        "keys",
         "live",
         "name",
         "queue",
@@ -70,8 +89,12 @@ class UpstreamSpec:
         endpoints: list[EndpointSpec],
         timeouts: dict[str, float],
         queue: QueueSpec | None = None,
+        ejection: EjectionSpec = NO_EJECTION,
+        keys: KeyReader | None = None,
     ) -> None:
         self.index = index
+        self.ejection = ejection
+        self.keys = keys
         self.queue = queue
         self.name = name
         self.release = release

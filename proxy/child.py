@@ -37,6 +37,7 @@ class WorkerChild(asyncio.Protocol):
         self.addresses: list[list[Any]] = []
         self.revision_acked = 0
         self.message = ""
+        self.endpoints: list[list[Any]] = []
         self.exited = asyncio.Event()
         self._changed = changed
         self._lines = Lines()
@@ -112,6 +113,10 @@ class WorkerChild(asyncio.Protocol):
         """The oldest revision that this worker may still begin a request by."""
         return self.revision_acked or self._first_revision
 
+    def tell_health(self, down: dict[str, list[str]]) -> None:
+        """Say which endpoints probes find down, by upstream."""
+        self._send({"type": "health", "down": down})
+
     def drain(self) -> None:
         """Ask the worker to stop accepting, to finish what is in flight and to exit."""
         self.draining = True
@@ -178,5 +183,7 @@ class WorkerChild(asyncio.Protocol):
             log.error("worker %d (process %d): %s", self.index, self.pid, self.message)
             # Whatever it is about, the worker goes on with the table it has; a newer one may be offered.
             self._refused, self._under_way = self._under_way, 0
+        elif kind == "endpoints":
+            self.endpoints = message["rows"]
         elif kind != "drained":
             raise LinkError(f"unknown message {kind!r}")

@@ -86,6 +86,8 @@ def compile_table(
                 "timeouts": upstream["timeouts"],
                 "concurrency": upstream["concurrency"],
                 "queue": upstream["queue"],
+                "balance_key": upstream["balance_key"],
+                "ejection": upstream["ejection"],
             }
             for name, upstream in values["upstreams"].items()
         ],

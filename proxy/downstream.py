@@ -10,6 +10,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from proxy.answers import CONTINUE, answer
+from proxy.balancers.consistent_hash import key_hash
 from proxy.client import CHUNKED, CLOSED, FIXED, HEAD, LINGER, TUNNEL, WAIT, ClientConnection
 from proxy.counters import (
     KEEPALIVE_EXPIRED,
@@ -185,6 +186,8 @@ class Downstream(ClientConnection):
         """Open the exchange with what is there of the request."""
         relay = Relay(self.worker, self, arm, head, started_ns, overridden)
         relay.group = group
+        if arm.keys is not None:
+            relay.balance_key = key_hash(arm.keys.read(RequestView.of(head, data, end, self.client)))
         self.relay = relay
         if arm.mirrors is not None:
             relay.tap = tap_for(arm.mirrors, arm.arm.index, head, data, end, self.client, overridden)

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from proxy.admission import Gate
 from proxy.arms import EndpointSpec, UpstreamSpec
-from proxy.balance import Balancer, make_balancer
+from proxy.balance import make_balancer
+from proxy.balancers.base import Balancer
+from proxy.ejection import Ejector
 
 if TYPE_CHECKING:
     from proxy.pool import Pool
@@ -16,20 +18,28 @@ if TYPE_CHECKING:
 class Endpoint:
     """One address in use: its requests in flight, connections and health.
 
-    `available` is False while the endpoint is ejected; balancers then pass it over unless none is left.
+    `available` is False while the endpoint is ejected or down; balancers pass it over then, unless none
+    is left.
     """
 
     __slots__ = (
         "authority",
         "available",
         "credit",
+        "doublings",
+        "down",
+        "ejected",
         "ejected_until",
+        "ejections",
+        "ejector",
+        "failed",
         "failures",
         "host",
         "in_flight",
         "key",
         "pool",
         "port",
+        "requests",
         "spec",
         "weight",
     )
@@ -45,8 +55,17 @@ class Endpoint:
         self.in_flight = 0
         # Put in by `proxy.live` when a table is published; older tables keep using it.
         self.pool: Pool | None = None
+        # Attempts it was given, those that failed, and how many of them in a row.
+        self.requests = 0
+        self.failed = 0
         self.failures = 0
+        # What workers and probes make of that (`proxy.ejection`).
+        self.ejector: Ejector | None = None
+        self.ejected = False
         self.ejected_until = 0.0
+        self.ejections = 0
+        self.doublings = 0
+        self.down = False
         # Turn of this endpoint in a weighted round robin (see `proxy.balance`).
         self.credit = 0
 
@@ -54,12 +73,30 @@ class Endpoint:
 class EndpointRegistry:
     """Keeps one `Endpoint` for each (upstream, host, port) over all tables of a worker."""
 
-    __slots__ = ("_balancers", "_endpoints", "_gates")
+    __slots__ = ("_balancers", "_endpoints", "_gates", "down", "ejectors")
 
     def __init__(self) -> None:
+        self.ejectors: dict[str, Ejector] = {}
+        # By upstream, the keys of endpoints that probes find down.
+        self.down: dict[str, set[bytes]] = {}
         self._gates: dict[str, Gate] = {}
         self._endpoints: dict[tuple[str, str, int], Endpoint] = {}
         self._balancers: dict[tuple[str, str], Balancer] = {}
+
+    def probed(self, down: dict[str, set[bytes]]) -> None:
+        """Take what the agent's probes found."""
+        self.down = down
+        for name, ejector in self.ejectors.items():
+            ejector.probed(down.get(name, set()))
+
+    def turn(self, now: float) -> None:
+        """Let endpoints back whose time is over; called once a second."""
+        for ejector in self.ejectors.values():
+            ejector.turn(now)
+
+    def report(self) -> list[list[object]]:
+        """What is known of all endpoints."""
+        return [row for name, ejector in self.ejectors.items() for row in ejector.rows(name)]
 
     def waiting(self) -> int:
         """How many requests wait for a place at their upstream."""
@@ -75,6 +112,7 @@ class EndpointRegistry:
         endpoints: dict[tuple[str, str, int], Endpoint] = {}
         balancers: dict[tuple[str, str], Balancer] = {}
         gates: dict[str, Gate] = {}
+        ejectors: dict[str, Ejector] = {}
         for upstream in table.upstreams:
             upstream.live = [_reuse(upstream, spec, before, endpoints) for spec in upstream.endpoints]
             kind = (upstream.name, upstream.balance)
@@ -84,6 +122,11 @@ class EndpointRegistry:
             balancer.prepare(upstream.live)
             balancers[kind] = balancer
             upstream.balancer = balancer
+            ejector = self.ejectors.get(upstream.name)
+            if ejector is None:
+                ejector = Ejector(upstream.ejection)
+            ejector.adopt(upstream.ejection, upstream.live)
+            ejectors[upstream.name] = ejector
             if upstream.queue is not None:
                 gate = self._gates.get(upstream.name)
                 if gate is None:
@@ -92,6 +135,8 @@ class EndpointRegistry:
                 gates[upstream.name] = gate
                 upstream.gate = gate
         self._gates = gates
+        self.ejectors = ejectors
+        self.probed(self.down)
         self._endpoints = endpoints
         self._balancers = balancers
         return [endpoint for key, endpoint in before.items() if key not in endpoints]

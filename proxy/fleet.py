@@ -60,6 +60,7 @@ class Fleet:
         self.requests_lost = 0
         self.last_exit: dict[int, str] = {}
         self.table: Table | None = None
+        self.down: dict[str, list[str]] = {}
         self._state = state
         self._tally = tally
         self._listening = listening
@@ -140,6 +141,17 @@ class Fleet:
         for child in self.children.values():
             child.offer(table)
 
+    def tell_health(self, down: dict[str, list[str]]) -> None:
+        """Tell every worker, those that start later too, which endpoints are down."""
+        self.down = down
+        for child in self.children.values():
+            child.tell_health(down)
+
+    @property
+    def endpoints(self) -> dict[int, list[list[Any]]]:
+        """What each worker has told of its endpoints (`proxy.ejection`)."""
+        return {index: child.endpoints for index, child in self.children.items()}
+
     def drain(self) -> None:
         """Let every worker, orphans too, finish what is in flight and exit."""
         self._draining.set()
@@ -184,6 +196,7 @@ class Fleet:
         # Written down before it is told to serve: whoever finds it later can end it.
         self._save_records()
         child.start(self._start_message(index))
+        child.tell_health(self.down)
         if self.draining:
             child.drain()
         try:

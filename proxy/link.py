@@ -143,6 +143,10 @@ class WorkerLink(asyncio.Protocol):
         """Say that every request from now on is routed by table `revision`."""
         self._send({"type": "ack", "revision": revision})
 
+    def endpoints(self, rows: list[list[object]]) -> None:
+        """Say what is known of the endpoints: attempts, failures, ejections and so on of each."""
+        self._send({"type": "endpoints", "rows": rows})
+
     def failed(self, message: str) -> None:
         """Say what went wrong in words an operator can act on; the worker goes on, or exits right after."""
         self._send({"type": "error", "message": message})

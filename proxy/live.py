@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from proxy.balance import Balancer
+from proxy.balancers.base import Balancer
 from proxy.divert import DivertGuard
 from proxy.forwarding import Forwarding
 from proxy.meters import FEEDBACK, Meter
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from proxy.arms import Arm
     from proxy.context import WorkerContext
     from proxy.endpoint import Endpoint
+    from proxy.keys import KeyReader
     from proxy.meters import Metric
     from proxy.shadow.mirror import Mirror
     from proxy.slot_counts import SlotCounts
@@ -52,6 +53,7 @@ class LiveArm:
         "gate",
         "guard",
         "guarded",
+        "keys",
         "meter",
         "mirrors",
         "only",
@@ -75,6 +77,7 @@ class LiveArm:
         self.budget = budget
         self.canary = arm.role == "canary"
         self.gate: Gate | None = arm.upstream.gate
+        self.keys: KeyReader | None = arm.upstream.keys if balancer.keyed else None
         self.counts = counts
         self.endpoints: list[Endpoint] = arm.upstream.live
         self.balancer = balancer
@@ -103,9 +106,9 @@ class LiveArm:
         self.body_idle = ticks(timeouts.request_body_idle)
         self.total = ticks(timeouts.total)
 
-    def pick(self, avoid: Endpoint | None) -> Endpoint:
-        """Choose an endpoint; ``avoid`` is the one that has just failed."""
-        return self.balancer.pick(self.endpoints, avoid)
+    def pick(self, avoid: Endpoint | None, key: int) -> Endpoint:
+        """Choose an endpoint; ``avoid`` is the one that has just failed, ``key`` see `proxy.balancers`."""
+        return self.balancer.pick(self.endpoints, avoid, key)
 
 
 class LiveTable:

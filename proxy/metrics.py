@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 
 from proxy import counters
 from proxy.counts import ArmCounts
+from proxy.endpoint_report import endpoint_families
 from proxy.families import (
     ARM,
     ARM_COUNTERS,
@@ -55,6 +56,7 @@ class AgentCollector(Collector):
         yield from self._arms()
         yield from self._weights()
         yield from self._workers()
+        yield from endpoint_families(self._agent.fleet.endpoints)
         yield from self._agent_state()
 
     def _arms(self) -> Iterator[Metric]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from proxy import plain
-from proxy.arms import Arm, EndpointSpec, QueueSpec, UpstreamSpec
+from proxy.arms import NO_EJECTION, Arm, EjectionSpec, EndpointSpec, QueueSpec, UpstreamSpec
 from proxy.balance import BALANCERS
+from proxy.keys import KeyReader, KeySource, KeySpecError, parse_key
 from proxy.outcomes import NEUTRAL, Outcome, parse_outcome
 from proxy.settings import Timeouts, read_timeouts
 
@@ -104,6 +105,33 @@ def _read_upstream(index: int, value: object, place: str) -> UpstreamSpec:
         endpoints,
         read_timeouts(entry.get("timeouts", {}), f"{place}.timeouts"),
         _read_queue(entry, place),
+        _read_ejection(entry.get("ejection"), f"{place}.ejection"),
+        _read_keys(entry, place),
+    )
+
+
+def _read_keys(entry: Mapping[str, object], place: str) -> KeyReader | None:
+    sources: list[KeySource] = []
+    for index, spec in enumerate(plain.texts(entry.get("balance_key", []), f"{place}.balance_key")):
+        try:
+            sources.append(parse_key(spec))
+        except KeySpecError as error:
+            raise plain.PlainError(f"{place}.balance_key[{index}]", f"{error}") from error
+        if sources[-1].needs_body:
+            raise plain.PlainError(f"{place}.balance_key[{index}]", "looks into the body")
+    return KeyReader(sources) if sources else None
+
+
+def _read_ejection(value: object, place: str) -> EjectionSpec:
+    if value is None:
+        return NO_EJECTION
+    entry = plain.mapping(value, place)
+    return EjectionSpec(
+        plain.integer(entry.get("failures", 0), f"{place}.failures"),
+        plain.number(entry.get("base", 5.0), f"{place}.base"),
+        plain.number(entry.get("longest", 300.0), f"{place}.longest"),
+        plain.number(entry.get("share", 0.5), f"{place}.share", most=1.0),
+        plain.number(entry.get("panic", 0.0), f"{place}.panic", most=1.0),
     )
 
 

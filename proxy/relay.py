@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from proxy import exchange
 from proxy.admission import OUTSIDE, WAITING, sheds
 from proxy.counters import RETRIES, TUNNELS, TUNNELS_OPEN
+from proxy.ejection import SICK_FROM, SICK_TO
 from proxy.exchange import (
     AWAITING,
     CONNECTED,
@@ -36,6 +37,7 @@ from proxy.faults import (
     TIMEOUT_IDLE,
     TIMEOUT_TOTAL,
     Fault,
+    Side,
 )
 from proxy.flow import NO_CONNECTION, PEER_FULL
 from proxy.outcomes import CLIENT_ABORT, OK, outcome_of_status
@@ -65,6 +67,7 @@ class Relay:
     __slots__ = (
         "arm",
         "attempts",
+        "balance_key",
         "body_bytes",
         "close_downstream",
         "connection",
@@ -121,6 +124,8 @@ class Relay:
         # The whole request, kept where it may be sent a second time.
         self.replay = b""
         self.attempts = 0
+        # Hash of what a consistent choice of endpoints goes by; 0 without one.
+        self.balance_key = 0
         self.waiting = False
         self.dechunk = False
         self.head_sent = False
@@ -214,8 +219,9 @@ class Relay:
         arm.counts.attempts += 1
         endpoint = arm.only
         if endpoint is None:
-            endpoint = arm.pick(avoid)
+            endpoint = arm.pick(avoid, self.balance_key)
         self.endpoint = endpoint
+        endpoint.requests += 1
         endpoint.in_flight += 1
         pool = endpoint.pool
         assert pool is not None
@@ -264,6 +270,8 @@ class Relay:
         """No connection came, so no byte of the request reached anybody: another endpoint may be asked."""
         self.waiting = False
         failed = self.endpoint
+        if failed is not None and failed.ejector is not None:
+            failed.ejector.failed(failed)
         self._leave_endpoint()
         pending = self.pending
         if pending is not None and may_reconnect(self):
@@ -345,6 +353,10 @@ class Relay:
         if endpoint is not None:
             self.endpoint = None
             endpoint.in_flight -= 1
+            if SICK_FROM <= self.status <= SICK_TO and endpoint.ejector is not None:
+                endpoint.ejector.failed(endpoint)
+            elif endpoint.failures:
+                endpoint.failures = 0
         if not request_complete:
             self.close_downstream = True
         status = self.status
@@ -376,6 +388,9 @@ class Relay:
             return
         request_complete = state in (AWAITING, CONNECTING_COMPLETE, RELAYING)
         self.state = step(state, exchange.FAULT)
+        endpoint = self.endpoint
+        if endpoint is not None and endpoint.ejector is not None and fault.side == Side.UPSTREAM:
+            endpoint.ejector.failed(endpoint)
         self._drop_connection(abort=True)
         record(self, fault.outcome, 0)
         if self.head_sent:

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import uvloop
@@ -46,6 +46,8 @@ class Worker(WorkerContext):
         self.accepting = Accepting(self, start.listeners, start.index)
         self.stopped = asyncio.Event()
         self._published: RoutingTable | None = None
+        self.on_endpoints: Callable[[list[list[object]]], None] | None = None
+        self._reported: list[list[object]] = []
         # A page outlives its worker; these two counts are kept here between beats.
         self.requests = page.cells[counters.REQUESTS]
         self.reused = page.cells[counters.UPSTREAM_CONNECTIONS_REUSED]
@@ -102,11 +104,20 @@ class Worker(WorkerContext):
                 second = self.wheel.now + TICKS_PER_SECOND
                 for budget in self.budgets.values():
                     budget.turn()
+                self.endpoints.turn(self.loop.time())
+                self._report()
             if beats >= BEAT_TICKS:
                 beats = 0
                 self.page.beat(time.monotonic_ns(), max(0, int(late * 1e6)))
                 if len(self.pages) <= len(self.siblings):
                     self._open_siblings()
+
+    def _report(self) -> None:
+        """Tell the agent of the endpoints, when there is news."""
+        rows = self.endpoints.report()
+        if rows != self._reported and self.on_endpoints is not None:
+            self._reported = rows
+            self.on_endpoints(rows)
 
     def count(self) -> None:
         """Store what is counted here rather than in the page."""
@@ -179,6 +190,11 @@ async def serve(fd: int) -> int:
             return
         link.ack(worker.live.table.revision)
 
+    def on_health(message: Message) -> None:
+        assert worker is not None
+        down = message["down"].items()
+        worker.endpoints.probed({name: {key.encode() for key in keys} for name, keys in down})
+
     def on_drain() -> None:
         assert worker is not None
         worker.drain(final=True)
@@ -192,7 +208,7 @@ async def serve(fd: int) -> int:
         if worker is not None:
             loop.call_later(ORPHAN_SECONDS, worker.drain)
 
-    link = WorkerLink(fd, on_table, on_drain, on_lost, {"cover": on_cover})
+    link = WorkerLink(fd, on_table, on_drain, on_lost, {"cover": on_cover, "health": on_health})
     try:
         start = link.read_start()
         page = CounterPage.open_for_writing(start.page)
@@ -206,6 +222,7 @@ async def serve(fd: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.drain)
     await link.connect()
+    worker.on_endpoints = link.endpoints
     link.ack(worker.live.table.revision)
     link.ready(addresses)
     ticking = loop.create_task(worker.tick())

@@ -14,7 +14,8 @@ from typing import Any
 
 from config.load import load_text
 from proxy import table as table_module
-from proxy.balance import Balancer, make_balancer
+from proxy.balance import make_balancer
+from proxy.balancers.base import Balancer
 from proxy.compile import compile_table
 from proxy.endpoint import Endpoint, EndpointRegistry
 from proxy.request import RequestView

@@ -24,6 +24,8 @@ from proxy.wire.grammar import (
 )
 
 OWS: Final = b" \t"
+# Around lengths, codings and hosts: a tab is white space to some parsers and part of the value to others.
+SPACE: Final = b" "
 
 
 class Fields:
@@ -147,12 +149,12 @@ class Fields:
         return True
 
     def hosted(self, line: bytes) -> bool:
-        """A Host field; `line` is its value, perhaps with white space around it."""
+        """A Host field; `line` is its value, perhaps with spaces around it."""
         if self.host:  # an empty one is never taken
             return self.fail(400, "several Host fields")
         # Most requests of a connection, and of a sidecar, carry the same Host: compare before matching.
         if line != self._host_line:
-            value = line.strip(OWS)
+            value = line.strip(SPACE)
             if not valid_host(value):
                 return self.fail(400, "invalid Host")
             self._host_line = line
@@ -169,8 +171,7 @@ class Fields:
                 self.noted_end = value_end
             return True
         if kind == TRANSFER_ENCODING:
-            # A tab behind the coding is white space to some parsers and an unknown coding to others.
-            return self._take_coding(data[value:value_end].lstrip(OWS).rstrip(b" ").lower())
+            return self._take_coding(data[value:value_end].strip(SPACE).lower())
         if kind == EXPECT:
             self.expect = data[value:value_end].strip(OWS).lower() == b"100-continue"
             return True

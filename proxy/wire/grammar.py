@@ -88,7 +88,7 @@ def name_expression(kinds: dict[bytes, int]) -> re.Pattern[bytes]:
     for name in sorted(kinds):
         by_letter.setdefault(name[:1], []).append(re.escape(name[1:]))
     branches = [re.escape(letter) + b"(?:" + b"|".join(rest) + b")" for letter, rest in by_letter.items()]
-    return re.compile(rb"\n(" + b"|".join(branches) + rb"):[ \t]*+([^\r]*+)")
+    return re.compile(rb"\n(" + b"|".join(branches) + rb"): *+([^\r]*+)")
 
 
 def valid_host(value: bytes) -> bool:

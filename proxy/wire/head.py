@@ -19,7 +19,10 @@ from proxy.wire.grammar import (
     valid_host,
 )
 
-_ABSOLUTE: Final = re.compile(rb"https?://([^/?]++)([^?]*+)", re.IGNORECASE).match
+# All registered methods, and all that anybody is known to have made up.
+_METHOD: Final = re.compile(rb"[A-Z_-]+").fullmatch
+# A query right behind the authority belongs to it for some parsers.
+_ABSOLUTE: Final = re.compile(rb"https?://([^/?]++)(?!\?)([^?]*+)", re.IGNORECASE).match
 
 
 class RequestHead(Fields):
@@ -87,12 +90,15 @@ class RequestHead(Fields):
             self.is_head = False
         else:
             self.is_head = method == b"HEAD"
-            if method == b"CONNECT" or method == b"TRACE":
+            if method == b"CONNECT" or method == b"TRACE" or _METHOD(method) is None:
                 return self.fail(501, "method not served by a reverse proxy")
         if self.target[0] == 47:
             return True
         if self.target == b"*":
-            return method == b"OPTIONS" or self.fail(400, "asterisk target of a method other than OPTIONS")
+            if method == b"OPTIONS":
+                # It asks about a server as a whole, and there are several behind us.
+                return self.fail(501, "asterisk target not served by a reverse proxy")
+            return self.fail(400, "asterisk target of a method other than OPTIONS")
         return self._absolute()
 
     def _absolute(self) -> bool:

@@ -177,10 +177,10 @@ def _is_name(data: bytes, start: i64, name: bytes) -> bool:
 
 
 def _number(data: bytes, start: i64, end: i64) -> i64:
-    """The decimal number in `data[start:end]`, perhaps with white space around it; -1 if none or too long."""
-    while start < end and (data[start] == 32 or data[start] == 9):
+    """The decimal number in `data[start:end]`, perhaps with spaces around it; -1 if none or too long."""
+    while start < end and data[start] == 32:
         start += 1
-    while end > start and (data[end - 1] == 32 or data[end - 1] == 9):
+    while end > start and data[end - 1] == 32:
         end -= 1
     if start == end or end - start > 18:
         return -1

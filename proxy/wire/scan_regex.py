@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from proxy.wire.fields import OWS, Fields
+from proxy.wire.fields import Fields
 from proxy.wire.grammar import CONTENT_LENGTH, FIELD_LINES_RE, HOST, TARGET_RE, TOKEN_RE, VALUE_RE
 
 _REQUEST: Final = re.compile(
@@ -64,7 +64,7 @@ def _known(fields: Fields, data: bytes, end: int) -> bool:
     for name, content in fields.find_known(lower):
         kind = kinds[name]
         if kind == CONTENT_LENGTH:
-            digits = content.rstrip(OWS)
+            digits = content.rstrip(b" ")
             if not fields.sized(int(digits) if digits.isdigit() and len(digits) <= 18 else -1):
                 return False
         elif kind == HOST:

@@ -108,7 +108,7 @@ def cut(data: bytes, heads: Sequence[int], *, ended: bool) -> tuple[list[Answer]
         if blank < 0:
             return final, informational
         head = data[start : blank + 4]
-        status = int(head[9:12])
+        status = int(head[9:12]) if head[9:12].isdigit() else 0
         body = blank + 4
         if 100 <= status < 200 and status != 101:
             informational.append(Answer(status, head, b""))

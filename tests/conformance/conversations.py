@@ -174,8 +174,10 @@ CONVERSATIONS = [
     ),
     passes(
         "upgrade that is not answered",
-        b"GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-        seen=b"GET /ws HTTP/1.1\r\nHost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
+        b"GET /ws HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+        seen=b"GET /ws HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"connection: upgrade\r\nupgrade: websocket\r\n\r\n",
         rule="RFC 9110, 7.8",
     ),
     passes(

@@ -16,11 +16,18 @@ RULES = (
     (wire.REQUEST_IDS, "Headgate"),
 )
 BODY_MAX = 1000
+# A matter of size, not of form.
+LIMITED = {"long name"}
 
 
 def heads() -> list[RequestCase]:
     """The table as conversations."""
-    return [_conversation(case, rule) for table, rule in RULES for case in table if _has_an_end(case)]
+    return [
+        _conversation(case, "limits.head_bytes" if case.name in LIMITED else rule)
+        for table, rule in RULES
+        for case in table
+        if _has_an_end(case)
+    ]
 
 
 def _has_an_end(case: wire.Case) -> bool:

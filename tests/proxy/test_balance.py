@@ -9,7 +9,10 @@ import pytest
 from scipy.stats import chisquare
 
 from proxy.arms import EndpointSpec
-from proxy.balance import BALANCERS, Balancer, LeastInFlight, RoundRobin, make_balancer
+from proxy.balance import BALANCERS, make_balancer
+from proxy.balancers.base import Balancer
+from proxy.balancers.least_in_flight import LeastInFlight
+from proxy.balancers.round_robin import RoundRobin
 from proxy.endpoint import Endpoint
 
 

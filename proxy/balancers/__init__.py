@@ -1,0 +1,1 @@
+"""Ways of choosing an endpoint inside an upstream, one a file."""
