@@ -52,8 +52,7 @@ class Upstream(Model):
     balance: Literal["round_robin", "least_in_flight", "consistent_hash"] = "round_robin"
     """How one endpoint is picked: in turn, the less busy one of two, or the same one for the same key."""
     balance_key: Annotated[tuple[Text, ...], BeforeValidator(as_tuple), Field(max_length=16)] = ()
-    """Keys for `consistent_hash`, the first that is present: `header:`, `cookie:`, `query:`, `path:`, or
-    `client_address`."""
+    """Keys for `consistent_hash`, the first that is there: `[header:x-session, client_address]`."""
     health: Health | None = None
     """Probes of its endpoints; left out = none."""
     ejection: Ejection = Ejection()

@@ -73,10 +73,11 @@ class Endpoint:
 class EndpointRegistry:
     """Keeps one `Endpoint` for each (upstream, host, port) over all tables of a worker."""
 
-    __slots__ = ("_balancers", "_endpoints", "_gates", "down", "ejectors")
+    __slots__ = ("_balancers", "_endpoints", "_gates", "down", "ejectors", "now")
 
     def __init__(self) -> None:
         self.ejectors: dict[str, Ejector] = {}
+        self.now = 0.0
         # By upstream, the keys of endpoints that probes find down.
         self.down: dict[str, set[bytes]] = {}
         self._gates: dict[str, Gate] = {}
@@ -90,7 +91,8 @@ class EndpointRegistry:
             ejector.probed(down.get(name, set()))
 
     def turn(self, now: float) -> None:
-        """Let endpoints back whose time is over; called once a second."""
+        """Let endpoints back whose time is over; called once a second, and first of all."""
+        self.now = now
         for ejector in self.ejectors.values():
             ejector.turn(now)
 
@@ -125,6 +127,7 @@ class EndpointRegistry:
             ejector = self.ejectors.get(upstream.name)
             if ejector is None:
                 ejector = Ejector(upstream.ejection)
+                ejector.now = self.now
             ejector.adopt(upstream.ejection, upstream.live)
             ejectors[upstream.name] = ejector
             if upstream.queue is not None:

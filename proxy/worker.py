@@ -52,6 +52,7 @@ class Worker(WorkerContext):
         self.requests = page.cells[counters.REQUESTS]
         self.reused = page.cells[counters.UPSTREAM_CONNECTIONS_REUSED]
         self.shadows.feed.path = start.compare
+        self.endpoints.turn(loop.time())
         self.publish(start.table)
 
     # The table.

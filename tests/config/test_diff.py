@@ -85,7 +85,8 @@ def changes(old: str, new: str) -> list[str]:
             '  v3: {endpoints: ["http://d:1"]}\n  v2: {',
             [
                 "+ upstreams.v3: {endpoints: [{url: 'http://d:1', weight: 1}], release: '', balance:"
-                " round_robin, concurrency: 0, queue: {length: 100, time: 1s},"
+                " round_robin, balance_key: [], ejection: {failures: 5, base: 5s, longest: 5m, share: 50%,"
+                " panic: 30%}, concurrency: 0, queue: {length: 100, time: 1s},"
                 " timeouts: {}}"
             ],
         ),

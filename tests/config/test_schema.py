@@ -81,6 +81,8 @@ def test_defaults() -> None:
         "endpoints": [{"url": "http://127.0.0.1:9001", "weight": 1}],
         "release": "",
         "balance": "round_robin",
+        "balance_key": [],
+        "ejection": {"failures": 5, "base": 5.0, "longest": 300.0, "share": 0.5, "panic": 0.3},
         "concurrency": 0,
         "queue": {"length": 100, "time": 1.0},
         "timeouts": {},

@@ -90,6 +90,7 @@ class ScriptedWorker:
         await self.link.connect()
         self.link.ack(self.table["revision"])
         self.link.ready(addresses)
+        self.link.endpoints([["v1", "127.0.0.1:1", 0, 0, 0, 0, 0, 0]])
         while not self.done.is_set():
             self.page.beat(time.monotonic_ns(), 0)
             with contextlib.suppress(TimeoutError):
