@@ -10,7 +10,7 @@ COMPILED := build/compiled
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-run demo test unit check format build pure test-compiled test-slow test-real bench \
-        bench-quick stats-report lock image clean
+        bench-quick soak fuzz stats-report lock image clean
 
 help: ## Show what can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ test-compiled: $(VENV)/.test ## Compile a copy and run the data plane's tests on
 
 test-slow: $(VENV)/.test ## Long simulations, soak and fault runs.
 	$(PYTEST) -m slow $(ARGS)
+
+soak: $(VENV)/.test ## Half an hour of mixed load, faults and reloads. ARGS=300 for five minutes.
+	$(BIN)/python -m tests.soak $(ARGS)
+
+fuzz: $(VENV)/.test ## Guided by coverage, against two other parsers. ARGS=600 for ten minutes.
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 REAL := triton kserve openai mlserver litellm mlflow
 test-real: $(VENV)/.test $(REAL:%=.venv-real/%/installed) ## Against software that others wrote; installs it into .venv-real first.

@@ -1,0 +1,1 @@
+"""Long runs of the whole program under everything at once."""
