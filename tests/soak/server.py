@@ -10,6 +10,7 @@ from collections import Counter
 EVENTS = 20
 EVENT_SECONDS = 0.01
 SLOW_SECONDS = 0.2
+NEW_SECONDS = 30.0
 
 
 class Model:
@@ -27,9 +28,10 @@ class Model:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-            # Idle connections are closed at any moment, as servers do.
-            while await self._one(reader, writer, random.uniform(0.05, 2.0)):
-                pass
+            # Idle connections are closed at any moment, as servers do; new ones are not.
+            idle = NEW_SECONDS
+            while await self._one(reader, writer, idle):
+                idle = random.uniform(0.05, 2.0)
         writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, idle: float) -> bool:

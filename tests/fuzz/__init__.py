@@ -1,0 +1,1 @@
+"""Inputs nobody thought of, found by what they reach in the parsers."""
