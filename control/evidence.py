@@ -44,6 +44,9 @@ class ArmCounts:
     group_requests: Counts | None = None
     group_failures: Counts | None = None
     metrics: Counts | None = None
+    pairs: tuple[int, int] | None = None
+    """Compared answers of a shadow, and those that disagreed: of the canary's, or in control's place of the
+    primary's own version."""
 
     @property
     def exposed(self) -> int:

@@ -19,7 +19,7 @@ from control.plan import RolloutPlan
 from control.stats.events import FAILURE, LATENCIES, Source, Tally
 from control.stats.latency import quantile_name, summary
 from control.stats.overdispersion import phi, requests_per_unit
-from control.stats.process import log_start_weight
+from control.stats.process import Process, log_increments_of, log_start_weight
 from control.stats.sample_ratio import sample_ratio_log_e
 from control.stats.sr import Watch, frozen_limit
 from control.stats.wealth import Wealth
@@ -227,14 +227,17 @@ def _absorb(
     wealth, tallies = dict(evidence.wealth), dict(evidence.tallies)
     for key, block in blocks.items():
         tallies[key] = tallies.get(key, Tally()).add(*block)
-    care = plan.caution
+    together: dict[tuple[str, int, int], list[Process]] = {}
     for process in plan.processes:
-        block_of = blocks.get(process.event.key)
-        if block_of is None:
-            continue
-        held = wealth.get(process.key) or Wealth.begin(process, care)
-        increments = process.bet.log_increments(*block_of)
-        wealth[process.key] = held.absorb(increments if evidence.phi == 1.0 else increments / evidence.phi)
+        if process.event.key in blocks:
+            n_c, n_t, *_ = blocks[process.event.key]
+            together.setdefault((process.bet.key, n_c, n_t), []).append(process)
+    for (_, n_c, n_t), processes in together.items():
+        events = np.array([blocks[process.event.key][2:] for process in processes], dtype=np.int64)
+        won = log_increments_of(processes[0].bet, n_c, n_t, events) / evidence.phi
+        for process, increments in zip(processes, won, strict=True):
+            held = wealth.get(process.key) or Wealth.begin(process, plan.caution)
+            wealth[process.key] = held.absorb(increments)
     return (
         replace(evidence, wealth=wealth, tallies=tallies, schedule=replace(evidence.schedule, fresh=True)),
         replace(ledger, x=x, own=own),

@@ -316,17 +316,25 @@ class _Batch:
         log_m = log_mgf_bound(np.maximum(n_c, 1), np.maximum(n_t, 1), bad, ODDS.psi)
         increments: Floats = np.where(bad > 0, x[:, :, 0], 0)[..., None] * ODDS.log_psi - log_m
         if self._exact:
-            for run, event in np.argwhere(bad > 0):
-                block = int(n_c[run, event]), int(n_t[run, event]), int(bad[run, event])
+            # Many runs have the same block: each is summed once.
+            places = np.argwhere(bad > 0)
+            rows, events = places[:, 0], places[:, 1]
+            blocks = np.stack((n_c[rows, events], n_t[rows, events], bad[rows, events]), axis=1)
+            kinds, kind_of = np.unique(blocks, axis=0, return_inverse=True)
+            kind_of = kind_of.reshape(-1)
+            for kind, block in enumerate(kinds.tolist()):
                 if is_exact(*block):
-                    increments[run, event] = self._one(block, int(x[run, event, 0]))
+                    of_kind = kind_of == kind
+                    x_c = x[rows[of_kind], events[of_kind], 0]
+                    increments[rows[of_kind], events[of_kind]] = (
+                        self._shared(*block) + x_c[:, None] * ODDS.log_psi
+                    )
         return increments
 
-    def _one(self, block: tuple[int, int, int], x_c: int) -> Floats:
-        """The exact increments of one block; what they share over its possible splits is kept."""
-        n_c, n_t, bad = block
+    def _shared(self, n_c: int, n_t: int, bad: int) -> Floats:
+        """What the exact increments of a block have in common over its possible splits."""
+        block = (n_c, n_t, bad)
         if block not in self._cache:
             x = max(0, bad - n_t)
             self._cache[block] = ODDS.log_increments(n_c, n_t, x, bad - x) - x * ODDS.log_psi
-        increments: Floats = self._cache[block] + x_c * ODDS.log_psi
-        return increments
+        return self._cache[block]

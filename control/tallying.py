@@ -39,7 +39,13 @@ def counted(
     for event in events:
         if event.source is Source.FAILURE:
             continue
-        if not event.threshold:
+        if event.source is Source.SHADOW:
+            # How often the primary disagrees with itself need not be measured.
+            arms = [
+                None if canary.pairs is None else (canary.pairs[1], canary.pairs[0]),
+                (0, 0) if control.pairs is None else (control.pairs[1], control.pairs[0]),
+            ]
+        elif not event.threshold:
             arms = [_plain(event, arm) for arm in (canary, control)]
         else:
             bucket = thresholds.get(event.threshold)

@@ -14,11 +14,13 @@ from control.guardrails.base import Guardrail, SampleRatio
 from control.guardrails.finding import FAMILY_WEIGHTS, Mode
 from control.metrics import RouteMetric
 from control.plan import RolloutPlan
+from control.stats.affine import Safe
 from control.stats.events import Event, Tally
 from control.stats.latency import UPPER_EDGES, quantile_name
 from control.stats.logspace import log_sum_exp_of
+from control.stats.mixture import Odds
 from control.stats.process import LOG_FIRST_START, HarmProcess, Process, SafeProcess
-from control.stats.wealth import Caution
+from control.stats.wealth import Caution, Wealth
 
 # With so many canary requests in a stage and none to control, control gets no traffic at all.
 ALONE_FROM: Final = 50
@@ -57,16 +59,45 @@ class EvidenceView:
             return np.full(process.bet.size, LOG_FIRST_START if process.harm else 0.0)
         return held.values(self.plan.caution if process.harm else _NO_CAUTION)
 
+    def _alike(self, process: Process) -> tuple[list[Process], npt.NDArray[np.float64]]:
+        """The plan's processes with the same bet that have evidence, and their values, shape (P, size).
+
+        A tick over many rollouts is made of this; a bet's processes together cost little more than one.
+        """
+        wealth = self.evidence.wealth
+        alike = [other for other in self.plan.alike(process) if other.key in wealth]
+        if len(alike) < 2 or process.key not in wealth:
+            return [], np.zeros((0, process.bet.size))
+        held = [wealth[other.key] for other in alike]
+        if len({one.register.shape for one in held}) > 1:
+            return [], np.zeros((0, process.bet.size))
+        stacked = Wealth(
+            free=np.stack([one.free for one in held]),
+            register=np.stack([one.register for one in held]),
+            pending=np.stack([one.pending for one in held]),
+        )
+        return alike, stacked.values(self.plan.caution if process.harm else _NO_CAUTION)
+
     def harm(self, process: HarmProcess) -> float:
         """Logarithm of a bet on harm."""
         if process.key not in self._harm:
-            self._harm[process.key] = process.bet.log_e(self.values(process))
+            alike, values = self._alike(process)
+            if len(alike) > 1 and isinstance(process.bet, Odds):
+                each = process.bet.log_e_of(values).tolist()
+                self._harm |= zip((other.key for other in alike), each, strict=True)
+            else:
+                self._harm[process.key] = process.bet.log_e(self.values(process))
         return self._harm[process.key]
 
     def safe(self, process: SafeProcess) -> float:
         """Logarithm of a bet on the absence of harm, at the margin of the current step."""
         if process.key not in self._safe:
-            self._safe[process.key] = process.bet.log_e(self.values(process))
+            alike, values = self._alike(process)
+            if len(alike) > 1 and isinstance(process.bet, Safe):
+                rows = process.bet.log_e_of(values).tolist()
+                self._safe |= zip((other.key for other in alike), rows, strict=True)
+            else:
+                self._safe[process.key] = process.bet.log_e(self.values(process))
         return self._safe[process.key][self.level]
 
     def tally(self, event: Event) -> Tally:

@@ -25,7 +25,7 @@ from proxy.counters import CounterPage
 from proxy.firsttable import START, FirstTable
 from proxy.fleet import Fleet, StartError, worker_count
 from proxy.keeper import TableKeeper
-from proxy.leftovers import find_leftovers
+from proxy.leftovers import divert_scores, find_leftovers
 from proxy.listeners import Listening, wanted_of
 from proxy.options import Options, parse_options
 from proxy.orders import orders
@@ -100,6 +100,7 @@ class Agent:
             save_ledger=self.keeper.save_ledger,
             hung_seconds=options.hung_seconds,
             feedback_key=_feedback_key(state.feedback_key),
+            scores=divert_scores(self.leftovers),
         )
 
     @property

@@ -6,7 +6,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from proxy.beats import HUNG_SECONDS, BeatWatch
@@ -15,7 +15,7 @@ from proxy.counters import HEARTBEAT_NS
 from proxy.listeners import Listening
 from proxy.orphans import Orphans
 from proxy.processes import ProcessRecord, exit_text, write_records
-from proxy.slots import Table
+from proxy.slots import ArmKey, Table
 from proxy.state import StateDirectory
 from proxy.tally import Tally
 from proxy.waiting import either, happens
@@ -51,6 +51,7 @@ class Fleet:
         save_ledger: Callable[[], None],
         hung_seconds: int = HUNG_SECONDS,
         feedback_key: bytes = b"",
+        scores: Mapping[ArmKey, int] | None = None,
     ) -> None:
         self.count = count
         self.orphans = Orphans(orphans, self._save_records)
@@ -67,6 +68,7 @@ class Fleet:
         self._command = command
         self._save_ledger = save_ledger
         self._feedback_key = feedback_key
+        self._scores = dict(scores or {})
         self._draining = asyncio.Event()
         self._started = asyncio.Event()
         self._failed = False
@@ -280,7 +282,14 @@ class Fleet:
             "compare": str(self._state.compare_socket),
             "table": self.table,
             "feedback_key": self._feedback_key.hex(),
+            # Only to the first of each place: its successors find what it has seen since.
+            "scores": [] if self.restarts[index] else self._inherited_scores(),
         }
+
+    def _inherited_scores(self) -> list[tuple[int, int]]:
+        """By slot, each worker's part of what earlier workers knew of failing arms."""
+        slots = self._tally.book.occupied()
+        return [(slots[key], -(-score // self.count)) for key, score in self._scores.items() if key in slots]
 
     async def _take_over(self) -> None:
         """End the workers of earlier boots, but only once ours accept connections."""

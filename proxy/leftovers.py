@@ -11,9 +11,10 @@ from typing import Any
 
 import orjson
 
-from proxy.counters import PageError
+from proxy.counters import DIVERT_SCORE, PageError, slot_base
 from proxy.pages import PageReader, has_writer
 from proxy.processes import ProcessRecord
+from proxy.slots import ArmKey
 from proxy.state import StateDirectory, write_atomically
 from proxy.tally import Tally
 
@@ -82,6 +83,20 @@ def find_leftovers(
             unusable += 1
             _discard(page)
     return leftovers, unusable
+
+
+def divert_scores(leftovers: list[Leftover]) -> dict[ArmKey, int]:
+    """What the workers of earlier boots knew of failing arms: the divert's score of each, over all workers.
+
+    Without it a canary that is being diverted would get its ten requests anew from each agent that starts.
+    """
+    scores: dict[ArmKey, int] = {}
+    for leftover in leftovers:
+        for key, slot in leftover.tally.book.occupied().items():
+            score = sum(page.cells[slot_base(slot) + DIVERT_SCORE] for page in leftover.tally.pages.values())
+            if score:
+                scores[key] = max(score, scores.get(key, 0))
+    return scores
 
 
 def _adopt(ledger: Path, writers: list[ProcessRecord]) -> Leftover:

@@ -73,7 +73,17 @@ class Listen:
 class Start:
     """What a worker is told before anything else."""
 
-    __slots__ = ("boot", "compare", "feedback_key", "index", "listeners", "page", "siblings", "table")
+    __slots__ = (
+        "boot",
+        "compare",
+        "feedback_key",
+        "index",
+        "listeners",
+        "page",
+        "scores",
+        "siblings",
+        "table",
+    )
 
     def __init__(self, message: Message) -> None:
         if message["type"] != "start":
@@ -88,6 +98,8 @@ class Start:
         self.compare: str = message.get("compare", "")
         self.table: Message = message["table"]
         self.feedback_key: bytes = bytes.fromhex(message.get("feedback_key", ""))
+        # What the divert of earlier workers knew: a slot and its score.
+        self.scores: list[list[int]] = message.get("scores", [])
 
 
 class WorkerLink(asyncio.Protocol):

@@ -54,6 +54,9 @@ class Worker(WorkerContext):
         self.shadows.feed.path = start.compare
         self.endpoints.turn(loop.time())
         self.publish(start.table)
+        for slot, score in start.scores:
+            if slot in self.counts:
+                self.counts[slot].rate(score)
 
     # The table.
 

@@ -140,10 +140,11 @@ class Guardrail(ABC):
 
 def verdict_of(view: View, *, log_e: float, weight: float, log_e_safe: float, data: bool) -> Verdict:
     """The verdict that two e-values give: harm first, then no data, then the absence of harm."""
+    if weight > 0 and log_e + math.log(weight) >= math.log(1.0 / view.alpha):
+        # What has been seen suffices, even where not everything that was asked for has.
+        return Verdict.FAIL
     if not data:
         return Verdict.NO_DATA
-    if weight > 0 and log_e + math.log(weight) >= math.log(1.0 / view.alpha):
-        return Verdict.FAIL
     if log_e_safe >= math.log(1.0 / view.alpha_promote):
         return Verdict.PASS
     return Verdict.INCONCLUSIVE

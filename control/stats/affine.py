@@ -28,6 +28,7 @@ from control.stats.logspace import log_sum_exp
 from control.stats.mixture import LOG_PSI_WEIGHTS, PSI
 
 Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 # How far below the margin the canary may be: equal weights, since nobody knows how good a release is.
 SAFE_SHARES: Final[Floats] = np.array([0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1, 0.03, 0.005])
@@ -35,7 +36,13 @@ LOG_SAFE_WEIGHT: Final = -float(np.log(len(SAFE_SHARES)))
 
 
 def affine_log_e(
-    n_c: float, n_t: float, x_c: float, x_t: float, r: Floats, m: float | Floats, delta: float | Floats
+    n_c: float,
+    n_t: float,
+    x_c: float | Counts,
+    x_t: float | Counts,
+    r: Floats,
+    m: float | Floats,
+    delta: float | Floats,
 ) -> Floats:
     """Logarithms of one block's e-values for bets r against the margin (m, delta); shapes broadcast.
 
@@ -85,6 +92,18 @@ class Safe:
         if n_c <= 0 or n_t <= 0:
             return np.zeros(self.size)
         return affine_log_e(n_c, n_t, x_c, x_t, self._r, self._m, self._delta)
+
+    def log_increments_of(self, n_c: int, n_t: int, x: Counts) -> Floats:
+        """The same for several events of the same requests, shape (P, 12 for each margin)."""
+        if n_c <= 0 or n_t <= 0:
+            return np.zeros((len(x), self.size))
+        return affine_log_e(n_c, n_t, x[:, :1], x[:, 1:], self._r, self._m, self._delta)
+
+    def log_e_of(self, values: Floats) -> Floats:
+        """Logarithms of the mixtures of several processes, shape (P, margins), from values (P, size)."""
+        by_margin = values.reshape(len(values), len(self.margins), len(SAFE_SHARES))
+        result: Floats = log_sum_exp(by_margin) + LOG_SAFE_WEIGHT
+        return result
 
     def log_e(self, values: Floats) -> list[float]:
         """Logarithm of the mixture for each margin, in the order in which they were given."""

@@ -27,6 +27,8 @@ class Source(IntEnum):
     """Its client chose the variant."""
     REPORTED = 7
     """Feedback has come for it."""
+    SHADOW = 8
+    """A shadow's answer to it differs from the primary's; only compared pairs are asked."""
 
 
 LATENCIES: Final = (Source.TOTAL, Source.FIRST_BYTE)

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from control.stats.hypergeometric import OddsRatios, log_mgf_exact
+from control.stats.hypergeometric import OddsRatios, is_exact, log_mgf_bound, log_mgf_exact
 from control.stats.logspace import log_sum_exp
 
 Floats = npt.NDArray[np.float64]
@@ -22,6 +22,25 @@ LOG_PSI_WEIGHTS: Final[Floats] = np.log(PSI ** (-2.0 / 3.0) / (PSI ** (-2.0 / 3.
 
 class Odds(OddsRatios):
     """The bet that decides: the canary's odds of the event exceed control's by one of these ratios."""
+
+    def log_increments_of(self, n_c: int, n_t: int, x: npt.NDArray[np.int64]) -> Floats:
+        """What each odds ratio wins on several events of the same requests, shape (P, 16)."""
+        found = np.zeros((len(x), self.size))
+        bad = x.sum(axis=1)
+        told = np.flatnonzero((bad > 0) & (bad < n_c + n_t)) if n_c > 0 and n_t > 0 else np.zeros(0, np.int64)
+        exact = [i for i in told if is_exact(n_c, n_t, int(bad[i]))]
+        bound = [i for i in told if i not in exact]
+        if bound:
+            found[bound] = x[bound, :1] * self.log_psi - log_mgf_bound(n_c, n_t, bad[bound], self.psi)
+        # Events with as many bad requests share their sum.
+        sums = {int(bad[i]): log_mgf_exact(n_c, n_t, int(bad[i]), self.psi) for i in exact}
+        for i in exact:
+            found[i] = x[i, 0] * self.log_psi - sums[int(bad[i])]
+        return found
+
+    def log_e_of(self, values: Floats) -> Floats:
+        """Logarithms of several processes' mixtures, shape (P,), from what members have won, (P, 16)."""
+        return log_sum_exp(values + LOG_PSI_WEIGHTS)
 
     def log_e(self, values: Floats) -> float:
         """Logarithm of the mixture over the grid, from what its members have won, shape (16,)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Final, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from control.stats.events import Event
 
 Floats = npt.NDArray[np.float64]
+Counts = npt.NDArray[np.int64]
 
 
 class Bet(Protocol):
@@ -38,6 +39,24 @@ class HarmBet(Bet, Protocol):
 
     def log_e(self, values: Floats) -> float:
         """Logarithm of the mixture, from what the members have won."""
+
+
+@runtime_checkable
+class BetOnMany(Protocol):
+    """A bet that is placed on several events of the same requests at once, for little more than one.
+
+    What depends on the numbers of requests alone, the better part of the work, is the same for all of them.
+    """
+
+    def log_increments_of(self, n_c: int, n_t: int, x: Counts) -> Floats:
+        """What members win on each event, shape (P, size), from those of both arms, shape (P, 2)."""
+
+
+def log_increments_of(bet: Bet, n_c: int, n_t: int, x: Counts) -> Floats:
+    """What each member of a bet wins on each of several events of one block, shape (P, size)."""
+    if len(x) > 1 and isinstance(bet, BetOnMany):
+        return bet.log_increments_of(n_c, n_t, x)
+    return np.stack([bet.log_increments(n_c, n_t, int(x_c), int(x_t)) for x_c, x_t in x])
 
 
 class Reversed:

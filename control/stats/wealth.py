@@ -43,7 +43,7 @@ SLICES: Final = 6
 # Slices between two windows. What fails without a pause is condemned before a second window may begin.
 GAP: Final = 11
 # So many slices outside of windows reach the threshold of a bet that had no prior to pay for.
-SLICES_TO_CONDEMN: Final = 2.0
+SLICES_TO_CONDEMN: Final = 1.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The report about decisions says what the simulations found."""
+"""The report about decisions says what the simulations found, and holds its goals in a quick part."""
 
 from __future__ import annotations
 
@@ -7,26 +7,56 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import decisions
-from control.stats.power import rollback_limit
+from benchmarks.decisions.__main__ import main
+from benchmarks.decisions.cells import cells
+from benchmarks.decisions.report import markdown, missed
+
+QUICK = {
+    "identical": "1.0% fail, weight 10%, alpha 0.05",
+    "detection": "1.0% to 5.0%, weight 10%, alpha 0.05",
+    "bursts": "one burst an hour on each arm, 1.0% fail, 5/s an arm, alpha 0.01",
+    "condemned": "1.0% to 100% after 5 min, 5/s an arm, alpha 0.01",
+}
 
 
-def test_the_report_has_a_row_for_each_case(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Few and short runs: identical versions stay, a canary that always fails is found in all of them."""
-    monkeypatch.setattr(decisions, "BASELINES", (0.01,))
-    monkeypatch.setattr(decisions, "WEIGHTS", (0.1,))
-    monkeypatch.setattr(decisions, "EFFECTS", ((0.01, 1.0),))
-    out = tmp_path / "figures.json"
+def test_cells_have_names_of_their_own_and_enough_runs() -> None:
+    found = list(cells())
 
-    assert decisions.main(["--runs", "10", "--seconds", "60", "--out", str(out)]) == 0
+    assert len({cell.name for cell in found}) == len(found)
+    assert {cell.group for cell in found} == {"identical", "detection", "late", "bursts", "condemned"}
+    assert all(cell.runs >= 2000 for cell in found if cell.group == "identical")
+
+
+@pytest.mark.parametrize("group", QUICK)
+def test_goals_hold_in_a_quick_part(group: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One cell of each group with so few runs that it takes seconds."""
+    out = tmp_path / "report.json"
+    runs = {"identical": 60, "detection": 150, "bursts": 60, "condemned": 20}[group]
+
+    assert main(["--only", QUICK[group], "--runs", str(runs), "--out", str(out)]) == 0
 
     figures = json.loads(out.read_text())
-    assert [row["rolled_back"] for row in figures["false_rollbacks"]] == [0, 0]
-    assert [row["detected"] for row in figures["detections"]] == [10, 10]
-    assert all(1 < row["median_requests"] < 60 for row in figures["detections"])
-    assert figures["detections"][0]["least_requests"] == rollback_limit(0.01, 1.0, 0.5, 0.05)
-    shown = capsys.readouterr().out
-    assert "10 of 10" in shown
-    assert "0 of 10" in shown
+    assert list(figures) == [QUICK[group]]
+    assert figures[QUICK[group]]["runs"] == runs
+    assert QUICK[group] in capsys.readouterr().out
+    assert QUICK[group] in out.with_suffix(".md").read_text()
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    """An interrupted report goes on; a cell with enough runs keeps its figures to the last digit."""
+    out = tmp_path / "report.json"
+    arguments = ["--only", QUICK["condemned"], "--out", str(out)]
+    main([*arguments, "--runs", "4"])
+    first = out.read_text()
+    main([*arguments, "--runs", "3"])
+    assert out.read_text() == first
+
+    main([*arguments, "--runs", "5"])
+    assert json.loads(out.read_text())[QUICK["condemned"]]["runs"] == 5
+
+
+def test_a_missed_goal_is_named() -> None:
+    row = {"group": "identical", "runs": 100, "rolled_back": 9, "rate": 0.09, "low": 0.048, "high": 0.16}
+
+    assert missed({"a": row | {"goal": 0.01}, "b": row | {"goal": 0.05}, "c": row | {"goal": None}}) == ["a"]
+    assert "| a | 0.01 | 9 of 100 | 9.00% |" in markdown({"a": row | {"goal": 0.01}})

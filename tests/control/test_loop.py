@@ -57,6 +57,22 @@ async def test_a_good_canary_ramps_to_everything(tmp_path: Path) -> None:
         assert [row.revision for row in found] == [2, 3, 4, 4]
 
 
+async def test_steps_of_the_wall_clock_decide_nothing(tmp_path: Path) -> None:
+    """An hour ahead, then two back, while a good canary is judged: it is promoted as if nothing had happened."""
+    clock = FakeClock()
+    async with plane_on(tmp_path / "db", clock) as plane:
+        await configure(plane, configuration(rollout=BRISK))
+        proxies = Proxies(failing={"v1": 0.01, "v2": 0.01})
+        for step in (0.0, 3600.0, -3600.0):
+            clock.step = step
+            await run(plane, clock, proxies, seconds=15, stop="promoted")
+        await run(plane, clock, proxies, seconds=400, stop="promoted")
+
+        assert state(plane) is State.PROMOTED
+        found = await decisions(plane.ledger.store)
+        assert [row.kind for row in found] == ["started", "advanced", "advanced", "promoted"]
+
+
 async def test_a_bad_canary_is_rolled_back_and_quarantined(tmp_path: Path) -> None:
     """Nobody has to look; the reason has the numbers."""
     clock = FakeClock()

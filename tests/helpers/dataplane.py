@@ -169,7 +169,11 @@ class WorkerProcess:
 
 @contextlib.asynccontextmanager
 async def worker(
-    tmp_path: Path, first_table: dict[str, Any], *, feedback_key: str = ""
+    tmp_path: Path,
+    first_table: dict[str, Any],
+    *,
+    feedback_key: str = "",
+    scores: list[list[int]] | None = None,
 ) -> AsyncIterator[WorkerProcess]:
     """Run ``python -m proxy.worker`` on a free port; ended by SIGTERM and, if need be, SIGKILL."""
     page = tmp_path / f"worker-{first_table['revision']}.page"
@@ -196,6 +200,7 @@ async def worker(
                 "listeners": [listening],
                 "table": first_table,
                 "feedback_key": feedback_key,
+                "scores": scores or [],
             }
         )
         while (message := await running.receive())["type"] != "ready":

@@ -20,6 +20,8 @@ class ModelServer:
         self.port = 0
         self.fails: Callable[[str, int], bool] = lambda place, number: False
         self.seconds = 0.0
+        self.delays: dict[str, Callable[[int], float]] = {}
+        """By place: seconds that its n-th answer takes, on top of `seconds`."""
         self.beat_seconds = 1.0
         self.served: Counter[str] = Counter()
         """Requests by the first part of their path."""
@@ -122,12 +124,14 @@ class _Connection(asyncio.Protocol):
         elif place == "download":
             self._server.served[place] += 1
             self._task = asyncio.get_running_loop().create_task(self._download(int(query)))
-        elif self._server.seconds:
-            asyncio.get_running_loop().call_later(
-                self._server.seconds, self._write, self._server.answer(place)
-            )
         else:
-            self.transport.write(self._server.answer(place))
+            answer = self._server.answer(place)
+            delay = self._server.delays.get(place)
+            seconds = self._server.seconds + (delay(self._server.served[place]) if delay else 0.0)
+            if seconds:
+                asyncio.get_running_loop().call_later(seconds, self._write, answer)
+            else:
+                self.transport.write(answer)
 
     def _write(self, answer: bytes) -> None:
         if not self.transport.is_closing():

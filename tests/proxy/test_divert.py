@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from proxy import counters
+from proxy.divert import UNIT
 from proxy.outcomes import Outcome
 from tests.helpers.dataplane import route, table, worker
 from tests.helpers.http import (
@@ -188,3 +189,22 @@ async def test_slot_of_a_diverted_arm_starts_afresh_with_another(tmp_path: Path)
 
         assert w.cell(CANARY, counters.DIVERTED_FLAG) == w.cell(CANARY, counters.DIVERT_SCORE) == 0
         assert {(await ask(w.port, user(n))).body for n in range(40)} == {b"stable", b"next"}
+
+
+async def test_what_earlier_workers_knew_is_not_learned_anew(tmp_path: Path) -> None:
+    """A worker that begins with the score of a failing arm spares its users, and finds out how it is."""
+    async with (
+        answering(lambda r: ok(b"stable")) as stable,
+        answering(lambda r: ok(b"canary")) as canary,
+        worker(tmp_path, canary_table(stable, canary, weight=0.5), scores=[[CANARY, 6 * UNIT]]) as w,
+    ):
+        first = [await ask(w.port, user(n)) for n in range(20)]
+        assert {answer.body for answer in first} == {b"stable"}
+        assert w.cell(CANARY, counters.DIVERTED) > 0
+        for n in range(20, 2000):
+            answer = await ask(w.port, user(n))
+            if answer.body == b"canary" and not w.cell(CANARY, counters.DIVERTED_FLAG):
+                break
+            await asyncio.sleep(0.005)
+        assert w.cell(CANARY, counters.DIVERTED_FLAG) == 0
+        assert w.cell(CANARY, counters.PROBES) >= 1

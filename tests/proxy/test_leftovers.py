@@ -12,9 +12,9 @@ import pytest
 
 from proxy import uplink as uplink_module
 from proxy.control_link import ControlAwayError, ControlLink
-from proxy.counters import CounterPage
+from proxy.counters import DIVERT_SCORE, CounterPage, slot_base
 from proxy.keeper import TableKeeper
-from proxy.leftovers import find_leftovers
+from proxy.leftovers import divert_scores, find_leftovers
 from proxy.processes import ProcessRecord, start_ticks
 from proxy.slots import SlotBook
 from proxy.state import StateDirectory
@@ -267,3 +267,21 @@ def test_page_that_is_written_is_never_removed(state: StateDirectory) -> None:
     page.close()
     assert find_leftovers(state, OWN, []) == ([], 1)
     assert files(state) == []
+
+
+def test_the_scores_of_failing_arms_are_found(state: StateDirectory) -> None:
+    """What a worker that was killed knew of an arm is still in its page, whoever counts there now."""
+    page = earlier_boot(state, "00000000000000b1", 3)
+    page.cells[slot_base(1) + DIVERT_SCORE] = 5000
+    (key,) = [
+        key
+        for key, slot in Tally.from_json(json.loads(state.ledger("00000000000000b1").read_text()))
+        .book.occupied()
+        .items()
+        if slot == 1
+    ]
+    page.close()
+
+    leftovers, _ = find_leftovers(state, OWN, [])
+
+    assert divert_scores(leftovers) == {key: 5000}

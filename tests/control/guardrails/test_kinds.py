@@ -18,6 +18,7 @@ load_all()
 DOCS = Path(__file__).parents[3] / "docs" / "rollouts.md"
 NEEDED: dict[str, dict[str, object]] = {
     "error_rate": {"max": "2%"},
+    "shadow_agreement": {"max": "2%"},
     "metric": {"metric": "label_error", "direction": "higher_is_worse"},
     "feedback_share": {"metric": "label_error"},
 }

@@ -19,6 +19,7 @@ load_all()
 LABEL = {"name": "label", "source": "feedback", "range": [0, 1]}
 PARAMETERS: dict[str, dict[str, Any]] = {
     "error_rate": {"max": "2%"},
+    "shadow_agreement": {"max": "2%"},
     "metric": {"metric": "label", "direction": "higher_is_worse"},
     "feedback_share": {"metric": "label"},
 }

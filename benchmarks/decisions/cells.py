@@ -1,0 +1,193 @@
+"""The cells of the report: what is simulated, and what its figures stand beside."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from control.simulate import Bursts, Study, Traffic, study
+from control.stats.intervals import wilson
+from control.stats.power import fixed_requests, rollback_limit
+from control.stats.sample_ratio import expected_share
+
+Progress = Callable[[int, int], None]
+
+BASELINES = (0.001, 0.01, 0.05)
+WEIGHTS = (0.05, 0.1, 0.5)
+EFFECTS = ((0.001, 0.002), (0.001, 0.005), (0.01, 0.02), (0.01, 0.05), (0.05, 0.1), (0.05, 0.25))
+GROSS = ((0.001, 0.05), (0.001, 1.0), (0.01, 1.0))
+BURST_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One simulated situation."""
+
+    group: str
+    """`identical`, `detection`, `late`, `bursts` or `condemned`."""
+    name: str
+    traffic: Traffic
+    weight: float
+    alpha: float
+    runs: int
+    """In the full report."""
+    burst_s: float = 0.0
+    latency: bool = False
+    goal: float = math.nan
+    """The most that the headline figure may be."""
+    more: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def headline(self) -> str:
+        """Which figure the goal is about."""
+        return {"identical": "rate", "bursts": "rate", "condemned": "median_seconds"}.get(self.group, "ratio")
+
+    def run(self, runs: int, seed: int, progress: Progress) -> dict[str, Any]:
+        """Simulate and sum up; plain JSON values."""
+        found = study(
+            self.traffic,
+            runs=runs,
+            weight=self.weight,
+            alpha=self.alpha,
+            seed=seed,
+            burst_s=self.burst_s,
+            latency=self.latency,
+            progress=progress,
+        )
+        figures = self._false(found, runs) if self.headline == "rate" else self._detected(found)
+        return {"group": self.group, "runs": runs, "alpha": self.alpha, "goal": self.goal, **figures}
+
+    def _false(self, found: Study, runs: int) -> dict[str, Any]:
+        count = int((found.detected_s >= 0).sum())
+        low, high = wilson(count, runs)
+        return {"rolled_back": count, "rate": count / runs, "low": low, "high": high}
+
+    def _detected(self, found: Study) -> dict[str, Any]:
+        # What was rolled back before anything was wrong says nothing about detection.
+        done = found.detected_s >= self.traffic.onset_s
+        requests, seconds = found.canary_requests[done], found.detected_s[done] - self.traffic.onset_s
+        rates = self.traffic.control_rate, self.traffic.canary_rate
+        limit = rollback_limit(*rates, expected_share(self.weight), self.alpha)
+        nothing = not done.any()
+        return {
+            "detected": float(done.mean()),
+            "mean_requests": math.nan if nothing else float(requests.mean()),
+            "median_requests": math.nan if nothing else float(np.median(requests)),
+            "p90_requests": math.nan if nothing else float(np.quantile(requests, 0.9)),
+            "median_seconds": math.nan if nothing else float(np.median(seconds)),
+            "limit": limit,
+            "ratio": math.nan if nothing else float(requests.mean()) / limit,
+            "fixed": fixed_requests(*rates, 1.0, self.alpha),
+        }
+
+
+def cells() -> Iterator[Cell]:
+    """All cells, in the order of the report."""
+    yield from _identical()
+    yield from _detection()
+    yield from _late()
+    yield from _bursts()
+
+
+def _traffic(control: float, canary: float, **more: Any) -> Traffic:
+    return Traffic(requests_per_second=100.0, control_rate=control, canary_rate=canary, **more)
+
+
+def _identical() -> Iterator[Cell]:
+    for alpha in (0.05, 0.01):
+        for base in BASELINES:
+            for weight in WEIGHTS:
+                yield Cell(
+                    group="identical",
+                    name=f"{base:.1%} fail, weight {weight:.0%}, alpha {alpha:g}",
+                    traffic=_traffic(base, base),
+                    weight=weight,
+                    alpha=alpha,
+                    latency=True,
+                    runs=2000,
+                    goal=alpha,
+                )
+
+
+def _detection() -> Iterator[Cell]:
+    goals = {0.05: 1.7, 0.01: 1.5, 0.001: 1.45}
+    for alpha, goal in goals.items():
+        for before, after in EFFECTS:
+            yield Cell(
+                group="detection",
+                name=f"{before:.1%} to {after:.1%}, weight 10%, alpha {alpha:g}",
+                traffic=_traffic(before, after),
+                weight=0.1,
+                alpha=alpha,
+                runs=400,
+                goal=goal,
+            )
+    for before, after in GROSS:
+        yield Cell(
+            group="detection",
+            name=f"{before:.1%} to {after:.1%}, weight 10%, alpha 0.05",
+            traffic=_traffic(before, after),
+            weight=0.1,
+            alpha=0.05,
+            runs=400,
+        )
+
+
+def _late() -> Iterator[Cell]:
+    for before, after, goal in ((0.01, 0.05, 4.5), (0.01, 1.0, math.nan)):
+        yield Cell(
+            group="late",
+            name=f"{before:.1%} to {after:.1%} after half an hour, weight 5%, alpha 0.05",
+            traffic=_traffic(before, after, onset_s=1800),
+            weight=0.05,
+            alpha=0.05,
+            runs=400,
+            goal=goal,
+        )
+
+
+def _bursts() -> Iterator[Cell]:
+    for rate in (5, 50):
+        for base in (0.001, 0.01):
+            for every in (3600, 1800):
+                traffic = Traffic(
+                    requests_per_second=2.0 * rate,
+                    control_rate=base,
+                    canary_rate=base,
+                    bursts=Bursts(every_s=every),
+                )
+                often = "one burst" if every == 3600 else "two bursts"
+                yield Cell(
+                    group="bursts",
+                    name=f"{often} an hour on each arm, {base:.1%} fail, {rate}/s an arm, alpha 0.01",
+                    traffic=traffic,
+                    weight=0.5,
+                    alpha=0.01,
+                    burst_s=BURST_S,
+                    runs=1000,
+                    goal=0.01 if every == 3600 else math.nan,
+                )
+    for rate, canary, onset in (
+        (1, 1.0, 600),
+        (5, 1.0, 300),
+        (50, 1.0, 1200),
+        (5, 0.05, 0),
+        (50, 0.05, 0),
+        (50, 0.02, 0),
+    ):
+        yield Cell(
+            group="condemned",
+            name=f"1.0% to {canary:.0%} after {onset // 60} min, {rate}/s an arm, alpha 0.01",
+            traffic=Traffic(
+                requests_per_second=2.0 * rate, control_rate=0.01, canary_rate=canary, onset_s=onset
+            ),
+            weight=0.5,
+            alpha=0.01,
+            burst_s=BURST_S,
+            runs=200,
+            goal=120.0 if canary == 1.0 else math.nan,
+        )
