@@ -58,7 +58,7 @@ async def test_a_good_canary_ramps_to_everything(tmp_path: Path) -> None:
 
 
 async def test_steps_of_the_wall_clock_decide_nothing(tmp_path: Path) -> None:
-    """An hour ahead, then two back, while a good canary is judged: it is promoted as if nothing had happened."""
+    """An hour ahead, then two back, while a good canary is judged: it is promoted as ever."""
     clock = FakeClock()
     async with plane_on(tmp_path / "db", clock) as plane:
         await configure(plane, configuration(rollout=BRISK))
