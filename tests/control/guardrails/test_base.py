@@ -24,7 +24,9 @@ HARM, SAFE = math.log(100.0), math.log(20.0)
         (HARM + 1, 0.1, 0.0, True, Verdict.INCONCLUSIVE),
         (0.0, 1.0, SAFE + 0.1, True, Verdict.PASS),
         (0.0, 1.0, SAFE - 0.1, True, Verdict.INCONCLUSIVE),
-        (HARM + 1, 1.0, SAFE + 9, False, Verdict.NO_DATA),
+        # Harm that has been seen suffices where something else that was asked for has not.
+        (HARM + 1, 1.0, 0.0, False, Verdict.FAIL),
+        (0.0, 1.0, SAFE + 9, False, Verdict.NO_DATA),
         (HARM + 1, 0.0, 0.0, True, Verdict.INCONCLUSIVE),
     ],
 )
