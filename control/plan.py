@@ -22,7 +22,7 @@ from control.shadows.gate import ShadowGate
 from control.stats.events import FAILURE, Event
 from control.stats.looseness import LEVELS
 from control.stats.one_sample import BROKEN
-from control.stats.process import HarmProcess, Process
+from control.stats.process import HarmProcess, Process, by_bet
 from control.stats.wealth import Caution
 from control.warm_up import WarmUp
 
@@ -120,11 +120,7 @@ class RolloutPlan:
         events = {process.event.key: process.event for process in wanted.values()}
         object.__setattr__(self, "processes", tuple(wanted.values()))
         object.__setattr__(self, "events", tuple(events.values()))
-        alike: dict[tuple[str, bool], tuple[Process, ...]] = {}
-        for process in wanted.values():
-            key = (process.bet.key, process.harm)
-            alike[key] = (*alike.get(key, ()), process)
-        object.__setattr__(self, "_alike", alike)
+        object.__setattr__(self, "_alike", by_bet(wanted.values()))
         object.__setattr__(self, "delayed", tuple(event for event in events.values() if event.delayed))
         object.__setattr__(self, "caution", Caution.of(self.burst_s, self.alpha))
 

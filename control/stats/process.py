@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final, Protocol, runtime_checkable
 
@@ -128,3 +129,12 @@ _LOG_LATER_STARTS: Final = float(np.log(1.0 - FIRST_START))
 def log_start_weight(start: int) -> float:
     """Logarithm of the prior mass of start number `start`; 0 is the first."""
     return LOG_FIRST_START if start == 0 else _LOG_LATER_STARTS - float(np.log(start * (start + 1.0)))
+
+
+def by_bet(processes: Iterable[Process]) -> dict[tuple[str, bool], tuple[Process, ...]]:
+    """Processes by the key of their bet, and by whether they are on harm: these are worked out together."""
+    found: dict[tuple[str, bool], tuple[Process, ...]] = {}
+    for process in processes:
+        key = (process.bet.key, process.harm)
+        found[key] = (*found.get(key, ()), process)
+    return found
