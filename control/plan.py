@@ -107,7 +107,7 @@ class RolloutPlan:
     """The evidence that all guardrails need, each process once."""
     events: tuple[Event, ...] = field(init=False, repr=False, compare=False)
     """What these processes bet on, each event once."""
-    _alike: Mapping[tuple[str, bool], tuple[Process, ...]] = field(init=False, repr=False, compare=False)
+    alike: Mapping[tuple[str, bool], tuple[Process, ...]] = field(init=False, repr=False, compare=False)
     delayed: tuple[Event, ...] = field(init=False, repr=False, compare=False)
     """Those that may become known long after their request has ended."""
     caution: Caution = field(init=False, repr=False, compare=False)
@@ -120,13 +120,9 @@ class RolloutPlan:
         events = {process.event.key: process.event for process in wanted.values()}
         object.__setattr__(self, "processes", tuple(wanted.values()))
         object.__setattr__(self, "events", tuple(events.values()))
-        object.__setattr__(self, "_alike", by_bet(wanted.values()))
+        object.__setattr__(self, "alike", by_bet(wanted.values()))
         object.__setattr__(self, "delayed", tuple(event for event in events.values() if event.delayed))
         object.__setattr__(self, "caution", Caution.of(self.burst_s, self.alpha))
-
-    def alike(self, process: Process) -> tuple[Process, ...]:
-        """The plan's processes with the same bet, which are worked out together."""
-        return self._alike.get((process.bet.key, process.harm), ())
 
     def step(self, index: int) -> Step:
         """The step at an index; the last one for an index beyond, as a plan may have become shorter."""
