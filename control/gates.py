@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from control.analysis import Analysis
 from control.conditions import CALM, Answer, Outside, Reply, WebhookGate
-from control.guardrails.finding import Verdict
+from control.guardrails.finding import Mode, Verdict
 from control.plan import RolloutPlan, Step
 from control.shadows.gate import ShadowGate
 
@@ -59,7 +60,8 @@ def own_gates(
     if analysis is None:
         found.append(Gate(name="evidence", met=False, text="nothing has been counted yet"))
     else:
-        found.append(Gate(name="evidence", met=analysis.verdict is Verdict.PASS, text=analysis.reason))
+        met = analysis.verdict is Verdict.PASS or _stands(rollout, plan, analysis)
+        found.append(Gate(name="evidence", met=met, text=evidence_text(rollout, plan, analysis)))
         if analysis.hold:
             found.append(Gate(name="hold", met=False, text=analysis.hold))
     return (*found, *_freeze(plan, outside))
@@ -93,6 +95,37 @@ def shadow_shown(step: Step, outside: Outside) -> str:
     """What a shadow has shown at the step's gate; empty where the step has none."""
     finding = outside.shadow
     return "" if step.shadow is None or finding is None else f"shadow {step.shadow.shadow}: {finding.reason}"
+
+
+def evidence_text(rollout: Rollout, plan: RolloutPlan, analysis: Analysis) -> str:
+    """What the evidence says, as far as the step depends on it."""
+    if analysis.verdict is Verdict.PASS or not _stands(rollout, plan, analysis):
+        return analysis.reason
+    return f"what was shown before stands, as there is no control any more; {analysis.reason}"
+
+
+def _stands(rollout: Rollout, plan: RolloutPlan, analysis: Analysis) -> bool:
+    """Whether a step without control may be left although its comparison does not pass at this moment.
+
+    The last requests of earlier steps end in it, and nothing is compared any more that would answer them:
+    it would wait for ever. An e-process that has reached its threshold once has shown what it says (Ville):
+    what was shown when the step began stands, unless the evidence of harm has come to what promoting would
+    need. Guardrails that need no control go on as ever.
+    """
+    doubtful = analysis.verdict is Verdict.INCONCLUSIVE
+    if plan.step(rollout.step).weight < 1 or not rollout.shown or not doubtful:
+        return False
+    alone = {guardrail.name for guardrail in plan.guardrails if not guardrail.compares}
+    return (
+        analysis.log_e < math.log(1.0 / plan.alpha_promote)
+        and analysis.step_requests > 0
+        and not analysis.diverted
+        and all(
+            finding.verdict is Verdict.PASS
+            for finding in analysis.findings
+            if finding.name in alone and finding.mode is Mode.ENFORCE
+        )
+    )
 
 
 def asked(rollout: Rollout, plan: RolloutPlan) -> tuple[WebhookGate, ...]:

@@ -9,7 +9,16 @@ from typing import Any, Final, Self
 
 from control.analysis import Analysis
 from control.conditions import CALM, AfterAction, Answer, Outside
-from control.gates import FREEZE, Gate, asked, gates, own_gates, shadow_failed, shadow_shown
+from control.gates import (
+    FREEZE,
+    Gate,
+    asked,
+    evidence_text,
+    gates,
+    own_gates,
+    shadow_failed,
+    shadow_shown,
+)
 from control.guardrails.finding import Verdict
 from control.plan import OnExpiry, RolloutPlan
 from control.states import FINISHED, TRANSITIONS, Event, IllegalEventError, State, diagram
@@ -102,6 +111,8 @@ class Rollout:
     """Why it is in the state it is in."""
     resumed: int = 0
     """How often it was resumed; what was said about a step before a pause does not count after it."""
+    shown: bool = False
+    """Whether every margin had been shown before the last comparison was given up."""
     finished_by: str = ""
     """Who ended it: a person's name, or "controller"."""
 
@@ -312,7 +323,7 @@ def _gates_met(
     rollout: Rollout, plan: RolloutPlan, analysis: Analysis, now: float, outside: Outside
 ) -> Advance:
     step = plan.step(rollout.step)
-    shown = shadow_shown(step, outside) or analysis.reason
+    shown = shadow_shown(step, outside) or evidence_text(rollout, plan, analysis)
     if step.manual:
         reason = f"step {rollout.step + 1} has met its gates and waits for a person. {shown}"
         return _decide(rollout, plan, Event.PAUSE, CONTROLLER, reason, now, analysis, paused_by=APPROVAL)
@@ -401,8 +412,10 @@ def _decide(
             changes |= {"started_at": now, "step_started_at": now, "held": ""}
         case Event.ADVANCE:
             changes |= {"step": rollout.step + 1, "step_started_at": now, "held": ""}
+            # A person may go on without evidence; one who approves goes on with it.
+            changes |= {"shown": actor == CONTROLLER or rollout.paused_by == APPROVAL}
         case Event.RESTART:
-            changes |= {"step": 0, "started_at": now, "step_started_at": now, "held": ""}
+            changes |= {"step": 0, "started_at": now, "step_started_at": now, "held": "", "shown": False}
         case Event.PAUSE:
             changes |= {"paused_at": now, "paused_by": paused_by or actor}
         case Event.RESUME if rollout.paused_by == EXPIRY:

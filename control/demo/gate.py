@@ -15,7 +15,7 @@ from control.cli.rollouts import rollout_blocks
 from control.demo.processes import Child, StartError, free_ports, start, write_whole
 from control.demo.scenario import ROUTE, configuration
 
-_READY_S = 30.0
+_READY_S = 90.0
 _LOOK_S = 0.2
 
 

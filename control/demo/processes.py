@@ -13,7 +13,7 @@ from typing import Any
 
 from proxy.launch import child_environment, python_command
 
-_START_S = 30.0
+_START_S = 90.0
 _STOP_S = 15.0
 _LOG_LINES = 30
 

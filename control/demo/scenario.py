@@ -19,7 +19,7 @@ class Pace:
     rate: float = 300.0
     """Requests per second."""
     duration_s: float = 110.0
-    """The most that the whole story may take."""
+    """The most that the story may take once requests flow."""
 
 
 def configuration(*, listen: int, admin: int, urls: Mapping[str, str], stable: str, canary: str) -> str:

@@ -56,7 +56,7 @@ class Story:
             gate = await self._set_up(stack)
             traffic = self._begin_traffic(stack, gate)
             try:
-                async with asyncio.timeout(self._pace.duration_s - self._narrator.elapsed):
+                async with asyncio.timeout(self._pace.duration_s):
                     await self._two_acts(gate, traffic)
             except TimeoutError:
                 limit = duration(self._pace.duration_s)

@@ -319,3 +319,44 @@ def test_no_sequence_of_events_breaks_an_invariant(events: list[Any]) -> None:
             assert moved.decision is not None
             assert (moved.decision.from_state, moved.decision.to_state) == (before.state, rollout.state)
             assert (moved.decision.from_weight, moved.decision.to_weight) == shares
+
+
+@pytest.mark.parametrize(
+    ("shown", "changes", "state"),
+    [
+        (True, {}, State.PROMOTED),
+        (False, {}, State.PROGRESSING),
+        (True, {"log_e": 3.5}, State.PROGRESSING),
+        (True, {"diverted": 1}, State.PROGRESSING),
+        (True, {"step_requests": 0}, State.PROGRESSING),
+        (True, {"hold": "it fails more than control did", "hold_code": "baseline"}, State.PROGRESSING),
+    ],
+)
+def test_late_ends_of_earlier_steps_do_not_keep_the_last_one_for_ever(
+    shown: bool, changes: dict[str, Any], state: State
+) -> None:
+    """Without control nothing could ever answer them; strong evidence and every other doubt still hold it."""
+    rollout = made(State.PROGRESSING, step=2, shown=shown)
+    seen = analysis(Verdict.INCONCLUSIVE, **{"log_e": 0.2, **changes})
+    plan = replace(PLAN, steps=tuple(replace(step, requests=0) for step in PLAN.steps))
+
+    moved = advance(rollout, plan, seen, 100.0)
+
+    assert moved.rollout.state is state
+    if state is State.PROMOTED:
+        assert moved.decision is not None
+        assert moved.decision.reason.startswith("what was shown before stands")
+
+
+def test_what_was_shown_is_remembered_only_if_it_was() -> None:
+    """The controller, and a person who approves, go on with evidence; a person who promotes may have none."""
+    step = made(State.PROGRESSING, step=1)
+    waiting = replace(step, state=State.PAUSED, paused_by=APPROVAL, paused_at=1.0)
+
+    by_itself = advance(step, PLAN, analysis(), 100.0).rollout
+    approved = command(waiting, PLAN, Command.PROMOTE, "alice", "", 100.0).rollout
+    pushed = command(step, PLAN, Command.PROMOTE, "alice", "", 100.0).rollout
+
+    assert (by_itself.step, by_itself.shown) == (2, True)
+    assert (approved.step, approved.shown) == (2, True)
+    assert (pushed.step, pushed.shown) == (2, False)
