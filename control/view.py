@@ -65,7 +65,9 @@ class EvidenceView:
         A tick over many rollouts is made of this; a bet's processes together cost little more than one.
         """
         wealth = self.evidence.wealth
-        alike = [other for other in self.plan.alike[process.bet.key, process.harm] if other.key in wealth]
+        alike = [
+            other for other in self.plan.alike.get((process.bet.key, process.harm), ()) if other.key in wealth
+        ]
         if len(alike) < 2 or process.key not in wealth:
             return [], np.zeros((0, process.bet.size))
         held = [wealth[other.key] for other in alike]
