@@ -9,7 +9,7 @@ from control.shadows.counts import ShadowTotals
 from control.shadows.gate import quantile_ratio
 from control.stats.intervals import wilson
 from control.stats.sequences import proportion_interval
-from proxy.compare.tallies import RATIO_ONE, RATIOS_PER_DOUBLING
+from proxy.compare.tallies import ratio_edge
 
 PATHS_SHOWN: Final = 20
 CONFIDENCE: Final = 0.95
@@ -63,24 +63,26 @@ def agreement_view(totals: ShadowTotals) -> dict[str, Any]:
 def ratio_view(totals: ShadowTotals) -> dict[str, Any]:
     """Shadow / primary over the pairs: its median with an interval that holds at every look, and its p95.
 
-    A ratio belongs to the interval while the share of pairs below it may be one half.
+    A ratio is left out where the share of pairs below it is shown to be less, or more, than half.
     """
     ratios = totals.histogram("ratio").tolist()
     count = sum(ratios)
     below = 0
-    inside: list[float] = []
+    low: float | None = 0.0 if count else None
+    high: float | None = None
     for place, here in enumerate(ratios):
-        below += here
-        if not count or not (here or inside):
+        if not here:
             continue
-        low, high = proportion_interval(below, count, 1.0 - CONFIDENCE)
-        if low <= 0.5 <= high:
-            inside.append(float(2.0 ** ((place - RATIO_ONE) / RATIOS_PER_DOUBLING)))
-    # One bucket to either side: the edges are where the shares are known.
-    step = 2.0 ** (1.0 / RATIOS_PER_DOUBLING)
+        # What is known at the edge before this bucket, and at the one behind it.
+        if proportion_interval(below, count, 1.0 - CONFIDENCE)[1] < 0.5:
+            low = ratio_edge(place - 1)
+        below += here
+        if proportion_interval(below, count, 1.0 - CONFIDENCE)[0] > 0.5:
+            high = ratio_edge(place)
+            break
     return {
         "median": quantile_ratio(totals, 0.5),
-        "interval": [inside[0] / step, inside[-1] * step] if inside else None,
+        "interval": None if low is None or high is None else [low, high],
         "p95": quantile_ratio(totals, 0.95),
         "pairs": count,
     }
