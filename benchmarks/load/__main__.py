@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load.build import build
-from benchmarks.load.contenders import PEERS, REFERENCE, ROOT, Contender, Peer, headgate
+from benchmarks.load.contenders import MIRRORS, PEERS, REFERENCE, ROOT, Contender, Peer, headgate
 from benchmarks.load.machine import describe
 from benchmarks.load.processes import Program, free_port
 from benchmarks.load.report import markdown, raw, summarise
@@ -22,6 +22,8 @@ from benchmarks.load.workloads import WORKLOADS, Workload
 # A quarter of an hour with all peers; a quick run ends within two minutes.
 ROUNDS, SECONDS = 6, 2.5
 QUICK_ROUNDS, QUICK_SECONDS = 2, 1.0
+# Peers that copy every request; only run when named.
+AFTER = ("-mirror", "-compare")
 QUICK_PEERS = ("nginx", "haproxy", "headgate")
 
 
@@ -56,16 +58,19 @@ def choose_peers(names: str | None, trees: list[str], *, quick: bool) -> list[Pe
     Raises:
         ValueError: a name is unknown, or a program that was asked for is not installed.
     """
-    known = dict(PEERS)
+    known = PEERS | MIRRORS
     for tree in trees:
         name, _, folder = tree.partition("=")
         if not folder:
             raise ValueError(f"--headgate {tree}: must be NAME=FOLDER")
         known[name] = headgate(name, Path(folder).resolve())
+        mirroring = headgate(f"{name}-mirror", Path(folder).resolve(), "headgate_mirror.yaml")
+        comparing = headgate(f"{name}-compare", Path(folder).resolve(), "headgate_compare.yaml")
+        known |= {peer.name: peer for peer in (mirroring, comparing)}
     if names:
         wanted = names.split(",")
     else:
-        wanted = [name for name, peer in known.items() if peer.available]
+        wanted = [name for name, peer in known.items() if peer.available and not name.endswith(AFTER)]
         if quick:
             wanted = [name for name in wanted if name in QUICK_PEERS or name not in PEERS]
     wanted = [REFERENCE, *(name for name in wanted if name != REFERENCE)]

@@ -30,13 +30,13 @@ class Peer:
         return shutil.which(self.needs) is not None
 
 
-def headgate(name: str, root: Path) -> Peer:
+def headgate(name: str, root: Path, template: str = "headgate.yaml") -> Peer:
     """Headgate's data plane from the source tree `root`: its agent with one worker."""
     return Peer(
         name=name,
         needs=sys.executable,
         command=(sys.executable, "-P", "-m", "proxy.agent", "--config", "@CONFIG@"),
-        template="headgate.yaml",
+        template=template,
         environment={"PYTHONPATH": str(root)},
     )
 
@@ -63,6 +63,21 @@ PEERS: dict[str, Peer] = {
             command=(sys.executable, str(TEMPLATES / "naive.py"), "@PORT@", "@UPSTREAM@"),
         ),
         headgate("headgate", ROOT),
+    )
+}
+
+# What mirroring costs: each beside itself without it. Run when named, as everybody else does less.
+MIRRORS: dict[str, Peer] = {
+    peer.name: peer
+    for peer in (
+        Peer(
+            name="nginx-mirror",
+            needs="nginx",
+            command=("nginx", "-c", "@CONFIG@"),
+            template="nginx_mirror.conf",
+        ),
+        headgate("headgate-mirror", ROOT, "headgate_mirror.yaml"),
+        headgate("headgate-compare", ROOT, "headgate_compare.yaml"),
     )
 }
 

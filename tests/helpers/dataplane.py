@@ -173,6 +173,7 @@ async def worker(
     first_table: dict[str, Any],
     *,
     feedback_key: str = "",
+    compare: str = "",
     scores: list[list[int]] | None = None,
 ) -> AsyncIterator[WorkerProcess]:
     """Run ``python -m proxy.worker`` on a free port; ended by SIGTERM and, if need be, SIGKILL."""
@@ -198,6 +199,7 @@ async def worker(
                 "page": str(page),
                 "siblings": [],
                 "listeners": [listening],
+                "compare": compare,
                 "table": first_table,
                 "feedback_key": feedback_key,
                 "scores": scores or [],
