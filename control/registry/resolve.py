@@ -124,7 +124,10 @@ async def _place(
     try:
         release = await find(desk, connection, reference)
     except HeadgateError:
+        stage = Policy(rules=config.registry).aliases.get(reference.alias)
         command = f"headgate registry alias {reference.name} {reference.alias} VERSION"
+        if stage is not None:
+            command = f"headgate registry promote {reference.name}:VERSION {stage}"
         resolution.problem(path, f"{reference} stands for no release", f"set it: {command}")
         return
     urls = release.endpoints or _elsewhere(config, release) or tuple(each.url for each in upstream.endpoints)
