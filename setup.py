@@ -39,10 +39,14 @@ class OptionalBuild(build_ext):
     """Compiles if it can; says in one line when it cannot, and goes on without."""
 
     def run(self) -> None:
+        if self.extensions and self.inplace:
+            # An empty record, until the build has ended: `proxy.compiled` tells one that never did.
+            Path("proxy", "compiled.json").write_text("{}\n")
         try:
             super().run()
         except Exception as exc:  # a missing compiler shows itself in many ways
             self.extensions = []
+            Path("proxy", "compiled.json").unlink(missing_ok=True)
             sys.stderr.write(f"headgate: not compiled ({exc}); the hot path runs interpreted\n")
             return
         if self.extensions:

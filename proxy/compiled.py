@@ -40,3 +40,25 @@ def stale_modules(root: Path = ROOT) -> list[str]:
         if digests.get(path) != digest:
             stale.append(name)
     return stale
+
+
+def unfinished(root: Path = ROOT) -> bool:
+    """Whether a build here began and did not end, or its result was lost in part.
+
+    What has no compiled form then runs interpreted, which is right and slow, and nobody asked for.
+    """
+    try:
+        recorded = json.loads((root / RECORD).read_text())
+    except OSError:
+        return False
+    except ValueError:
+        return True
+    names = {path.removesuffix(".py").replace("/", ".") for path in recorded}
+    return not names or not names <= set(compiled_modules(root))
+
+
+def form(root: Path = ROOT) -> str:
+    """How the hot path runs: `compiled`, `interpreted`, or `unfinished` where a build left both behind."""
+    if unfinished(root):
+        return "unfinished"
+    return "compiled" if compiled_modules(root) else "interpreted"

@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from proxy import counters
+from proxy.compiled import form
 from proxy.counts import ArmCounts
 from proxy.endpoint_report import endpoint_families
 from proxy.families import (
@@ -47,11 +48,15 @@ class AgentCollector(Collector):
     def __init__(self, agent: "Agent", refused: Mapping[str, int]) -> None:
         self._agent = agent
         self._refused = refused
+        self._form = form()
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family once."""
-        build = InfoMetricFamily("headgate_build", "Version of the agent that runs.")
-        build.add_metric((), {"version": version()})
+        about = (
+            "Version of the agent that runs, and whether the hot path is compiled, interpreted or unfinished."
+        )
+        build = InfoMetricFamily("headgate_build", about)
+        build.add_metric((), {"version": version(), "hot_path": self._form})
         yield build
         yield from self._arms()
         yield from self._weights()

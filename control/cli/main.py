@@ -76,8 +76,9 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
     from control.cli.commands.version import headgate_version
+    from proxy.compiled import form
 
-    click.echo(f"headgate {headgate_version()}")
+    click.echo(f"headgate {headgate_version()} ({form()})")
     ctx.exit()
 
 

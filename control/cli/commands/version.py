@@ -9,17 +9,15 @@ from importlib.metadata import PackageNotFoundError, version
 import click
 
 from control.cli.output import Format, emit, format_option
-from proxy.compiled import compiled_modules, stale_modules
+from proxy.compiled import compiled_modules, form, stale_modules
+from proxy.release import version as running_version
 
 _LIBRARIES = ("uvloop", "aiohttp", "pydantic", "numpy", "scipy", "sqlalchemy")
 
 
 def headgate_version() -> str:
-    """The installed version, or `unknown` when run from files that were never installed."""
-    try:
-        return version("headgate")
-    except PackageNotFoundError:
-        return "unknown"
+    """The version of what runs, installed or a checkout."""
+    return running_version()
 
 
 @click.command("version")
@@ -40,6 +38,8 @@ def version_command(output: Format) -> None:
 def hot_path() -> str:
     """How the modules that every request passes through run."""
     modules = compiled_modules()
+    if form() == "unfinished":
+        return "interpreted, for a build did not end; run make build or make pure"
     if not modules:
         return "interpreted"
     stale = stale_modules()
