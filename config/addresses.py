@@ -41,13 +41,18 @@ class Bind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
-    """Where an endpoint is reached over plain HTTP."""
+    """Where an endpoint is reached; `path` is that of a Unix socket, which has neither host nor port."""
 
     host: str
     port: int
+    scheme: str = "http"
+    path: str = ""
 
     def __str__(self) -> str:
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        if self.path:
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}:{self.port}"
 
 
 def parse_bind(value: object) -> Bind:
@@ -69,17 +74,19 @@ def parse_bind(value: object) -> Bind:
 
 
 def parse_endpoint_url(value: object) -> Address:
-    """The address in ``"http://host:port"``; port 80 when none is given."""
+    """The address in ``"http://host:port"``, ``"https://host:port"`` or ``"unix:/path"``.
+
+    The port is 80 or 443 when none is given.
+    """
     remedy = "write http://host:port"
     if not isinstance(value, str):
         raise InvalidValueError.about(value, "is not a URL", remedy)
     text = value.strip()
     scheme, separator, rest = text.partition("://")
     if text.startswith("unix:"):
-        raise InvalidValueError("Unix sockets as endpoints are not supported yet", remedy)
-    if scheme.lower() == "https" and separator:
-        raise InvalidValueError("TLS to upstreams is not supported yet", remedy)
-    if scheme.lower() != "http" or not separator:
+        return _unix(text.removeprefix("unix:"), value)
+    scheme = scheme.lower()
+    if scheme not in ("http", "https") or not separator:
         raise InvalidValueError.about(value, "is not an http:// URL", remedy)
     authority, _, path = rest.partition("/")
     if "@" in authority:
@@ -93,7 +100,18 @@ def parse_endpoint_url(value: object) -> Address:
         raise InvalidValueError.about(value, "has no host", remedy)
     if port == 0:
         raise InvalidValueError.about(value, "has port 0", remedy)
-    return Address(host=host.lower(), port=80 if port is None else port)
+    if port is None:
+        port = 80 if scheme == "http" else 443
+    return Address(host=host.lower(), port=port, scheme=scheme)
+
+
+def _unix(path: str, value: object) -> Address:
+    # sockaddr_un holds 108 bytes that end with a zero.
+    if not path.startswith("/") or len(path.encode()) > 107 or "\0" in path:
+        raise InvalidValueError.about(
+            value, "is not the path of a Unix socket", "write unix: and an absolute path of at most 107 bytes"
+        )
+    return Address(host="", port=0, scheme="unix", path=path)
 
 
 def parse_host_pattern(value: object) -> str:

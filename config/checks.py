@@ -38,7 +38,8 @@ def _addresses(config: dict[str, Any]) -> Iterator[Fault]:
     if bind is None:
         return
     yield from _overlap(bind, taken, ("admin", "bind"))
-    if not bind.loopback and not _list(admin.get("tokens")):
+    clients = _mapping(_mapping(admin.get("tls")).get("clients"))
+    if not bind.loopback and not _list(admin.get("tokens")) and not clients:
         yield Fault(
             path=("admin", "bind"),
             problem=f"{bind} can be reached from outside, and no token guards it",

@@ -105,9 +105,11 @@ def parse_url(value: object) -> str:
 EndpointUrl = Annotated[
     str,
     BeforeValidator(parse_url),
-    WithJsonSchema({"type": "string", "pattern": r"^[hH][tT][tT][pP]://[^/?#@\s]+/?$"}),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^([hH][tT][tT][pP][sS]?://[^/?#@\s]+/?|unix:/[^\x00]{1,106})$"}
+    ),
 ]
-"""http://host:port, with the port written out."""
+"""http://host:port or https://host:port with the port written out, or unix:/path."""
 
 Name = Annotated[
     str,

@@ -19,6 +19,7 @@ from config.fields import (
     Size,
     Text,
 )
+from config.tls import AdminTls, ListenerTls
 from config.values import InvalidValueError
 
 Role = Literal["viewer", "operator", "approver", "admin"]
@@ -55,6 +56,8 @@ class Listener(Model):
     """host:port to accept on; `:8080` stands for every IPv4 interface, port 0 for any free port."""
     backlog: Annotated[int, Field(ge=1, le=65535)] = 2048
     """Connections that may wait in the kernel to be accepted, for each worker."""
+    tls: ListenerTls | None = None
+    """TLS to clients; left out = plain HTTP."""
 
 
 class Token(Model):
@@ -75,6 +78,8 @@ class Admin(Model):
     """host:port of the admin server; anything but loopback needs tokens."""
     tokens: Annotated[tuple[Token, ...], BeforeValidator(as_tuple), Field(max_length=1000)] = ()
     """Bearer tokens that are accepted; none means that everyone on this machine may do everything."""
+    tls: AdminTls | None = None
+    """TLS on the admin address; left out = plain HTTP."""
 
 
 class State(Model):

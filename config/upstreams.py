@@ -12,13 +12,14 @@ from config.fields import EndpointUrl, Text
 from config.health import Ejection, Health
 from config.overload import Queue
 from config.serving import UpstreamTimeouts
+from config.tls import UpstreamTls
 
 
 class Endpoint(Model):
     """One address of an upstream."""
 
     url: EndpointUrl
-    """`http://host:port`; the port is 80 when left out."""
+    """`http://host:port` or `https://host:port`, the port 80 or 443 when left out, or `unix:/path`."""
     weight: Annotated[int, Field(ge=1, le=1000)] = 1
     """Share of the upstream's requests, relative to its other endpoints."""
 
@@ -64,6 +65,9 @@ class Upstream(Model):
     timeouts: UpstreamTimeouts = UpstreamTimeouts()
     """Timeouts of this upstream."""
 
+    tls: UpstreamTls | None = None
+    """TLS to the https:// endpoints; left out = their certificates must be believed by this machine."""
+
     @property
     def by_alias(self) -> bool:
         """Whether the registry says which release this is."""
@@ -73,6 +77,11 @@ class Upstream(Model):
     def _distinct(self) -> Self:
         first: dict[str, int] = {}
         faults: list[Fault] = []
+        if self.tls is not None and not any(each.url.startswith("https://") for each in self.endpoints):
+            problem = "no endpoint is reached over TLS"
+            faults.append(
+                Fault(path=("tls",), problem=problem, remedy="write https:// endpoints, or remove it")
+            )
         for i, endpoint in enumerate(self.endpoints):
             if endpoint.url in first:
                 problem = f"the same address as endpoints[{first[endpoint.url]}]"

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from proxy.downstream import Downstream
+from proxy.handshakes import TlsServer
+from proxy.tls import Files, ServerTls
 
 if TYPE_CHECKING:
     from proxy.link import Listen
@@ -25,11 +27,12 @@ class Accepting:
     which the kernel has spread to that socket do not wait.
     """
 
-    def __init__(self, worker: Worker, listeners: list[Listen], index: int) -> None:
+    def __init__(self, worker: Worker, listeners: list[Listen], index: int, files: Files) -> None:
         self._worker = worker
         self._listeners = listeners
         self._index = index
-        self._servers: dict[int, list[tuple[asyncio.Server, socket.socket, bool]]] = {}
+        self._files = files
+        self._servers: dict[int, list[tuple[asyncio.Server | TlsServer, socket.socket, bool]]] = {}
         # Connections taken from the kernel's queue that have no protocol yet.
         self.adopting = 0
 
@@ -47,7 +50,15 @@ class Accepting:
             if slot not in self._servers and not self._worker.draining:
                 await self._serve(slot)
 
-    async def _serve(self, slot: int) -> list[tuple[asyncio.Server, socket.socket, bool]]:
+    def use(self, files: Files) -> None:
+        """Show clients other certificates from now on. Raises as `proxy.tls.server_context` does."""
+        self._files = files
+        for servers in self._servers.values():
+            for server, _, _ in servers:
+                if isinstance(server, TlsServer):
+                    server.use(files)
+
+    async def _serve(self, slot: int) -> list[tuple[asyncio.Server | TlsServer, socket.socket, bool]]:
         servers = self._servers.setdefault(slot, [])
         for listener in self._listeners:
             if slot != self._index and len(listener.fds) == 1:
@@ -55,9 +66,15 @@ class Accepting:
                 continue
             sock = socket.socket(fileno=os.dup(listener.fds[slot % len(listener.fds)]))
             sock.setblocking(False)
-            server = await self._worker.loop.create_server(
-                self._make_downstream, sock=sock, backlog=listener.backlog
-            )
+            server: asyncio.Server | TlsServer
+            if listener.tls is not None:
+                tls = ServerTls(listener.tls)
+                server = TlsServer(self._worker, sock, tls, self._files, self._make_downstream)
+                server.start(listener.backlog)
+            else:
+                server = await self._worker.loop.create_server(
+                    self._make_downstream, sock=sock, backlog=listener.backlog
+                )
             servers.append((server, sock, listener.given))
         return servers
 
@@ -73,7 +90,7 @@ class Accepting:
         """
         for servers in self._servers.values():
             for server, sock, given in servers:
-                self._accept_queued(sock, adopted)
+                self._accept_queued(server, sock, adopted)
                 if final and not given:
                     sock.shutdown(socket.SHUT_RD)
                 server.close()
@@ -83,7 +100,13 @@ class Accepting:
                 os.close(descriptor)
         self._listeners = []
 
-    def _accept_queued(self, sock: socket.socket, adopted: Callable[[], None]) -> None:
+    def late(self, protocol: object) -> None:
+        """Drain a connection that was agreed on after the others were told to drain."""
+        cast(Any, protocol).drain()
+
+    def _accept_queued(
+        self, server: asyncio.Server | TlsServer, sock: socket.socket, adopted: Callable[[], None]
+    ) -> None:
         """Take the connections in the queue: if nobody else has the socket, closing it would reset them."""
         for _ in range(QUEUED_MAX):
             try:
@@ -91,13 +114,16 @@ class Accepting:
             except OSError:
                 return
             accepted.setblocking(False)
+            if isinstance(server, TlsServer):
+                server.adopt(accepted)
+                continue
             self.adopting += 1
             self._worker.spawn(self._adopt(accepted, adopted))
 
     async def _adopt(self, accepted: socket.socket, adopted: Callable[[], None]) -> None:
         try:
             _, protocol = await self._worker.loop.connect_accepted_socket(self._make_downstream, accepted)
-            cast(Any, protocol).drain()
+            self.late(protocol)
         finally:
             self.adopting -= 1
             adopted()

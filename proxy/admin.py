@@ -1,9 +1,12 @@
 """The admin address: metrics, probes, drain and reload of the proxy itself; everything else is control's."""
 
+from __future__ import annotations
+
 import logging
+import ssl
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import orjson
@@ -24,6 +27,7 @@ from proxy.exposition import exposition
 from proxy.forward import forward
 from proxy.listeners import Address
 from proxy.sockets import bound_socket, inherited_socket
+from proxy.tls import ServerTls, server_context
 
 if TYPE_CHECKING:
     from proxy.agent import Agent
@@ -60,17 +64,32 @@ class AdminConfig(Protocol):
     @property
     def tokens(self) -> Sequence[TokenConfig]: ...
 
+    @property
+    def tls(self) -> AdminTlsConfig | None: ...
+
+
+class AdminTlsConfig(Protocol):
+    """What the configuration says about TLS on it."""
+
+    @property
+    def clients(self) -> Mapping[str, str]: ...
+
+    def model_dump(self) -> dict[str, Any]: ...
+
 
 class AdminServer:
     """Serves the admin address of one agent. Refusals are counted by code."""
 
-    def __init__(self, agent: "Agent", config: AdminConfig) -> None:
+    def __init__(self, agent: Agent, config: AdminConfig) -> None:
         self.refused: Counter[str] = Counter()
         self.address: tuple[str, int] | None = None
         self._agent = agent
         self._bind = config.bind
         self._open_metrics = is_loopback(config.bind.host)
-        self._authenticator = Authenticator(config.tokens, time.monotonic)
+        self._tls = config.tls
+        self._context: ssl.SSLContext | None = None
+        clients = {} if config.tls is None else config.tls.clients
+        self._authenticator = Authenticator(config.tokens, time.monotonic, clients)
         self._runner: web.AppRunner | None = None
 
     async def start(self, descriptor: int | None) -> None:
@@ -93,12 +112,30 @@ class AdminServer:
             else inherited_socket(descriptor)
         )
         self.address = sock.getsockname()[:2]
+        context = None
+        if self._tls is not None:
+            self._use(self._agent.certificates.files)
+            self._agent.certificates.changed.append(self._use)
+            # Each handshake is led on to the context of the moment, so that certificates can change.
+            context = self._make_context(self._agent.certificates.files)
+            context.sni_callback = self._present
         self._runner = web.AppRunner(
             application, access_log=None, handle_signals=False, shutdown_timeout=STOP_SECONDS
         )
         await self._runner.setup()
         log.info("admin address %s:%d", *self.address)
-        await web.SockSite(self._runner, sock, backlog=BACKLOG).start()
+        await web.SockSite(self._runner, sock, backlog=BACKLOG, ssl_context=context).start()
+
+    def _make_context(self, files: Mapping[str, str]) -> ssl.SSLContext:
+        assert self._tls is not None
+        return server_context(ServerTls(self._tls.model_dump()), files, optional_client=True)
+
+    def _use(self, files: Mapping[str, str]) -> None:
+        self._context = self._make_context(files)
+
+    def _present(self, connection: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        assert self._context is not None
+        connection.context = self._context
 
     async def stop(self) -> None:
         """Close the listener and what is open."""
@@ -142,7 +179,12 @@ class AdminServer:
         public = request.path in PROBES or (request.path == METRICS and self._open_metrics)
         if public and safe and "Authorization" not in headers and not self._authenticator.open:
             return None
-        principal = self._authenticator.identify(headers.get("Authorization"), request.remote or "")
+        authorization = headers.get("Authorization")
+        principal = None
+        if authorization is None and request.transport is not None:
+            principal = self._authenticator.by_certificate(request.transport.get_extra_info("peercert"))
+        if principal is None:
+            principal = self._authenticator.identify(authorization, request.remote or "")
         require(principal, _role_for(request.path, safe=safe))
         return principal
 

@@ -20,6 +20,7 @@ from config.load import Loaded
 from config.problems import ConfigError
 from proxy.accepted import recall, remember
 from proxy.admin import AdminServer
+from proxy.certificates import Certificates
 from proxy.control_link import ControlLink
 from proxy.counters import CounterPage
 from proxy.firsttable import START, FirstTable
@@ -89,12 +90,15 @@ class Agent:
             comparer=self.comparer,
         )
         config = loaded.config
+        self.certificates = Certificates(loaded, [entry["tls"] for entry in self.listeners if entry["tls"]])
         self._admin = AdminServer(self, config.admin)
+        self.reloader.certificates = self.certificates
         self.fleet = Fleet(
             state=state,
             tally=self.tally,
             count=self._listening.count,
             listening=self._listening,
+            certificates=self.certificates,
             command=options.worker_command,
             orphans=orphans,
             save_ledger=self.keeper.save_ledger,
@@ -125,7 +129,13 @@ class Agent:
     def problems(self) -> list[str]:
         """What an operator should know now, in words."""
         away = [f"control is away: {self.link.trouble}"] if self.link and self.link.connected is False else []
-        return [*self.reloader.problems, *self.keeper.troubles.values(), *self.fleet.problems, *away]
+        return [
+            *self.reloader.problems,
+            *self.certificates.problems,
+            *self.keeper.troubles.values(),
+            *self.fleet.problems,
+            *away,
+        ]
 
     @property
     def listeners(self) -> list[dict[str, Any]]:
@@ -199,6 +209,7 @@ class Agent:
         try:
             async with asyncio.TaskGroup() as tasks:
                 helpers = [tasks.create_task(self.reloader.follow())]
+                helpers.append(tasks.create_task(self.certificates.follow()))
                 if self.link is not None:
                     helpers.append(tasks.create_task(self.link.follow()))
                 with orders(self, tasks):

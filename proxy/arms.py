@@ -17,17 +17,31 @@ if TYPE_CHECKING:
 class EndpointSpec:
     """One address of an upstream, as configured."""
 
-    __slots__ = ("authority", "host", "key", "port", "weight")
+    __slots__ = ("authority", "host", "key", "path", "port", "tls", "weight")
 
-    def __init__(self, host: str, port: int, weight: int) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        weight: int,
+        tls: tuple[str, str, str, str, str] | None = None,
+        path: str = "",
+    ) -> None:
         self.host = host
         self.port = port
         self.weight = weight
+        # How it is spoken to (`proxy.dial`): settings of TLS, or the path of a Unix socket.
+        self.tls = tls
+        self.path = path
+        if path:
+            self.key = path.encode()
+            self.authority = b"localhost"
+            return
         bracketed = f"[{host}]" if ":" in host else host
         # For the access log and for pools: always with its port.
         self.key = f"{bracketed}:{port}".encode("ascii")
         # For a Host header: the default port is left out (RFC 9110, 7.2).
-        self.authority = bracketed.encode("ascii") if port == 80 else self.key
+        self.authority = bracketed.encode("ascii") if port == (80 if tls is None else 443) else self.key
 
 
 class QueueSpec:

@@ -4,10 +4,10 @@ import hashlib
 import hmac
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 # Enough for a person who mistypes; a guesser gets one try in ten seconds and address.
 FAILURES_MAX: Final = 6
@@ -16,6 +16,7 @@ ADDRESSES_MAX: Final = 1024
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 LOCAL_ACTOR: Final = "local"
+_NAME_KINDS: Final = frozenset({"DNS", "email", "URI"})
 
 
 class Role(IntEnum):
@@ -60,9 +61,21 @@ class DeniedError(Exception):
 
 
 class Authenticator:
-    """Tells who sends a request. Without tokens everyone is the administrator `local`."""
+    """Tells who sends a request. Without tokens and clients everyone is the administrator `local`.
 
-    def __init__(self, tokens: Sequence[TokenConfig], clock: Callable[[], float]) -> None:
+    `clients` are the names of roles by a name in a client's certificate, which TLS has checked.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[TokenConfig],
+        clock: Callable[[], float],
+        clients: Mapping[str, str] | None = None,
+    ) -> None:
+        self._clients = {
+            name.lower(): Principal(actor=name, role=Role[role.upper()])
+            for name, role in (clients or {}).items()
+        }
         self._tokens = [
             (token.sha256.lower(), Principal(actor=token.name, role=Role[token.role.upper()]))
             for token in tokens
@@ -73,8 +86,16 @@ class Authenticator:
 
     @property
     def open(self) -> bool:
-        """Whether no token is asked for."""
-        return not self._tokens
+        """Whether nobody has to say who it is."""
+        return not self._tokens and not self._clients
+
+    def by_certificate(self, certificate: Mapping[str, Any] | None) -> Principal | None:
+        """Return who shows this certificate, in the form of `ssl.SSLSocket.getpeercert`; None if unknown."""
+        for name in certificate_names(certificate or {}):
+            principal = self._clients.get(name.lower())
+            if principal is not None:
+                return principal
+        return None
 
     def identify(self, authorization: str | None, address: str) -> Principal:
         """Return who sends a request with this Authorization header; DeniedError when nobody may be."""
@@ -115,6 +136,13 @@ class Authenticator:
         self._failures.move_to_end(address)
         while len(self._failures) > ADDRESSES_MAX:
             self._failures.popitem(last=False)
+
+
+def certificate_names(certificate: Mapping[str, Any]) -> list[str]:
+    """The names in a certificate: alternative ones first, then the common name (RFC 6125, 6.4.4)."""
+    names = [str(value) for kind, value in certificate.get("subjectAltName", ()) if kind in _NAME_KINDS]
+    subject = [pair for part in certificate.get("subject", ()) for pair in part]
+    return names + [str(value) for key, value in subject if key == "commonName"]
 
 
 def require(principal: Principal, role: Role) -> None:

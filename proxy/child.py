@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, cast
 
 from proxy.launch import child_environment
@@ -124,6 +124,10 @@ class WorkerChild(asyncio.Protocol):
         # The signal says the same to a worker whose link is stuck or lost; not before the link has had a
         # chance, for a signal alone does not say that nobody comes after it.
         asyncio.get_running_loop().call_later(LINK_GRACE_SECONDS, self.signal, signal.SIGTERM)
+
+    def certificates(self, files: Mapping[str, str]) -> None:
+        """Let the worker use these PEM texts, by path, from now on."""
+        self._send({"type": "certificates", "files": dict(files)})
 
     def cover(self, slots: list[int]) -> None:
         """Tell the worker to accept on the sockets of these slots as well."""

@@ -77,7 +77,7 @@ class ClientConnection(Timed):
         cells[CONNECTIONS_OPEN] += 1
         peer = transport.get_extra_info("peername")
         self.client = peer[0].encode() if isinstance(peer, tuple) else b""
-        self.client_lines = ClientLines(self.client)
+        self.client_lines = ClientLines(self.client, tls=transport.get_extra_info("sslcontext") is not None)
         worker.clients.add(self)
         if len(worker.clients) > worker.live.table.limits.connections:
             cells[CONNECTIONS_REFUSED] += 1
@@ -200,7 +200,8 @@ class ClientConnection(Timed):
         self.buffer = b""
         self.forget_request()
         self.valve.release(PIPELINED)
-        if self.eof or self.transport.is_closing():
+        # Over TLS there is no half-close: what was written goes out before the connection is closed.
+        if self.eof or self.transport.is_closing() or not self.transport.can_write_eof():
             self.state = CLOSED
             self.transport.close()
             return

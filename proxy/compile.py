@@ -84,6 +84,7 @@ def compile_table(
                 "balance": upstream["balance"],
                 "endpoints": upstream["endpoints"],
                 "timeouts": upstream["timeouts"],
+                **({"tls": upstream["tls"]} if upstream.get("tls") else {}),
                 "concurrency": upstream["concurrency"],
                 "queue": upstream["queue"],
                 "balance_key": upstream["balance_key"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mypy_extensions import mypyc_attr
 
 from proxy.counters import slot_base
+from proxy.dial import Dialer
 from proxy.endpoint import EndpointRegistry
 from proxy.forwarding import RequestIds
 from proxy.retrying import RetryBudget
@@ -36,6 +37,7 @@ class WorkerContext:
         "cells",
         "clients",
         "counts",
+        "dialer",
         "draining",
         "endpoints",
         "feedback_key",
@@ -63,6 +65,7 @@ class WorkerContext:
         self.counts: dict[int, SlotCounts] = {}
         self.wheel = TimerWheel()
         self.endpoints = EndpointRegistry()
+        self.dialer = Dialer(loop)
         self.request_ids = RequestIds()
         # Signs request ids of routes that take feedback; empty where nothing may.
         self.feedback_key = b""

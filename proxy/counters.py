@@ -64,6 +64,7 @@ KEEPALIVE_EXPIRED: Final = 33
 RETRIES_DENIED: Final = 34  # for want of budget
 INTERNAL_ERRORS: Final = 35  # exceptions that a loop survived: always a bug of ours
 OVERLOAD: Final = 36  # gauge: degree of overload (proxy.admission)
+HANDSHAKES_FAILED: Final = 38  # clients that did not agree on keys
 QUEUED: Final = 37  # gauge: requests that wait for a place at their upstream
 
 # Slot: counts of one arm.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from proxy.admission import Gate
 from proxy.arms import EndpointSpec, UpstreamSpec
@@ -13,6 +13,9 @@ from proxy.ejection import Ejector
 if TYPE_CHECKING:
     from proxy.pool import Pool
     from proxy.table import RoutingTable
+
+
+Key: TypeAlias = tuple[str, str, int, tuple[str, str, str, str, str] | None]
 
 
 class Endpoint:
@@ -71,7 +74,7 @@ class Endpoint:
 
 
 class EndpointRegistry:
-    """Keeps one `Endpoint` for each (upstream, host, port) over all tables of a worker."""
+    """Keeps one `Endpoint` for each (upstream, address, TLS) over all tables of a worker."""
 
     __slots__ = ("_balancers", "_endpoints", "_gates", "down", "ejectors", "now")
 
@@ -81,7 +84,7 @@ class EndpointRegistry:
         # By upstream, the keys of endpoints that probes find down.
         self.down: dict[str, set[bytes]] = {}
         self._gates: dict[str, Gate] = {}
-        self._endpoints: dict[tuple[str, str, int], Endpoint] = {}
+        self._endpoints: dict[Key, Endpoint] = {}
         self._balancers: dict[tuple[str, str], Balancer] = {}
 
     def probed(self, down: dict[str, set[bytes]]) -> None:
@@ -111,7 +114,7 @@ class EndpointRegistry:
         on them end as usual, because older tables still hold them.
         """
         before = self._endpoints
-        endpoints: dict[tuple[str, str, int], Endpoint] = {}
+        endpoints: dict[Key, Endpoint] = {}
         balancers: dict[tuple[str, str], Balancer] = {}
         gates: dict[str, Gate] = {}
         ejectors: dict[str, Ejector] = {}
@@ -148,10 +151,11 @@ class EndpointRegistry:
 def _reuse(
     upstream: UpstreamSpec,
     spec: EndpointSpec,
-    before: dict[tuple[str, str, int], Endpoint],
-    endpoints: dict[tuple[str, str, int], Endpoint],
+    before: dict[Key, Endpoint],
+    endpoints: dict[Key, Endpoint],
 ) -> Endpoint:
-    key = (upstream.name, spec.host, spec.port)
+    # Spoken to in another way it is another endpoint: its connections are of no use any more.
+    key = (upstream.name, spec.path or spec.host, spec.port, spec.tls)
     endpoint = before.get(key)
     if endpoint is None:
         endpoint = Endpoint(spec)

@@ -46,6 +46,11 @@ WORKER_COUNTERS: Final[tuple[tuple[str, str, int], ...]] = (
         counters.CONNECTIONS_REFUSED,
     ),
     ("worker_requests", "Request heads received, whatever became of them.", counters.REQUESTS),
+    (
+        "tls_handshakes_failed",
+        "Client connections that ended before TLS was agreed on.",
+        counters.HANDSHAKES_FAILED,
+    ),
     ("malformed_requests", "Requests refused because they break HTTP.", counters.REQUESTS_MALFORMED),
     ("unmatched_requests", "Requests that no route takes.", counters.REQUESTS_UNMATCHED),
     ("refused_requests", "Requests refused because they were over a limit.", counters.REQUESTS_REFUSED),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from proxy.beats import HUNG_SECONDS, BeatWatch
+from proxy.certificates import Certificates
 from proxy.child import WorkerChild
 from proxy.counters import HEARTBEAT_NS
 from proxy.listeners import Listening
@@ -46,6 +47,7 @@ class Fleet:
         tally: Tally,
         count: int,
         listening: Listening,
+        certificates: Certificates,
         command: Sequence[str],
         orphans: list[ProcessRecord],
         save_ledger: Callable[[], None],
@@ -65,6 +67,8 @@ class Fleet:
         self._state = state
         self._tally = tally
         self._listening = listening
+        self._certificates = certificates
+        certificates.changed.append(self._hand_out)
         self._command = command
         self._save_ledger = save_ledger
         self._feedback_key = feedback_key
@@ -256,6 +260,10 @@ class Fleet:
             places = ", ".join(f"{entry['host']}:{entry['port']}" for entry in self._listening.listeners)
             log.info("%d workers accept requests on %s", self.count, places)
 
+    def _hand_out(self, files: Mapping[str, str]) -> None:
+        for child in self.children.values():
+            child.certificates(files)
+
     def _cover(self) -> None:
         """Let one worker accept for those that are away; the first start is no absence."""
         if self.draining or not self._started.is_set():
@@ -280,6 +288,7 @@ class Fleet:
             "siblings": list(pages.values()),
             "listeners": self._listening.listeners,
             "compare": str(self._state.compare_socket),
+            "files": dict(self._certificates.files),
             "table": self.table,
             "feedback_key": self._feedback_key.hex(),
             # Only to the first of each place: its successors find what it has seen since.

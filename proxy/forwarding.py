@@ -19,13 +19,12 @@ class Forwarding:
     scan cuts those lines) and states what this proxy saw: right when clients connect directly.
     """
 
-    __slots__ = ("append", "drop", "names", "proto_line", "request_id_prefix")
+    __slots__ = ("append", "drop", "names", "request_id_prefix")
 
-    def __init__(self, names: HeaderNames, *, tls: bool = False) -> None:
+    def __init__(self, names: HeaderNames) -> None:
         self.names = names
         self.append = names.append_forwarded
         self.drop: tuple[bytes, ...] = () if names.append_forwarded else FORWARDED_FIELDS
-        self.proto_line = b"x-forwarded-proto: https\r\n" if tls else b"x-forwarded-proto: http\r\n"
         self.request_id_prefix = names.request_id + b": " if names.request_id else b""
 
     def request_id_line(self, request_id: bytes) -> bytes:
@@ -68,9 +67,10 @@ class RequestIds:
 class ClientLines:
     """What Headgate says about one client; the lines are the same for every request of a connection."""
 
-    __slots__ = ("_client", "_forwarding", "_host", "_lines")
+    __slots__ = ("_client", "_forwarding", "_host", "_lines", "_proto")
 
-    def __init__(self, client: bytes) -> None:
+    def __init__(self, client: bytes, *, tls: bool = False) -> None:
+        self._proto = b"x-forwarded-proto: https\r\n" if tls else b"x-forwarded-proto: http\r\n"
         self._client = b"x-forwarded-for: " + client + b"\r\n" + VIA if client else VIA
         self._forwarding: Forwarding | None = None
         self._host = b""
@@ -81,12 +81,12 @@ class ClientLines:
         if has_proto or has_host:
             lines = self._client
             if not has_proto:
-                lines += forwarding.proto_line
+                lines += self._proto
             return lines if has_host else lines + host_line(host)
         if forwarding is not self._forwarding or host != self._host:
             self._forwarding = forwarding
             self._host = host
-            self._lines = self._client + forwarding.proto_line + host_line(host)
+            self._lines = self._client + self._proto + host_line(host)
         return self._lines
 
 

@@ -59,7 +59,7 @@ def encode_message(message: Message) -> bytes:
 class Listen:
     """One address that a worker listens on: descriptors of its sockets, by slot, or one that all share."""
 
-    __slots__ = ("backlog", "fds", "given", "host", "port")
+    __slots__ = ("backlog", "fds", "given", "host", "port", "tls")
 
     def __init__(self, message: Message) -> None:
         self.host: str = message["host"]
@@ -68,6 +68,7 @@ class Listen:
         # Whether a service manager has opened it, who keeps it when we end.
         self.given: bool = message["given"]
         self.fds: list[int] = message["fds"]
+        self.tls: Message | None = message.get("tls")
 
 
 class Start:
@@ -77,6 +78,7 @@ class Start:
         "boot",
         "compare",
         "feedback_key",
+        "files",
         "index",
         "listeners",
         "page",
@@ -100,6 +102,8 @@ class Start:
         self.feedback_key: bytes = bytes.fromhex(message.get("feedback_key", ""))
         # What the divert of earlier workers knew: a slot and its score.
         self.scores: list[list[int]] = message.get("scores", [])
+        # PEM texts by path, see `proxy.tls`.
+        self.files: dict[str, str] = message.get("files", {})
 
 
 class WorkerLink(asyncio.Protocol):

@@ -5,6 +5,8 @@ evenly. A worker borrows its socket from the process that opened it. When the wo
 connections that the kernel has queued wait in the socket for the next one instead of being reset.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
@@ -34,9 +36,18 @@ class ListenerConfig(Protocol):
     @property
     def backlog(self) -> int: ...
 
+    @property
+    def tls(self) -> BaseSettings | None: ...
 
-Wanted = tuple[str, int, int]
-"""Host, port (0 for any) and backlog."""
+
+class BaseSettings(Protocol):
+    """Settings that have a plain form."""
+
+    def model_dump(self) -> dict[str, Any]: ...
+
+
+Wanted = tuple[str, int, int, dict[str, Any] | None]
+"""Host, port (0 for any), backlog, and settings of TLS."""
 
 Given = dict[str, Any]
 """A socket that a service manager has opened, as an entry of `Listening.listeners`."""
@@ -44,14 +55,18 @@ Given = dict[str, Any]
 
 def wanted_of(configs: Iterable[ListenerConfig]) -> list[Wanted]:
     """What a configuration asks for."""
-    return [(config.bind.host, config.bind.port, config.backlog) for config in configs]
+    return [
+        (each.bind.host, each.bind.port, each.backlog, None if each.tls is None else each.tls.model_dump())
+        for each in configs
+    ]
 
 
 class Listening:
     """The open sockets of all listeners.
 
-    `listeners` describes each of them in plain values: host, port, backlog, and `fds`, one descriptor for
-    each of `count` workers. A listener that a service manager has opened (`given`) has one, which all share.
+    `listeners` describes each of them in plain values: host, port, backlog, `tls` (its settings, or None)
+    and `fds`, one descriptor for each of `count` workers. A listener that a service manager has opened
+    (`given`) has one, which all share.
     """
 
     def __init__(self, listeners: list[dict[str, Any]] | None = None, count: int = 0) -> None:
@@ -64,9 +79,9 @@ class Listening:
         wanted: Sequence[Wanted],
         count: int,
         *,
-        kept: "Listening | None" = None,
+        kept: Listening | None = None,
         earlier: Sequence[Sequence[Any]] = (),
-    ) -> "Listening":
+    ) -> Listening:
         """Open what is wanted for `count` workers; what `kept` has of it is taken from there.
 
         Args:
@@ -81,7 +96,7 @@ class Listening:
         opened: list[int] = []
         found = cls(count=count)
         try:
-            for number, (host, port, backlog) in enumerate(wanted):
+            for number, (host, port, backlog, tls) in enumerate(wanted):
                 entry = _matching(kept, number, host, port)
                 if entry is None and port == 0 and number < len(earlier):
                     entry = _beside(host, int(earlier[number][1]), opened)
@@ -99,6 +114,7 @@ class Listening:
                         "port": settled,
                         "backlog": backlog,
                         "given": given,
+                        "tls": tls,
                         "fds": fds if given else fds[:count],
                     }
                 )
@@ -118,12 +134,12 @@ class Listening:
         return json.dumps({"count": self.count, "listeners": self.listeners})
 
     @classmethod
-    def from_text(cls, text: str) -> "Listening":
+    def from_text(cls, text: str) -> Listening:
         """What `to_text` was made from; the descriptors are those of this process, too."""
         value = json.loads(text)
         return cls(value["listeners"], value["count"])
 
-    def close_all_but(self, kept: "Listening | None" = None) -> None:
+    def close_all_but(self, kept: Listening | None = None) -> None:
         """Close the descriptors, except those that `kept` has, too."""
         still = set() if kept is None else set(kept.descriptors)
         for descriptor in self.descriptors:
@@ -218,5 +234,5 @@ def unclaimed(given: Sequence[Given], wanted: Sequence[Wanted]) -> list[str]:
     return [
         place_of(entry["host"], entry["port"])
         for entry in given
-        if not any(same_host(entry["host"], host) and entry["port"] == port for host, port, _ in wanted)
+        if not any(same_host(entry["host"], host) and entry["port"] == port for host, port, *_ in wanted)
     ]

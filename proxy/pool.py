@@ -112,14 +112,13 @@ class Pool:
         connection: UpstreamConnection | None = None
         try:
             async with asyncio.timeout(seconds if seconds > 0 else None):
-                _, protocol = await worker.loop.create_connection(
-                    self._make_connection, endpoint.host, endpoint.port
-                )
+                protocol = await worker.dialer.open(endpoint.spec, self._make_connection)
             connection = cast(UpstreamConnection, protocol)
         except TimeoutError:
             fault = TIMEOUT_CONNECT
         except OSError:
-            # Refused, unreachable, reset, or a name that does not resolve (socket.gaierror is an OSError).
+            # Refused, unreachable, reset, a name that does not resolve or a certificate that is not believed
+            # (socket.gaierror and ssl.SSLError are OSErrors).
             fault = CONNECT_FAILED
         finally:
             self.connecting -= 1

@@ -10,6 +10,7 @@ from proxy.balance import BALANCERS
 from proxy.keys import KeyReader, KeySource, KeySpecError, parse_key
 from proxy.outcomes import NEUTRAL, Outcome, parse_outcome
 from proxy.settings import Timeouts, read_timeouts
+from proxy.tls import ClientTls, client_tls
 
 
 def read_upstreams(values: list[object]) -> list[UpstreamSpec]:
@@ -92,7 +93,8 @@ def _read_upstream(index: int, value: object, place: str) -> UpstreamSpec:
     if balance not in BALANCERS:
         raise plain.PlainError(f"{place}.balance", f"there is no {balance!r}; use {' or '.join(BALANCERS)}")
     values = plain.items(plain.required(entry, "endpoints", place), f"{place}.endpoints")
-    endpoints = [_read_endpoint(item, f"{place}.endpoints[{i}]") for i, item in enumerate(values)]
+    tls = client_tls(plain.mapping(entry.get("tls", {}), f"{place}.tls"))
+    endpoints = [_read_endpoint(item, f"{place}.endpoints[{i}]", tls) for i, item in enumerate(values)]
     if not endpoints:
         raise plain.PlainError(f"{place}.endpoints", "must name at least one")
     if len({endpoint.key for endpoint in endpoints}) != len(endpoints):
@@ -147,13 +149,17 @@ def _read_queue(entry: Mapping[str, object], place: str) -> QueueSpec | None:
     )
 
 
-def _read_endpoint(value: object, place: str) -> EndpointSpec:
+def _read_endpoint(value: object, place: str, tls: ClientTls) -> EndpointSpec:
     entry = plain.mapping(value, place)
     url = plain.text(plain.required(entry, "url", place), f"{place}.url")
-    authority = url.removeprefix("http://").removesuffix("/")
+    weight = plain.integer(entry.get("weight", 1), f"{place}.weight", least=1)
+    if url.startswith("unix:/"):
+        return EndpointSpec("", 0, weight, None, url.removeprefix("unix:"))
+    secure = url.startswith("https://")
+    authority = url.removeprefix("https://" if secure else "http://").removesuffix("/")
     host, colon, port = authority.rpartition(":")
     number = int(port) if port.isascii() and port.isdigit() and len(port) <= 5 else 0
     if authority == url or not (colon and host) or not 0 < number < 65536:
         raise plain.PlainError(f"{place}.url", f"{url!r} is not http://host:port")
-    weight = plain.integer(entry.get("weight", 1), f"{place}.weight", least=1)
-    return EndpointSpec(host.removeprefix("[").removesuffix("]"), number, weight)
+    host = host.removeprefix("[").removesuffix("]")
+    return EndpointSpec(host, number, weight, tls if secure else None)

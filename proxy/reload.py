@@ -13,6 +13,7 @@ import watchfiles
 
 from config.load import Loaded, load_file
 from config.problems import ConfigError
+from proxy.certificates import check_tls
 from proxy.compile import check_config
 
 log = logging.getLogger("headgate.agent")
@@ -39,7 +40,7 @@ class ConfigFile:
     def load(self) -> Loaded:
         """Return the configuration; ConfigError names everything that is wrong with it."""
         loaded = load_file(self.path, self._environ)
-        problems = check_config(loaded)
+        problems = sorted([*check_config(loaded), *check_tls(loaded)])
         if problems:
             raise ConfigError(problems)
         return loaded

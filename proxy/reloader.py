@@ -8,6 +8,7 @@ from typing import Final
 
 from config.load import Loaded
 from config.problems import ConfigError
+from proxy.certificates import Certificates
 from proxy.compile import compile_table, needs_control
 from proxy.control_link import ConfigRefusedError, ControlAwayError, ControlLink
 from proxy.keeper import TableKeeper
@@ -42,6 +43,7 @@ class Reloader:
         self.problems: list[str] = []
         self.outcomes = {"applied": 0, "unchanged": 0, "deferred": 0, "refused": 0}
         self.link: ControlLink | None = None
+        self.certificates: Certificates | None = None
         self._file = file
         self._keeper = keeper
         self._started_with = loaded
@@ -83,6 +85,9 @@ class Reloader:
             loaded = await asyncio.to_thread(self._file.load)
         except ConfigError as exc:
             return self._result("refused", problems=[str(problem) for problem in exc.problems])
+        if self.certificates is not None:
+            # Before the table that needs them.
+            self.certificates.use(loaded)
         restart = needs_restart(self._started_with, loaded)
         if loaded.digest == self.loaded.digest:
             return self._result("unchanged", restart=restart)

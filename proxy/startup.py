@@ -8,6 +8,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from config.addresses import Address, parse_endpoint_url
 from config.load import Loaded
 from proxy.compile import needs_control
 from proxy.fleet import worker_count
@@ -190,7 +191,7 @@ def _unreachable(loaded: Loaded, seconds: float) -> dict[str, str]:
     ]
     with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
         reasons = list(
-            pool.map(lambda entry: connection_fault(entry[1].host, entry[1].port, seconds), endpoints)
+            pool.map(lambda entry: connection_fault(parse_endpoint_url(entry[1].url), seconds), endpoints)
         )
     down: dict[str, list[str]] = {name: [] for name in loaded.config.upstreams}
     up = {name for (name, _), reason in zip(endpoints, reasons, strict=True) if not reason}
@@ -199,10 +200,15 @@ def _unreachable(loaded: Loaded, seconds: float) -> dict[str, str]:
     return {name: ", ".join(whys) for name, whys in down.items() if whys and name not in up}
 
 
-def connection_fault(host: str, port: int, seconds: float) -> str:
+def connection_fault(address: Address, seconds: float) -> str:
     """Return why an address does not accept a connection, nothing when it does."""
     try:
-        socket.create_connection((host, port), seconds).close()
+        if address.path:
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(seconds)
+                sock.connect(address.path)
+        else:
+            socket.create_connection((address.host, address.port), seconds).close()
     except TimeoutError:
         return f"does not answer within {seconds:.1f} s"
     except socket.gaierror as exc:

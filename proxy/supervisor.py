@@ -17,7 +17,7 @@ from proxy.becoming import Settings, become, drain_seconds, inherit
 from proxy.launch import ADMIN_FD_VARIABLE, PARENT_FD_VARIABLE, python_command
 from proxy.listeners import Listening
 from proxy.processes import read_records
-from proxy.sockets import BindError
+from proxy.sockets import BindError, place_of
 from proxy.spawned import Spawned, say
 from proxy.state import StateDirectory, write_atomically
 from proxy.upgrade import Preflight
@@ -92,7 +92,7 @@ def prepare(
         drain=drain_seconds(loaded.config.timeouts.drain, loaded.config.timeouts.drain_delay),
         lock_fd=lock_fd,
         admin_fd=admin_socket.detach(),
-        admin=f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}",
+        admin=f"{'http' if loaded.config.admin.tls is None else 'https'}://{place_of(host, port)}",
         listeners=listening.to_text(),
     )
 
@@ -226,7 +226,7 @@ class Supervisor:
     def _upgrade(self, plan: dict[str, Any]) -> None:
         """Become the new program; this returns only if the new one cannot have what it needs."""
         before = Listening.from_text(self._settings.listeners)
-        wanted = [(host, port, backlog) for host, port, backlog in plan["wanted"]]
+        wanted = [(host, port, backlog, tls) for host, port, backlog, tls in plan["wanted"]]
         try:
             listening = Listening.open(wanted, plan["workers"], kept=before)
         except BindError as exc:

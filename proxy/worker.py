@@ -43,7 +43,8 @@ class Worker(WorkerContext):
         self.page = page
         self.siblings = start.siblings
         self.tasks: set[asyncio.Task[None]] = set()
-        self.accepting = Accepting(self, start.listeners, start.index)
+        self.accepting = Accepting(self, start.listeners, start.index, start.files)
+        self.dialer.use(start.files)
         self.stopped = asyncio.Event()
         self._published: RoutingTable | None = None
         self.on_endpoints: Callable[[list[list[object]]], None] | None = None
@@ -212,13 +213,22 @@ async def serve(fd: int) -> int:
         if worker is not None:
             loop.call_later(ORPHAN_SECONDS, worker.drain)
 
-    link = WorkerLink(fd, on_table, on_drain, on_lost, {"cover": on_cover, "health": on_health})
+    def on_certificates(message: Message) -> None:
+        assert worker is not None
+        try:
+            worker.accepting.use(message["files"])
+        except (OSError, KeyError) as exc:
+            link.failed(f"certificates refused: {exc}")
+        worker.dialer.use(message["files"])
+
+    others = {"cover": on_cover, "certificates": on_certificates, "health": on_health}
+    link = WorkerLink(fd, on_table, on_drain, on_lost, others)
     try:
         start = link.read_start()
         page = CounterPage.open_for_writing(start.page)
         worker = Worker(start, page, loop)
         addresses = await worker.accepting.start()
-    except (LinkError, counters.PageError, OSError, ValueError) as exc:
+    except (LinkError, counters.PageError, OSError, ValueError, KeyError) as exc:
         link.failed(f"worker cannot start: {exc}")
         link.close()
         return EXIT_START_FAILED

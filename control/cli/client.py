@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import http.client
 import json
+import os
 import re
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +118,7 @@ class AdminClient:
     def _connection(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
         if self._parts.scheme == "https":
-            return http.client.HTTPSConnection(host, port, timeout=self._timeout_s)
+            return http.client.HTTPSConnection(host, port, timeout=self._timeout_s, context=_tls_context())
         return http.client.HTTPConnection(host, port, timeout=self._timeout_s)
 
     def _checked(self, method: str, path: str, body: dict[str, Any] | None) -> Any:
@@ -140,6 +142,21 @@ class AdminClient:
         if answer.status == 503:
             return UnreachableError(message, remedy)
         return CommandError(message.rstrip("."), remedy)
+
+
+def _tls_context() -> ssl.SSLContext:
+    """Whom to believe, and who we are: files named by HEADGATE_CA, HEADGATE_CERTIFICATE and HEADGATE_KEY."""
+    names = {name: os.environ.get(f"HEADGATE_{name}") for name in ("CA", "CERTIFICATE", "KEY")}
+    try:
+        context = ssl.create_default_context(cafile=names["CA"])
+        if names["CERTIFICATE"]:
+            context.load_cert_chain(names["CERTIFICATE"], names["KEY"])
+    except OSError as error:
+        raise CommandError(
+            f"the files for TLS cannot be used ({_reason(error)})",
+            "correct HEADGATE_CA, HEADGATE_CERTIFICATE and HEADGATE_KEY",
+        ) from error
+    return context
 
 
 def rollout_path(name: str, *more: str) -> str:

@@ -37,13 +37,15 @@ def examine(path: str) -> tuple[Loaded | None, list[Problem]]:
 
 def further_problems(loaded: Loaded) -> list[Problem]:
     """What splits, guardrails and rollout plans have to say once the schema is content."""
+    from proxy.certificates import check_tls
     from proxy.compile import check_config
 
-    return sorted([*check_config(loaded), *_plan_problems(loaded)])
+    return sorted([*check_config(loaded), *check_tls(loaded), *_plan_problems(loaded)])
 
 
 def unreachable(loaded: Loaded) -> list[Problem]:
     """Endpoints that do not accept a TCP connection now, each at its place in the file."""
+    from config.addresses import parse_endpoint_url
     from proxy.startup import PROBES_AT_ONCE, connection_fault
 
     endpoints = [
@@ -52,7 +54,9 @@ def unreachable(loaded: Loaded) -> list[Problem]:
         for number, endpoint in enumerate(upstream.endpoints)
     ]
     with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
-        faults = pool.map(lambda entry: connection_fault(entry[2].host, entry[2].port, entry[3]), endpoints)
+        faults = pool.map(
+            lambda entry: connection_fault(parse_endpoint_url(entry[2].url), entry[3]), endpoints
+        )
     return [
         loaded.problem(
             ("upstreams", name, "endpoints", number),

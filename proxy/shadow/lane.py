@@ -54,9 +54,7 @@ class Lane:
         connection: ShadowConnection | None = None
         try:
             async with asyncio.timeout(seconds if seconds > 0 else None):
-                _, protocol = await worker.loop.create_connection(
-                    self._make_connection, self.endpoint.host, self.endpoint.port
-                )
+                protocol = await worker.dialer.open(self.endpoint.spec, self._make_connection)
             connection = cast(ShadowConnection, protocol)
         except TimeoutError:
             outcome = TIMEOUT_CONNECT

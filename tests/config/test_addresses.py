@@ -120,8 +120,11 @@ def test_endpoint_urls(written: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ("https://a:443", "TLS to upstreams is not supported yet; write http://host:port"),
-        ("unix:/run/x.sock", "Unix sockets as endpoints are not supported yet; write http://host:port"),
+        ("ftp://a:21", "'ftp://a:21' is not an http:// URL; write http://host:port"),
+        (
+            "unix:run/x.sock",
+            "'unix:run/x.sock' is not the path of a Unix socket; write unix: and an absolute",
+        ),
         ("grpc://a:1", "'grpc://a:1' is not an http:// URL; write http://host:port"),
         ("10.0.0.1:80", "'10.0.0.1:80' is not an http:// URL; write http://host:port"),
         ("http://a:1/v2", "'http://a:1/v2' has a path or query; write http://host:port alone; requests keep"),

@@ -91,7 +91,7 @@ def test_the_full_example_says_which_values_are_defaults() -> None:
     given = plain(config)
 
     assert set(given) == {"listeners", "admin", "registry", "upstreams", "routes", "freezes", "notifications"}
-    assert set(given["admin"]) == {"tokens"}
+    assert set(given["admin"]) == {"tokens", "tls"}
     assert config.routes[0].failure == type(config.routes[0]).model_fields["failure"].default
 
 

@@ -10,7 +10,7 @@ import pytest
 from proxy.listeners import Listening, given_sockets, same_host, unclaimed
 from proxy.sockets import BindError, bound_socket
 
-LOCAL = ("127.0.0.1", 0, 16)
+LOCAL = ("127.0.0.1", 0, 16, None)
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_an_upgrade_keeps_what_it_can(opened: list[Listening]) -> None:
     before = Listening.open([LOCAL, LOCAL], 2)
     first, second = (entry["port"] for entry in before.listeners)
 
-    after = Listening.open([("127.0.0.1", second, 32), LOCAL], 3, kept=before)
+    after = Listening.open([("127.0.0.1", second, 32, None), LOCAL], 3, kept=before)
     opened.append(after)
 
     kept, fresh = after.listeners
@@ -107,7 +107,7 @@ def test_fewer_workers_have_fewer_sockets(opened: list[Listening]) -> None:
     before = Listening.open([LOCAL], 3)
     opened.append(before)
 
-    after = Listening.open([("127.0.0.1", before.listeners[0]["port"], 16)], 1, kept=before)
+    after = Listening.open([("127.0.0.1", before.listeners[0]["port"], 16, None)], 1, kept=before)
 
     assert after.descriptors == before.descriptors[:1]
     assert after.count == 1
@@ -138,7 +138,7 @@ def test_lost_port_is_replaced_only_if_it_was_chance(opened: list[Listening]) ->
 
     assert moved.listeners[0]["port"] != port
     with pytest.raises(BindError, match=f"127.0.0.1:{port} is in use by another program; stop it"):
-        Listening.open([("127.0.0.1", port, 16)], 1)
+        Listening.open([("127.0.0.1", port, 16, None)], 1)
     other.close()
 
 
@@ -150,7 +150,7 @@ def test_failure_gives_everything_back() -> None:
     free.close()
 
     with pytest.raises(BindError):
-        Listening.open([("127.0.0.1", port, 16), ("127.0.0.1", other.getsockname()[1], 16)], 2)
+        Listening.open([("127.0.0.1", port, 16, None), ("127.0.0.1", other.getsockname()[1], 16, None)], 2)
 
     bound_socket("127.0.0.1", port, shared=False).close()
     other.close()
@@ -181,7 +181,7 @@ def test_sockets_of_a_service_manager_are_used(monkeypatch: pytest.MonkeyPatch) 
     environ = manager(monkeypatch, sock)
 
     given = given_sockets(environ, 7)
-    wanted = [("0.0.0.0", port, 64)]
+    wanted = [("0.0.0.0", port, 64, None)]
     listening = Listening.open(wanted, 4, kept=Listening(given))
 
     assert environ == {"HOME": "/"}

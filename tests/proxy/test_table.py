@@ -188,8 +188,8 @@ def test_malformed_table_is_refused(change: Any, text: str) -> None:
     [
         (
             ("upstreams", 0, "endpoints", 0, "url"),
-            "https://a:1",
-            "url: 'https://a:1' is not http://host:port",
+            "ftp://a:1",
+            "url: 'ftp://a:1' is not http://host:port",
         ),
         (("upstreams", 0, "endpoints", 0, "url"), "http://a", "url: 'http://a' is not http://host:port"),
         (("upstreams", 0, "endpoints", 0, "url"), "http://a:70000", "is not http://host:port"),

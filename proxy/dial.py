@@ -1,0 +1,53 @@
+"""Opens connections to endpoints: over TCP, over TLS, or over a Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from proxy.tls import ClientTls, Files, client_context
+
+if TYPE_CHECKING:
+    from proxy.arms import EndpointSpec
+
+
+class Dialer:
+    """Opens connections for one worker. Endpoints that share their settings share a context."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._files: Files = {}
+        self._contexts: dict[ClientTls, ssl.SSLContext] = {}
+
+    def use(self, files: Files) -> None:
+        """Make the contexts of connections from now on from these texts."""
+        self._files = files
+        self._contexts = {}
+
+    async def open(self, spec: EndpointSpec, factory: Callable[[], asyncio.BaseProtocol]) -> Any:
+        """Return the protocol of a new connection; OSError (also ssl.SSLError) when there is none."""
+        if spec.path:
+            _, protocol = await self._loop.create_unix_connection(factory, spec.path)
+        elif spec.tls is None:
+            _, protocol = await self._loop.create_connection(factory, spec.host, spec.port)
+        else:
+            _, protocol = await self._loop.create_connection(
+                factory,
+                spec.host,
+                spec.port,
+                ssl=self._context(spec.tls),
+                server_hostname=spec.tls[3] or spec.host,
+            )
+        return protocol
+
+    def _context(self, tls: ClientTls) -> ssl.SSLContext:
+        context = self._contexts.get(tls)
+        if context is None:
+            try:
+                context = client_context(tls, self._files)
+            except KeyError as exc:
+                raise OSError(f"{exc.args[0]} was not read") from exc
+            self._contexts[tls] = context
+        return context
