@@ -11,6 +11,7 @@ from config.base import Fault, Model, as_tuple, refuse
 from config.fields import EndpointUrl, Text
 from config.health import Ejection, Health
 from config.overload import Queue
+from config.rewrites import Rewrite
 from config.serving import UpstreamTimeouts
 from config.tls import UpstreamTls
 
@@ -65,6 +66,8 @@ class Upstream(Model):
     timeouts: UpstreamTimeouts = UpstreamTimeouts()
     """Timeouts of this upstream."""
 
+    rewrite: Rewrite | None = None
+    """How a request to this upstream is changed on its way; left out = not at all."""
     tls: UpstreamTls | None = None
     """TLS to the https:// endpoints; left out = their certificates must be believed by this machine."""
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from proxy.balancers.base import Balancer
     from proxy.endpoint import Endpoint
     from proxy.keys import KeyReader
+    from proxy.rewriting import Rewrite
     from proxy.settings import Timeouts
 
 
@@ -91,6 +92,7 @@ class UpstreamSpec:
         "name",
         "queue",
         "release",
+        "rewrite",
         "timeouts",
     )
 
@@ -110,6 +112,8 @@ class UpstreamSpec:
         self.ejection = ejection
         self.keys = keys
         self.queue = queue
+        # Put in by `proxy.read_arms`, where there is one.
+        self.rewrite: Rewrite | None = None
         self.name = name
         self.release = release
         self.balance = balance

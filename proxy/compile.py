@@ -85,6 +85,7 @@ def compile_table(
                 "endpoints": upstream["endpoints"],
                 "timeouts": upstream["timeouts"],
                 **({"tls": upstream["tls"]} if upstream.get("tls") else {}),
+                **({"rewrite": upstream["rewrite"]} if upstream.get("rewrite") else {}),
                 "concurrency": upstream["concurrency"],
                 "queue": upstream["queue"],
                 "balance_key": upstream["balance_key"],

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from proxy.endpoint import Endpoint
     from proxy.keys import KeyReader
     from proxy.meters import Metric
+    from proxy.rewriting import Rewrite
     from proxy.shadow.mirror import Mirror
     from proxy.slot_counts import SlotCounts
     from proxy.table import Route, RoutingTable
@@ -59,6 +60,7 @@ class LiveArm:
         "only",
         "repeats",
         "response_lines",
+        "rewrite",
         "signer",
         "stream_idle",
         "total",
@@ -84,6 +86,7 @@ class LiveArm:
         # Most sidecars have one endpoint per variant: nothing to balance.
         self.only: Endpoint | None = self.endpoints[0] if len(self.endpoints) == 1 else None
         self.authority = self.endpoints[0].authority
+        self.rewrite: Rewrite | None = arm.upstream.rewrite
         self.failure: tuple[bool, ...] = route.failure
         # Retries look for another endpoint; with a single one the same failure would only come twice.
         retries = route.retries.attempts

@@ -22,6 +22,15 @@ def request_message(
 
     Notes the request-id line in the relay: the response carries the same.
     """
+    rewrite = relay.arm.rewrite
+    if rewrite is None:
+        return _message(client, relay, head, data, end, stop)
+    return rewrite.apply(_message(client, relay, head, data, end, end)) + data[end:stop]
+
+
+def _message(
+    client: ClientConnection, relay: Relay, head: RequestHead, data: bytes, end: int, stop: int
+) -> bytes:
     worker = client.worker
     forwarding = worker.live.forwarding
     prefix = forwarding.request_id_prefix

@@ -9,6 +9,7 @@ from proxy.arms import NO_EJECTION, Arm, EjectionSpec, EndpointSpec, QueueSpec, 
 from proxy.balance import BALANCERS
 from proxy.keys import KeyReader, KeySource, KeySpecError, parse_key
 from proxy.outcomes import NEUTRAL, Outcome, parse_outcome
+from proxy.rewriting import read_rewrite
 from proxy.settings import Timeouts, read_timeouts
 from proxy.tls import ClientTls, client_tls
 
@@ -99,7 +100,7 @@ def _read_upstream(index: int, value: object, place: str) -> UpstreamSpec:
         raise plain.PlainError(f"{place}.endpoints", "must name at least one")
     if len({endpoint.key for endpoint in endpoints}) != len(endpoints):
         raise plain.PlainError(f"{place}.endpoints", "names an address twice")
-    return UpstreamSpec(
+    upstream = UpstreamSpec(
         index,
         plain.text(plain.required(entry, "name", place), f"{place}.name"),
         plain.text(entry.get("release", ""), f"{place}.release"),
@@ -110,6 +111,8 @@ def _read_upstream(index: int, value: object, place: str) -> UpstreamSpec:
         _read_ejection(entry.get("ejection"), f"{place}.ejection"),
         _read_keys(entry, place),
     )
+    upstream.rewrite = read_rewrite(entry.get("rewrite"), f"{place}.rewrite")
+    return upstream
 
 
 def _read_keys(entry: Mapping[str, object], place: str) -> KeyReader | None:
