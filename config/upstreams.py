@@ -80,7 +80,8 @@ class Upstream(Model):
     def _distinct(self) -> Self:
         first: dict[str, int] = {}
         faults: list[Fault] = []
-        if self.tls is not None and not any(each.url.startswith("https://") for each in self.endpoints):
+        secure = [each for each in self.endpoints if each.url.startswith("https://")]
+        if self.tls is not None and self.endpoints and not secure:
             problem = "no endpoint is reached over TLS"
             faults.append(
                 Fault(path=("tls",), problem=problem, remedy="write https:// endpoints, or remove it")

@@ -66,10 +66,15 @@ class Supervised:
         self.see()
         return answer
 
+    def admin(self) -> str:
+        """The admin address."""
+        address: str = json.loads(self.state.supervisor.read_text())["admin"]
+        return address
+
     async def get(self, path: str) -> tuple[int, str]:
         """Ask the admin address; status 0 while nobody answers."""
         try:
-            admin = json.loads(self.state.supervisor.read_text())["admin"]
+            admin = self.admin()
             timeout = aiohttp.ClientTimeout(total=10)
             async with self._session.get(admin + path, timeout=timeout) as answer:
                 return answer.status, await answer.text()

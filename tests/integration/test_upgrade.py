@@ -206,6 +206,13 @@ async def test_a_worker_that_is_away_is_stood_in_for(stage: Stage) -> None:
 
 
 @pytest.mark.slow
+async def test_no_request_fails_in_ten_upgrades(stage: Stage) -> None:
+    """One after the other, with streams that were opened before the first."""
+    async with streams(stage, 10):
+        await survive(stage, 10)
+
+
+@pytest.mark.slow
 async def test_many_reloads_replacements_and_upgrades(stage: Stage) -> None:
     """1 000 reloads and 50 replacements of every process, under load with open streams: nothing fails."""
     gate = stage.gate
