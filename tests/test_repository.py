@@ -236,6 +236,21 @@ def test_the_repository_names_no_machine_and_no_package_host() -> None:
     assert found == []
 
 
+def test_no_merge_was_left_half_done() -> None:
+    """Templates and documents have no compiler that would stumble over the marks of a conflict."""
+    marks = ("<" * 7 + " ", ">" * 7 + " ")
+    found = []
+    for path in _tracked():
+        lines = path.read_bytes().decode("utf-8", "replace").splitlines()
+        found += [
+            f"{path.relative_to(ROOT)}:{number}"
+            for number, line in enumerate(lines, 1)
+            if line.startswith(marks)
+        ]
+
+    assert found == []
+
+
 def _imports(module: str) -> set[str]:
     """What a module imports while it is imported itself: not inside functions, not for types only."""
     found: set[str] = set()
