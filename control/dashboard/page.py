@@ -26,6 +26,7 @@ _TYPES: Final = {"css": "text/css", "js": "text/javascript"}
 _STATIC: Final = ("headgate.css", "headgate.js")
 _TAIL: Final = 15
 _UNDERTAKINGS: Final = 5
+_APPROVALS: Final = 20
 
 _HEADERS: Final = {
     "Content-Security-Policy": (
@@ -71,6 +72,10 @@ async def render(plane: Plane) -> str:
         log = await _log_state(connection)
         deployed = await undertakings.listed(connection, undertakings.DEPLOYMENTS, limit=_UNDERTAKINGS)
         compared = await undertakings.listed(connection, undertakings.EXPERIMENTS, limit=_UNDERTAKINGS)
+    shelf = plane.controller.shelf
+    # One more than is shown tells whether there are more.
+    approvals = await shelf.approvals.waiting(limit=_APPROVALS + 1)
+    tasks = await shelf.tasks.all(limit=_APPROVALS + 1)
     status = status_view(plane)
     return _environment.get_template("status.html").render(
         status=status,
@@ -80,6 +85,10 @@ async def render(plane: Plane) -> str:
         events=[record.to_json() for record in events],
         log=log,
         shadows=shadows_view(plane),
+        approvals=approvals[:_APPROVALS],
+        approvals_more=len(approvals) > _APPROVALS,
+        tasks=tasks[:_APPROVALS],
+        tasks_more=len(tasks) > _APPROVALS,
         deployments=[deployment_view(each) for each in deployments_of(plane, deployed)],
         experiments=[
             experiment_view(plane.loop.experiments, each) for each in experiments_of(plane, compared)

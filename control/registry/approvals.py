@@ -234,6 +234,12 @@ class Approvals:
         # One that time has closed is listed as such before anybody has written it down.
         return [view for view in views if state is None or view["status"] == state.word]
 
+    async def waiting(self, *, limit: int) -> list[dict[str, Any]]:
+        """Requests that nobody and nothing has closed, newest first: asked for, granted, or to be renewed."""
+        async with self._desk.store.read() as connection:
+            found = await store.newest_open_approvals(connection, now=self._desk.now(), limit=limit)
+            return await self._views(connection, found)
+
     async def settle(self, origin: Origin) -> int:
         """Write down what time and configuration have done to requests; returns how many have changed."""
         async with self._desk.store.read() as connection:

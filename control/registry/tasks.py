@@ -22,10 +22,10 @@ class Tasks:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    async def all(self, *, open_only: bool = True) -> list[dict[str, Any]]:
-        """Entries without approval that nobody has looked at yet, or all of them."""
+    async def all(self, *, open_only: bool = True, limit: int | None = None) -> list[dict[str, Any]]:
+        """Entries without approval that nobody has looked at yet, or all of them; newest first."""
         async with self._desk.store.read() as connection:
-            rows = await store.broken_glass(connection, open_only=open_only)
+            rows = await store.broken_glass(connection, open_only=open_only, limit=limit)
             known = await releases.by_ids(connection, [row.release_id for row in rows])
         return [task_view(row, known[row.release_id]) for row in rows]
 

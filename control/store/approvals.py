@@ -77,6 +77,12 @@ async def open_approvals(connection: AsyncConnection) -> list[Approval]:
     return await _many(connection, select(approvals).where(approvals.c.open).order_by(approvals.c.id))
 
 
+async def newest_open_approvals(connection: AsyncConnection, *, now: float, limit: int) -> list[Approval]:
+    """At most *limit* requests that still matter and have not expired at *now*, newest first."""
+    query = select(approvals).where(approvals.c.open, approvals.c.expires_at > now)
+    return await _many(connection, query.order_by(approvals.c.id.desc()).limit(limit))
+
+
 async def page(
     connection: AsyncConnection,
     *,
@@ -139,9 +145,10 @@ async def broken_glass(
     release_id: str | None = None,
     stage: str | None = None,
     open_only: bool = False,
+    limit: int | None = None,
 ) -> list[BrokenGlass]:
-    """Entries without approval, newest first."""
-    query = select(break_glass).order_by(break_glass.c.id.desc())
+    """Entries without approval, newest first; all of them without a *limit*."""
+    query = select(break_glass).order_by(break_glass.c.id.desc()).limit(limit)
     if release_id is not None:
         query = query.where(break_glass.c.release_id == release_id)
     if stage is not None:
