@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -18,15 +15,9 @@ from control.errors import BusyError, ConflictError
 from control.registry.policy import Policy
 from control.store import audit, releases, tables
 from control.store.engine import Connection, Store
+from control.store.patience import PATIENCE_SECONDS, Patience, passes
 
 T = TypeVar("T")
-
-# Writers of several processes wait for each other; what takes longer than this is stuck.
-PATIENCE_SECONDS: Final = 60.0
-_PAUSE_SECONDS: Final = 0.02
-_PAUSE_SECONDS_MAX: Final = 0.5
-# PostgreSQL's serialization_failure, deadlock_detected and lock_not_available.
-_TRANSIENT: Final = frozenset({"40001", "40P01", "55P03"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,22 +76,19 @@ class Desk:
             BusyError: they took too long.
             ConflictError: somebody who does not take turns wrote the same.
         """
-        deadline = time.monotonic() + self._patience
-        pause = _PAUSE_SECONDS
+        patience = Patience(self._patience)
         while True:
             try:
                 return await self._once(origin, work)
             except IntegrityError as error:
                 raise ConflictError(f"the store refused it: {_cause(error)}", "look at it again") from error
             except DBAPIError as error:
-                if not _transient(error):
+                if not passes(error):
                     raise
-                if time.monotonic() > deadline:
+                if not await patience.pause():
                     raise BusyError(
-                        f"the store was busy for {self._patience:g} s", "end what holds it, and try again"
+                        f"the store was busy for {patience.seconds:g} s", "end what holds it, and try again"
                     ) from error
-            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
-            pause = min(_PAUSE_SECONDS_MAX, pause * 2)
 
     async def _once(self, origin: Origin, work: Callable[[Turn], Awaitable[T]]) -> T:
         async with self.store.write() as connection:
@@ -112,13 +100,6 @@ class Desk:
                 connection, turn.events, origin=origin, at=turn.at, config_digest=rules.config_digest
             )
         return result
-
-
-def _transient(error: DBAPIError) -> bool:
-    cause = error.orig
-    if isinstance(cause, sqlite3.OperationalError):
-        return "locked" in str(cause) or "busy" in str(cause)
-    return getattr(cause, "sqlstate", None) in _TRANSIENT
 
 
 def _cause(error: DBAPIError) -> str:

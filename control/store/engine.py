@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from control.store import registry_schema as registry_schema  # the tables it adds to the metadata
 from control.store import shadow_schema as shadow_schema
 from control.store import undertaking_tables
-from control.store.migrate import SchemaError, upgrade
+from control.store.migrate import SchemaError, is_current, upgrade
+from control.store.patience import Patience, passes
 
 # Waiting longer than this for a lock means that somebody else writes to our file.
 _BUSY_TIMEOUT_MS: Final = 10_000
@@ -40,7 +41,7 @@ _SQLITE_PRAGMAS: Final = (
 )
 
 
-_UPGRADE: Final = 0x68656164_75706772
+_UPGRADE_LOCK: Final = 0x68656164_75706772
 
 Connection = AsyncConnection
 """A transaction's connection, as the functions of this package take it."""
@@ -115,15 +116,7 @@ async def open_store(url: str) -> Store:
         if engine.dialect.name == "sqlite":
             # The driver leaves a thread behind when it cannot open a file, so this is found out without it.
             await asyncio.to_thread(_try_file, engine.url.database or ":memory:")
-        async with engine.connect() as connection:
-            await connection.execution_options(headgate_writes=True)
-            async with connection.begin():
-                if engine.dialect.name == "postgresql":
-                    # Two processes that start at once would both create the tables.
-                    await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE})
-                await connection.run_sync(upgrade)
-            if engine.dialect.name == "sqlite":
-                await _check_sqlite(connection, place)
+        await _bring_up_to_date(engine, place)
     except SchemaError as error:
         await engine.dispose()
         raise StoreError(f"{place}: {error}") from error
@@ -134,6 +127,33 @@ async def open_store(url: str) -> Store:
         await engine.dispose()
         raise
     return Store(engine, place)
+
+
+async def _bring_up_to_date(engine: AsyncEngine, place: str) -> None:
+    patience = Patience()
+    while True:
+        try:
+            async with engine.connect() as connection:
+                # Looking takes no lock: many processes that open a database in use would wait for each other.
+                async with connection.begin():
+                    current = await connection.run_sync(is_current)
+                if engine.dialect.name == "sqlite":
+                    await _check_sqlite(connection, place)
+                if not current:
+                    await _upgrade(connection)
+            return
+        except (DBAPIError, sqlite3.Error) as error:
+            if not passes(error) or not await patience.pause():
+                raise
+
+
+async def _upgrade(connection: AsyncConnection) -> None:
+    await connection.execution_options(headgate_writes=True)
+    async with connection.begin():
+        if connection.dialect.name == "postgresql":
+            # Two processes that start at once would both create the tables.
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _UPGRADE_LOCK})
+        await connection.run_sync(upgrade)
 
 
 def sqlite_url(path: Path) -> str:

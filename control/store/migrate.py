@@ -16,20 +16,37 @@ class SchemaError(Exception):
     """The database's schema is none that this version can work with."""
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring the schema of *connection* to the newest step; the caller commits.
+def is_current(connection: Connection) -> bool:
+    """Whether the schema of *connection* is at the newest step; only reads.
 
     Raises:
         SchemaError: the database was written by a newer version.
     """
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS))
-    config.attributes["connection"] = connection
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    scripts = ScriptDirectory.from_config(_config())
+    known = {script.revision for script in scripts.walk_revisions()}
     present = set(MigrationContext.configure(connection).get_current_heads())
     if not present <= known:
         unknown = ", ".join(sorted(present - known))
         raise SchemaError(
             f"has schema {unknown}, which this version does not know; run the version that wrote it or newer"
         )
+    return present == set(scripts.get_heads())
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the schema of *connection* to the newest step; the caller commits.
+
+    Raises:
+        SchemaError: the database was written by a newer version.
+    """
+    if is_current(connection):
+        return
+    config = _config()
+    config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    return config

@@ -1,6 +1,7 @@
 """Opening, migrating and refusing databases; transactions."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,17 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from control.store import tables
+from control.store import engine, tables
 from control.store.audit_tables import metadata
 from control.store.engine import Store, StoreError, open_store, sqlite_url
+from control.store.patience import Patience
+from tests.helpers.control import migrated_file
+
+_HASTY = ("PRAGMA busy_timeout=1", "PRAGMA journal_mode=WAL", "PRAGMA foreign_keys=ON")
+
+
+async def _no_pause(_: Patience) -> bool:
+    return False
 
 
 async def test_migrations_from_empty_give_the_schema_the_code_expects(database_url: str) -> None:
@@ -40,6 +49,53 @@ async def test_opening_again_keeps_what_was_written(database_url: str) -> None:
 
     assert found is not None
     assert found.digest == "sha256:a"
+
+
+async def test_opening_a_current_file_waits_for_no_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many processes may open a database in use; only migrating takes the lock."""
+    path = tmp_path / "headgate.db"
+    await migrated_file(path)
+    monkeypatch.setattr(Patience, "pause", _no_pause)
+    monkeypatch.setattr(engine, "_SQLITE_PRAGMAS", _HASTY)
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        await (await open_store(sqlite_url(path))).close()
+
+
+async def test_migrating_waits_longer_than_one_lock_lasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waiting for a lock is not fair: one of many may miss it every time until its wait is over."""
+    path, met = tmp_path / "headgate.db", 0
+    monkeypatch.setattr(engine, "_SQLITE_PRAGMAS", _HASTY)
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("BEGIN IMMEDIATE")
+
+        async def pause(_: Patience) -> bool:
+            nonlocal met
+            met += 1
+            if met == 3:
+                writer.execute("COMMIT")
+            return met <= 3
+
+        monkeypatch.setattr(Patience, "pause", pause)
+        await (await open_store(sqlite_url(path))).close()
+    assert met == 3
+
+
+async def test_a_lock_that_is_never_left_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When patience is over the error says what would do."""
+    path = tmp_path / "headgate.db"
+    monkeypatch.setattr(Patience, "pause", _no_pause)
+    monkeypatch.setattr(engine, "_SQLITE_PRAGMAS", _HASTY)
+    with closing(sqlite3.connect(path, isolation_level=None)) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked; end the other process"):
+            await open_store(sqlite_url(path))
 
 
 async def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:
