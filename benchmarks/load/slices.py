@@ -1,7 +1,10 @@
 """One slice of time: load on one proxy, and what it cost."""
 
+import contextlib
 import json
+import socket
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +74,19 @@ class LoadSource:
         return counts
 
 
+@contextlib.contextmanager
+def idle_connections(port: int, workload: Workload) -> Iterator[None]:
+    """Keep the workload's idle connections open; each has had one answer."""
+    request = f"GET {workload.target} HTTP/1.1\r\nHost: idle\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        for _ in range(workload.idle):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS))
+            client.sendall(request)
+            if not client.recv(65536):
+                raise RuntimeError("an idle connection was closed at once")
+        yield
+
+
 def measure(
     source: LoadSource, contender: Contender, workload: Workload, seconds: float, number: int
 ) -> Slice:
@@ -79,10 +95,12 @@ def measure(
     Raises:
         RuntimeError: the load source failed, or nothing was answered.
     """
-    source.run(workload, contender.port, WARM_UP_SECONDS)
-    before = contender.program.cpu_seconds()
-    counts = source.run(workload, contender.port, seconds)
-    cpu_seconds = contender.program.cpu_seconds() - before
+    with idle_connections(contender.port, workload):
+        source.run(workload, contender.port, WARM_UP_SECONDS)
+        before = contender.program.cpu_seconds()
+        counts = source.run(workload, contender.port, seconds)
+        cpu_seconds = contender.program.cpu_seconds() - before
+        rss_bytes = contender.program.rss_bytes()
     count = int(counts["events"] if workload.mode is Mode.EVENTS else counts["answers"])
     if count == 0:
         raise RuntimeError(f"{contender.name}: no answer to {workload.name} in {seconds} s")
@@ -94,7 +112,7 @@ def measure(
         count=count,
         failures=int(counts["failures"]),
         cpu_us=cpu_seconds * 1e6,
-        rss_bytes=contender.program.rss_bytes(),
+        rss_bytes=rss_bytes,
         load_cpu_share=counts["cpu_seconds"] / counts["seconds"],
         p50_us=counts["p50_us"],
         p90_us=counts["p90_us"],

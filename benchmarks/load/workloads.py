@@ -8,12 +8,28 @@ class Mode(StrEnum):
     """What the load source counts."""
 
     REQUESTS = "requests"
+    JSON = "json"
     EVENTS = "events"
+
+
+class Setup(StrEnum):
+    """What the proxies are asked to do; each has its own configuration of those that can do it."""
+
+    PLAIN = "plain"
+    JSON_KEY = "json-key"
+    """Choose by a field of the JSON body."""
+    SHADOW = "shadow"
+    """Proxies that copy each request to a second upstream, each beside itself without copies."""
+    PAIR = "pair"
+    """Two workers, bound to no processor."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """One kind of load. `rate` 0 is a closed loop, otherwise requests a second over all connections."""
+    """One kind of load. `rate` 0 is a closed loop, otherwise requests a second over all connections.
+
+    `idle` more connections are open all the while, each after one request.
+    """
 
     name: str
     title: str
@@ -23,6 +39,8 @@ class Workload:
     rate: float = 0.0
     mode: Mode = Mode.REQUESTS
     headers: tuple[str, ...] = ()
+    setup: Setup = Setup.PLAIN
+    idle: int = 0
 
     @property
     def unit(self) -> str:
@@ -75,6 +93,39 @@ WORKLOADS: dict[str, Workload] = {
             connections=32,
             body_bytes=512,
             rate=2000.0,
+        ),
+        Workload(
+            name="json",
+            title="JSON of 512 B, split by a field of it",
+            target="/v1/chat/completions",
+            connections=32,
+            body_bytes=512,
+            mode=Mode.JSON,
+            setup=Setup.JSON_KEY,
+        ),
+        Workload(
+            name="shadow",
+            title="W1, every request copied to a shadow",
+            target=_INFER + "/s",
+            connections=32,
+            body_bytes=512,
+            setup=Setup.SHADOW,
+        ),
+        Workload(
+            name="workers-2",
+            title="W1 with two workers, 64 connections",
+            target=_INFER + "/s",
+            connections=64,
+            body_bytes=512,
+            setup=Setup.PAIR,
+        ),
+        Workload(
+            name="idle-1000",
+            title="W1 beside 1 000 idle connections",
+            target=_INFER + "/s",
+            connections=32,
+            body_bytes=512,
+            idle=1000,
         ),
     )
 }

@@ -5,7 +5,8 @@
  * RATE 0 is a closed loop: each connection sends its next request when it has its answer. Otherwise requests become
  * due at a constant rate over all connections, and latency counts from when a request was due, not from when a free
  * connection was found for it, so that a stalled server cannot hide behind a waiting client.
- * MODE "requests" counts answers; "events" opens a stream on each connection and counts the events ("~") that come.
+ * MODE "requests" counts answers; "json" does so with a chat completion as body, whose user differs on each request;
+ * "events" opens a stream on each connection and counts the events ("~") that come.
  * Ten header lines, most of which differ on each request; HEADER lines are added. Every answer's status is checked. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -41,7 +42,11 @@ static int loop, port, count, events_mode;
 static size_t head_size, body_size;
 static uint64_t answers, failures, marks, bytes_in, histogram[BUCKETS], reconnects;
 static char template[HEAD], *scratch;
+static size_t slot_person;
 static size_t slot_user, slot_trace, slot_session, slot_token, slot_cookie, slot_agent;
+
+static const char JSON[] =
+    "{\"model\": \"m\", \"user\": \"PPPPPPPP\", \"messages\": [{\"role\": \"user\", \"content\": \"";
 
 static uint64_t now_ns(void) {
     struct timespec t;
@@ -143,6 +148,7 @@ static void send_request(struct connection *c, uint64_t due) {
     hex(c->out + slot_session, 16);
     hex(c->out + slot_token, 64);
     hex(c->out + slot_cookie, 8);
+    if (slot_person) hex(c->out + slot_person, 8);
     c->due = due;
     c->busy = 1;
     c->sent = 0;
@@ -244,6 +250,8 @@ int main(int argc, char **argv) {
     double seconds = atof(argv[4]), rate = atof(argv[6]);
     body_size = atol(argv[5]);
     events_mode = !strcmp(argv[7], "events");
+    size_t json_size = strcmp(argv[7], "json") ? 0 : strlen(JSON);
+    if (json_size && body_size < json_size + 4) return 2;
     if (count < 1 || count > CONNECTIONS) return 2;
     char extra[1024] = "";
     for (int i = 8; i < argc; i++) {
@@ -274,6 +282,11 @@ int main(int argc, char **argv) {
         c->out = malloc(c->out_size);
         memcpy(c->out, template, head_size);
         memset(c->out + head_size, 'x', body_size);
+        if (json_size) {
+            memcpy(c->out + head_size, JSON, json_size);
+            memcpy(c->out + c->out_size - 4, "\"}]}", 4);
+            slot_person = head_size + (strstr(JSON, "PPPPPPPP") - JSON);
+        }
         open_connection(c);
     }
     uint64_t start = now_ns(), end = start + (uint64_t)(seconds * 1e9), issued = 0;

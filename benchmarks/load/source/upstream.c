@@ -183,8 +183,13 @@ int main(int argc, char **argv) {
     if (argc != 2) return 2;
     scratch = malloc(BUFFER);
     event_size = snprintf(event, sizeof event, "%zx\r\n%s\r\n", sizeof CONTENT - 1, CONTENT);
-    char body[200];
-    memset(body, 'x', sizeof body);
+    /* A chat completion of 200 bytes, because some proxies read what they pass on. */
+    char body[256], content[200];
+    memset(content, 'x', sizeof content);
+    const char *form = "{\"id\":\"1\",\"object\":\"chat.completion\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,"
+                       "\"finish_reason\":\"stop\",\"message\":{\"role\":\"assistant\",\"content\":\"%.*s\"}}]}";
+    int rest = 200 - snprintf(body, sizeof body, form, 0, "");
+    snprintf(body, sizeof body, form, rest, content);
     small_size = snprintf(small_answer, sizeof small_answer,
                           "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 200\r\n"
                           "Date: Mon, 01 Jan 2024 00:00:00 GMT\r\n\r\n%.200s", body);

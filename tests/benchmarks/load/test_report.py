@@ -1,7 +1,10 @@
 """Figures are made of slices as the benchmarks' README says."""
 
+from xml.etree import ElementTree
+
 import pytest
 
+from benchmarks.load.plot import plot
 from benchmarks.load.report import markdown, quartiles, ratios, summarise
 from benchmarks.load.slices import Slice
 from benchmarks.load.workloads import WORKLOADS
@@ -68,3 +71,27 @@ def test_table_names_cost_ratio_and_failures() -> None:
 
     assert "| nginx | 1 | 10.0 µs | 500 | 100 µs | 200 µs | 20 MiB | 0 |" in table
     assert "| headgate | **0.95** (0.95–0.95) | 9.5 µs | 500 | 100 µs | 200 µs | 20 MiB | 3 |" in table
+
+
+def test_plot_draws_a_longer_bar_for_what_costs_more() -> None:
+    """One bar for each proxy that has a ratio, the cheapest first, its length by its median."""
+    slices = [slice_of(name, cost) for name, cost in (("nginx", 10), ("a<b", 40), ("nginx", 10), ("c", 20))]
+    slices.append(slice_of("nginx", 10))
+
+    tree = ElementTree.fromstring(plot({"workloads": {"w1": summarise(WORKLOADS["w1"], slices)}}))
+
+    bars = [
+        float(bar.get("width", "0")) for bar in tree.iterfind("{*}rect[@fill]") if bar.get("height") == "16"
+    ]
+    texts = [text.text for text in tree.iterfind("{*}text")]
+    assert len(bars) == 2
+    assert 0 < bars[0] < bars[1]
+    assert [text for text in texts if text in ("c", "a<b", "nginx")] == ["c", "a<b"]
+    assert {"2.00", "4.00"} <= set(texts)
+
+
+def test_plot_of_the_reference_alone_has_no_bar() -> None:
+    """A run of one proxy is no comparison, and no failure."""
+    summary = {"workloads": {"w1": summarise(WORKLOADS["w1"], [slice_of("nginx", 10)])}}
+
+    assert WORKLOADS["w1"].title not in plot(summary)
