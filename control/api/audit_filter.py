@@ -4,17 +4,26 @@ from typing import Final
 
 from aiohttp import web
 
+from control.api.description import Field
 from control.api.errors import ApiError
 from control.api.requests import only
 from control.store.audit_search import AuditFilter
 
-FILTERS: Final = frozenset({"type", "actor", "severity", "resource", "since", "until", "tag"})
 _SEVERITIES: Final = ("info", "warning", "error", "critical")
+FILTER_FIELDS: Final = {
+    "type": Field(about="only of this type"),
+    "actor": Field(about="only what this person did"),
+    "severity": Field(about="only as grave as this", choices=_SEVERITIES),
+    "resource": Field(about="only about this: approval:p-01m8, or approval"),
+    "since": Field(kind="number", about="only from then on, in Unix seconds", lowest=0),
+    "until": Field(kind="number", about="only before then, in Unix seconds", lowest=0),
+    "tag": Field(about="only with this tag; may be repeated"),
+}
 
 
 def filter_of(request: web.Request, others: set[str]) -> tuple[AuditFilter, dict[str, str]]:
     """The filter among the query parameters, and the values of the *others* that may stand beside it."""
-    only(request, {*FILTERS, *others})
+    only(request, {*FILTER_FIELDS, *others})
     kind, _, resource = request.query.get("resource", "").partition(":")
     severity = request.query.get("severity")
     if severity is not None and severity not in _SEVERITIES:

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from control.api.audit_filter import filter_of
+from control.api.audit_filter import FILTER_FIELDS, filter_of
+from control.api.description import Field, operation
 from control.api.errors import ApiError
 from control.api.keys import PLANE
 from control.api.requests import integer, json_object, json_response, only, origin_of, page_size
@@ -40,6 +41,15 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+@operation(
+    body={
+        "type": Field(about="small letters, digits and underscores", required=True),
+        "resource_id": Field(about="what it is about", required=True),
+        "severity": Field(about="how grave it is", choices=("info", "warning", "error", "critical")),
+        "tags": Field(kind="texts", about="words to find it by"),
+    },
+    status=201,
+)
 async def log_event(request: web.Request) -> web.Response:
     """Write an event that happened elsewhere; only Headgate itself writes what it does itself."""
     only(request, set())
@@ -76,6 +86,12 @@ async def sign_checkpoint(request: web.Request) -> web.Response:
     return json_response(_checkpoint_view(note.text, request))
 
 
+@operation(
+    query={
+        "limit": Field(kind="integer", about="how many at most", default=50, lowest=1, highest=1000),
+        "before": Field(kind="integer", about="only smaller ones than this size", lowest=0),
+    },
+)
 async def list_checkpoints(request: web.Request) -> web.Response:
     """Checkpoints, the newest first; ``next`` continues the list."""
     only(request, {"limit", "before"})
@@ -93,6 +109,10 @@ async def list_checkpoints(request: web.Request) -> web.Response:
     )
 
 
+@operation(
+    query={"size": Field(kind="integer", about="of how many events the log is", lowest=1)},
+    errors=(404,),
+)
 async def get_proof(request: web.Request) -> web.Response:
     """The proof that an event is in the log of ``size`` events: by default, of the newest checkpoint."""
     only(request, {"size"})
@@ -123,6 +143,13 @@ async def get_proof(request: web.Request) -> web.Response:
     )
 
 
+@operation(
+    query={
+        "first": Field(kind="integer", about="size of the older log", required=True, lowest=1),
+        "second": Field(kind="integer", about="size of the newer log; left out = now", lowest=1),
+    },
+    errors=(409,),
+)
 async def get_consistency(request: web.Request) -> web.Response:
     """The proof that the log of ``second`` events (default: now) begins with that of ``first``."""
     only(request, {"first", "second"})
@@ -145,6 +172,9 @@ async def get_consistency(request: web.Request) -> web.Response:
     )
 
 
+@operation(
+    query={**FILTER_FIELDS, "format": Field(about="how it is written")},
+)
 async def get_export(request: web.Request) -> web.StreamResponse:
     """All events that fit, as a stream; the log tells that it was done."""
     wanted, extra = filter_of(request, {"format"})
@@ -182,6 +212,10 @@ async def get_export(request: web.Request) -> web.StreamResponse:
     return response
 
 
+@operation(
+    body={"reason": Field(about="why; kept in history and audit log", default="", highest=1000)},
+    errors=(409,),
+)
 async def change_key(request: web.Request) -> web.Response:
     """Sign with a new key from here on."""
     only(request, set())
@@ -191,6 +225,14 @@ async def change_key(request: web.Request) -> web.Response:
     return json_response({"key": str(key), "id": key.id})
 
 
+@operation(
+    body={
+        "actor": Field(about="whose fields", required=True),
+        "names": Field(kind="boolean", about="the name, too"),
+        "reason": Field(about="why", required=True),
+    },
+    errors=(404, 409, 422),
+)
 async def erase_personal(request: web.Request) -> web.Response:
     """Erase personal fields of what somebody did."""
     only(request, set())
@@ -206,6 +248,14 @@ async def erase_personal(request: web.Request) -> web.Response:
     return json_response({"events": events})
 
 
+@operation(
+    body={
+        "before": Field(about="a day, YYYY-MM-DD, in UTC", required=True),
+        "archive": Field(about="where they are kept from now on", required=True),
+        "reason": Field(about="why"),
+    },
+    errors=(404, 409, 422),
+)
 async def trim_events(request: web.Request) -> web.Response:
     """Remove old events; `before` is a day, ``YYYY-MM-DD``, in UTC."""
     only(request, set())

@@ -7,6 +7,7 @@ import yaml
 from aiohttp import web
 
 from control.api.audit_filter import seconds
+from control.api.description import Field, operation
 from control.api.errors import ApiError
 from control.api.keys import PLANE
 from control.api.requests import json_response, only, origin_of
@@ -28,6 +29,13 @@ def routes() -> list[web.RouteDef]:
     return [web.get("/v1/audit/report", get_report)]
 
 
+@operation(
+    query={
+        "since": Field(kind="number", about="from when, in Unix seconds"),
+        "until": Field(kind="number", about="until when, in Unix seconds"),
+        "format": Field(about="how it is written", choices=("json", "yaml", "html"), default="json"),
+    },
+)
 async def get_report(request: web.Request) -> web.Response:
     """The report of a period, by default the last 30 days; the log tells who asked for it."""
     only(request, {"since", "until", "format"})

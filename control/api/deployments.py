@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from control.api.description import Field, operation
 from control.api.errors import ApiError
 from control.api.keys import PLANE
 from control.api.requests import json_object, json_response, only, origin_of, page_size, reason_of
@@ -28,6 +29,15 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+@operation(
+    query={
+        "status": Field(about="only those that stand so"),
+        "environment": Field(about="only those for this environment"),
+        "route": Field(about="only those of this route"),
+        "limit": Field(kind="integer", about="how many at most", default=50, lowest=1, highest=1000),
+        "before": Field(about="only older ones than this id"),
+    },
+)
 async def list_deployments(request: web.Request) -> web.Response:
     """Newest first; filtered by status, environment and route."""
     only(request, {"status", "environment", "route", "limit", "before"})
@@ -55,6 +65,20 @@ async def list_deployments(request: web.Request) -> web.Response:
     )
 
 
+@operation(
+    body={
+        "route": Field(about="where", required=True),
+        "strategy": Field(about="how", required=True),
+        "upstream": Field(about="what: an upstream of the configuration, or a new name"),
+        "endpoints": Field(kind="texts", about="URLs of a new upstream"),
+        "release": Field(about="which release a new upstream serves"),
+        "environment": Field(about="where it counts", default="production"),
+        "settings": Field(kind="object", about="parameters of the strategy"),
+        "reason": Field(about="why; kept in history and audit log", default="", highest=1000),
+    },
+    status=201,
+    errors=(404, 409, 422),
+)
 async def create_deployment(request: web.Request) -> web.Response:
     """Record a deployment; the control loop begins it at its next tick."""
     body = await json_object(request)
@@ -75,6 +99,10 @@ async def get_deployment(request: web.Request) -> web.Response:
     return json_response(deployment_view(found))
 
 
+@operation(
+    body={"reason": Field(about="why; kept in history and audit log", default="", highest=1000)},
+    errors=(404, 409),
+)
 async def act_on_deployment(request: web.Request) -> web.Response:
     """Promote, pause, resume, roll back or cancel."""
     act = Act(request.path.rpartition("/")[2])

@@ -11,7 +11,7 @@ from aiohttp import web
 from control.api.errors import ApiError
 from control.api.requests import json_object
 
-Kind = Literal["text", "integer", "number", "boolean", "texts", "object", "numbers", "strings"]
+Kind = Literal["text", "integer", "number", "boolean", "texts", "object", "objects", "numbers", "strings"]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _LIST_MAX: Final = 1000
@@ -39,6 +39,7 @@ class Field:
             "boolean": {"type": "boolean"},
             "texts": {"type": "array", "items": {"type": "string"}, "maxItems": _LIST_MAX},
             "object": {"type": "object"},
+            "objects": {"type": "array", "items": {"type": "object"}, "maxItems": _LIST_MAX},
             "numbers": {"type": "object", "additionalProperties": {"type": "number"}},
             "strings": {"type": "object", "additionalProperties": {"type": "string"}},
         }
@@ -147,6 +148,7 @@ _TYPES: Final[Mapping[Kind, tuple[type, ...]]] = {
     "boolean": (bool,),
     "texts": (list,),
     "object": (dict,),
+    "objects": (list,),
     "numbers": (dict,),
     "strings": (dict,),
 }
@@ -157,6 +159,7 @@ _WORDS: Final[Mapping[Kind, str]] = {
     "boolean": "true or false",
     "texts": "a list of texts",
     "object": "an object",
+    "objects": "a list of objects",
     "numbers": "an object of numbers",
     "strings": "an object of texts",
 }
@@ -187,6 +190,8 @@ def _fits(entry: Field, value: Any) -> bool:
         return False
     if entry.kind == "texts":
         return len(value) <= _LIST_MAX and all(isinstance(item, str) for item in value)
+    if entry.kind == "objects":
+        return len(value) <= _LIST_MAX and all(isinstance(item, dict) for item in value)
     if entry.kind == "strings":
         return all(isinstance(item, str) for item in value.values())
     if entry.kind == "numbers":

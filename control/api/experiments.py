@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
+from control.api.description import Field, operation
 from control.api.errors import ApiError
 from control.api.keys import PLANE
 from control.api.requests import json_object, json_response, only, origin_of, page_size, reason_of
@@ -28,6 +29,15 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+@operation(
+    query={
+        "status": Field(about="only those that stand so"),
+        "layer": Field(about="only those of this layer"),
+        "route": Field(about="only those of this route"),
+        "limit": Field(kind="integer", about="how many at most", default=50, lowest=1, highest=1000),
+        "before": Field(about="only older ones than this id"),
+    },
+)
 async def list_experiments(request: web.Request) -> web.Response:
     """Newest first; filtered by status, layer and route."""
     only(request, {"status", "layer", "route", "limit", "before"})
@@ -55,6 +65,22 @@ async def list_experiments(request: web.Request) -> web.Response:
     )
 
 
+@operation(
+    body={
+        "name": Field(about="what it is called", required=True),
+        "description": Field(about="what it asks"),
+        "route": Field(about="where", required=True),
+        "variants": Field(kind="object", about="upstreams and their weights", required=True),
+        "control": Field(about="which variant the others are compared with"),
+        "key": Field(kind="texts", about="what a request is assigned by"),
+        "layer": Field(about="experiments of one layer share its keys"),
+        "share": Field(kind="number", about="which part of the keys"),
+        "alpha": Field(kind="number", about="how often it may be wrong"),
+        "margin": Field(kind="number", about="how close counts as equivalent"),
+    },
+    status=201,
+    errors=(404, 409, 422),
+)
 async def create_experiment(request: web.Request) -> web.Response:
     """Describe an experiment: a draft."""
     experiments = request.app[PLANE].loop.experiments
@@ -76,6 +102,10 @@ async def get_experiment(request: web.Request) -> web.Response:
     return json_response(experiment_view(experiments, found))
 
 
+@operation(
+    body={"reason": Field(about="why; kept in history and audit log", default="", highest=1000)},
+    errors=(404, 409),
+)
 async def act_on_experiment(request: web.Request) -> web.Response:
     """Start, pause, complete or cancel."""
     experiments = request.app[PLANE].loop.experiments

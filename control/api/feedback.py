@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from control.api.description import Field, operation
 from control.api.errors import ApiError
 from control.api.keys import PLANE
 from control.api.requests import json_object, json_response
@@ -25,6 +26,15 @@ def routes() -> list[web.RouteDef]:
     return [web.post("/v1/feedback", post_feedback)]
 
 
+@operation(
+    body={
+        "request_id": Field(about="the id that the answer carried", highest=256),
+        "metric": Field(about="a metric fed by feedback", highest=256),
+        "value": Field(kind="number", about="what was found"),
+        "items": Field(kind="objects", about="several of these three fields, and nothing beside it"),
+    },
+    errors=(413, 422, 429),
+)
 async def post_feedback(request: web.Request) -> web.Response:
     """One item: 200 when it counts or is a duplicate, 422 when not. Several: 200 with the fate of each."""
     book = request.app[PLANE].feedback

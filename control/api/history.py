@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from control.api.audit_filter import filter_of
+from control.api.audit_filter import FILTER_FIELDS, filter_of
+from control.api.description import Field, operation
 from control.api.errors import ApiError
 from control.api.keys import PLANE
 from control.api.requests import integer, json_response, only, page_size
@@ -25,6 +26,14 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+@operation(
+    query={
+        "rollout": Field(about="only of this rollout or route"),
+        "limit": Field(kind="integer", about="how many at most", default=50, lowest=1, highest=1000),
+        "before": Field(about="only older ones than this id"),
+    },
+    errors=(404,),
+)
 async def list_decisions(request: web.Request) -> web.Response:
     """Decisions, newest first, of one rollout or of all; ``next`` continues the list."""
     only(request, {"rollout", "limit", "before"})
@@ -60,6 +69,14 @@ async def get_decision(request: web.Request) -> web.Response:
     return json_response(orjson.loads(row.body))
 
 
+@operation(
+    query={
+        **FILTER_FIELDS,
+        "limit": Field(kind="integer", about="how many at most", default=50, lowest=1, highest=1000),
+        "after": Field(kind="integer", about="only beyond this sequence number", lowest=0),
+        "order": Field(about="which come first", choices=("oldest", "newest"), default="oldest"),
+    },
+)
 async def list_events(request: web.Request) -> web.Response:
     """Audit events in the order they were written, or newest first; ``next`` continues the list."""
     wanted, extra = filter_of(request, {"limit", "after", "order"})

@@ -21,6 +21,7 @@ _ERRORS: Final = {
     409: "The state of things does not allow it.",
     413: "The body is too large.",
     422: "It cannot come into force, or an artifact is not what it should be.",
+    429: "It is more at once than can be taken.",
     503: "The control process is away or busy.",
 }
 _ERROR_SCHEMA: Final = {

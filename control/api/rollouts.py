@@ -4,6 +4,7 @@ from typing import Final
 
 from aiohttp import web
 
+from control.api.description import Field, operation
 from control.api.errors import ApiError
 from control.api.history import decision_view
 from control.api.keys import PLANE
@@ -25,6 +26,12 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+@operation(
+    query={
+        "all": Field(kind="boolean", about="those that are over, too", default=False),
+        "limit": Field(kind="integer", about="how many at most", default=50, lowest=1, highest=1000),
+    },
+)
 async def list_rollouts(request: web.Request) -> web.Response:
     """The rollouts in charge, and with ``all`` those of the past, newest first."""
     only(request, {"all", "limit"})
@@ -55,6 +62,13 @@ async def get_rollout(request: web.Request) -> web.Response:
     return json_response(view | {"decisions": [decision_view(row) for row in decisions]})
 
 
+@operation(
+    body={
+        "reason": Field(about="why; kept in history and audit log", default="", highest=1000),
+        "override_freeze": Field(kind="boolean", about="act although the route is frozen", default=False),
+    },
+    errors=(404, 409),
+)
 async def command(request: web.Request) -> web.Response:
     """Promote, pause, resume, abort, roll back or restart: answered when it is written down and published."""
     plane = request.app[PLANE]

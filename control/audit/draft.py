@@ -56,7 +56,7 @@ def read_draft(value: Mapping[str, Any], *, source: str) -> Draft:
     if known is not None and kind not in REPORTABLE:
         raise DraftError(f"type: {kind} is written by Headgate alone", "use another name")
     severity = value.get("severity", Severity.INFO.word if known is None else known.severity.word)
-    if severity not in {one.word for one in Severity}:
+    if severity not in [one.word for one in Severity]:
         raise DraftError(f"severity: {severity!r} is none", "use info, warning, error or critical")
     return Draft(
         type=kind,
