@@ -136,7 +136,7 @@ admin: {bind: "0.0.0.0:8080"}
 limits: {headers: "3"}
 timeouts:
 upstreams:
-  v1: {endpoints: ["https://a:1", "${FOO}"]}
+  v1: {endpoints: ["ftp://a:1", "${FOO}"]}
 routes:
   - name: a
     upstream: v2
@@ -150,9 +150,8 @@ routes:
         "h.yaml:2:15: admin.bind: 0.0.0.0:8080 is taken by the listener on 0.0.0.0:8080; use another port",
         "h.yaml:3:19: limits.headers: '3' is not a whole number; write one such as 8, without quotes",
         "h.yaml:4:10: timeouts: has no value; write one, or remove the key",
-        "h.yaml:6:20: upstreams.v1.endpoints[0]: TLS to upstreams is not supported yet; write"
-        " http://host:port",
-        "h.yaml:6:35: upstreams.v1.endpoints[1]: the environment variable FOO is not set; set it, or write"
+        "h.yaml:6:20: upstreams.v1.endpoints[0]: 'ftp://a:1' is not an http:// URL; write http://host:port",
+        "h.yaml:6:33: upstreams.v1.endpoints[1]: the environment variable FOO is not set; set it, or write"
         " ${FOO:-default}",
         "h.yaml:9:15: routes[0].upstream: there is no upstream 'v2'; use one of: v1",
         "h.yaml:10:5: routes[0].name: given twice, first at 8:5; keep one of them",

@@ -154,10 +154,10 @@ def test_errors_name_the_flag(flags: dict[str, Any], lines: list[str]) -> None:
 
 def test_several_flags_are_reported_together() -> None:
     """Like everything wrong with a file."""
-    assert errors("https://a:1", "b:2", 5, bind=":x") == [
+    assert errors("ftp://a:1", "b:2", 5, bind=":x") == [
         "command line: --bind: 'x' is not a port; use a number from 0 to 65535",
         "command line: --canary: 'b:2' is not an http:// URL; write http://host:port",
-        "command line: --stable: TLS to upstreams is not supported yet; write http://host:port",
+        "command line: --stable: 'ftp://a:1' is not an http:// URL; write http://host:port",
     ]
 
 
@@ -172,7 +172,9 @@ def test_flags_for_a_canary_that_is_not_there() -> None:
 
 def test_no_endpoint_at_all() -> None:
     """An empty list is no release."""
-    assert errors([]) == ["command line: --stable: is empty; give it at least one entry"]
+    (line,) = errors([])
+
+    assert line.startswith("command line: --stable: there is no address to send requests to; add one")
 
 
 def test_problems_found_later_name_flags_too() -> None:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from config.rollouts import EvidenceSteps, GeometricSteps, Guardrail, Linear, LinearSteps, Rollout, Step
+from config.rollouts import (
+    EvidenceSteps,
+    GeometricSteps,
+    Guardrail,
+    Linear,
+    LinearSteps,
+    Rollout,
+    ShadowStep,
+    Step,
+)
 from config.routes import HeaderRegex, Route, Split
 from config.schema import Config
 from config.serving import Timeouts, Token
@@ -26,7 +35,10 @@ from config.values import parse_duration, parse_fraction, parse_size
         (("routes", 0, "split"), {Split}),
         (("routes", 0, "rollout"), {Rollout}),
         (("routes", 0, "rollout", "guardrails", 0), {Guardrail}),
-        (("routes", 0, "rollout", "steps", 0), {Step, LinearSteps, GeometricSteps, EvidenceSteps}),
+        (
+            ("routes", 0, "rollout", "steps", 0),
+            {Step, LinearSteps, GeometricSteps, EvidenceSteps, ShadowStep},
+        ),
         (("routes", 0, "rollout", "steps", 0, "linear"), {Linear}),
         (("routes", 0, "split", "own"), set()),
         (("nowhere",), set()),

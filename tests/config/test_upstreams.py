@@ -21,7 +21,7 @@ def test_an_endpoint_is_a_url_or_a_mapping() -> None:
 @pytest.mark.parametrize(
     ("endpoints", "line"),
     [
-        ("[]", "h.yaml:5:5: upstreams.v1.endpoints: is empty; give it at least one entry"),
+        ("[]", "h.yaml:5:5: upstreams.v1.endpoints: there is no address to send requests to; add one"),
         (
             "http://a",
             "h.yaml:5:16: upstreams.v1.endpoints: 'http://a' is not a list; write it in brackets: [http:/",

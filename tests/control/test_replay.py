@@ -57,7 +57,8 @@ def test_other_settings_give_another_verdict(decisions: list[dict[str, Any]]) ->
 
     assert found.verdict_changed
     assert found.analysis["verdict"] != "fail"
-    assert found.analysis["log_e"] == decisions[-1]["analysis"]["log_e"]
+    # What a single slice may say is capped by the budget, so a smaller one lets it say more, never less.
+    assert found.analysis["log_e"] >= decisions[-1]["analysis"]["log_e"]
     assert {"verdict", "threshold"} <= {difference.what for difference in found.differences}
     assert found.to_json()["same"] is False
 

@@ -26,7 +26,7 @@ class ScriptedWorker:
     """The state of one worker."""
 
     def __init__(self, fd: int) -> None:
-        others = dict.fromkeys(("cover", "certificates"), self.on_other)
+        others = dict.fromkeys(("cover", "certificates", "health"), self.on_other)
         self.link = WorkerLink(fd, self.on_table, self.on_drain, self.on_lost, others)
         self.start = self.link.read_start()
         if SCRIPT == "fail":

@@ -100,8 +100,8 @@ async def test_wrong_answers_that_only_feedback_sees_are_rolled_back(tmp_path: P
 
     assert rollout["state"] == "rolled_back"
     assert "for a worse label_error" in rollout["reason"]
-    # The first reports may come before the arms they name have been counted once.
-    assert fates["accepted"] > 0.9 * fates.total()
+    # Reports that come before the arms they name have been counted once are not taken.
+    assert fates["accepted"] > 0.5 * fates.total(), fates
 
 
 @pytest.mark.slow
