@@ -164,7 +164,10 @@ class WorkerProcess:
     async def publish(self, new_table: dict[str, Any]) -> dict[str, Any]:
         """Publish a table and return the worker's answer to it."""
         await self.send({"type": "table", "table": new_table})
-        return await self.receive()
+        # What it knows of endpoints comes whenever it has changed, also in between.
+        while (message := await self.receive())["type"] == "endpoints":
+            pass
+        return message
 
 
 @contextlib.asynccontextmanager
