@@ -7,13 +7,11 @@ import orjson
 from aiohttp import web
 
 from control.api.description import Field, operation
-from control.api.errors import ApiError
 from control.api.keys import PLANE
-from control.api.requests import json_object, json_response, only, origin_of, page_size, reason_of
+from control.api.requests import choice, json_object, json_response, only, origin_of, page_size, reason_of
 from control.deployments.deployment import Deployment
 from control.deployments.service import Act
 from control.deployments.states import TRANSITIONS, Status
-from control.errors import HeadgateError
 from control.plane import Plane
 from control.store import undertakings
 from control.store.undertakings import Undertaking
@@ -41,10 +39,7 @@ def routes() -> list[web.RouteDef]:
 async def list_deployments(request: web.Request) -> web.Response:
     """Newest first; filtered by status, environment and route."""
     only(request, {"status", "environment", "route", "limit", "before"})
-    status = request.query.get("status")
-    if status is not None and status.upper() not in Status.__members__:
-        known = ", ".join(each.name.lower() for each in Status)
-        raise ApiError(400, "invalid_parameter", f"status: {status!r} is none", f"use one of {known}")
+    status = choice(request, "status", Status)
     plane, limit = request.app[PLANE], page_size(request)
     async with plane.ledger.store.read() as connection:
         rows = await undertakings.listed(
@@ -82,20 +77,14 @@ async def list_deployments(request: web.Request) -> web.Response:
 async def create_deployment(request: web.Request) -> web.Response:
     """Record a deployment; the control loop begins it at its next tick."""
     body = await json_object(request)
-    try:
-        made = await request.app[PLANE].loop.deployments.create(body, origin_of(request))
-    except HeadgateError as error:
-        raise ApiError(error.status, error.code, error.message, error.remedy) from error
+    made = await request.app[PLANE].loop.deployments.create(body, origin_of(request))
     return json_response(deployment_view(made), status=201)
 
 
 async def get_deployment(request: web.Request) -> web.Response:
     """One deployment, by its id, or the one in charge of a route."""
     only(request, set())
-    try:
-        found = await request.app[PLANE].loop.deployments.get(request.match_info["id"])
-    except HeadgateError as error:
-        raise ApiError(error.status, error.code, error.message, error.remedy) from error
+    found = await request.app[PLANE].loop.deployments.get(request.match_info["id"])
     return json_response(deployment_view(found))
 
 
@@ -107,12 +96,9 @@ async def act_on_deployment(request: web.Request) -> web.Response:
     """Promote, pause, resume, roll back or cancel."""
     act = Act(request.path.rpartition("/")[2])
     reason = reason_of(await json_object(request, required=False))
-    try:
-        found = await request.app[PLANE].loop.deployments.act(
-            request.match_info["id"], act, reason, origin_of(request)
-        )
-    except HeadgateError as error:
-        raise ApiError(error.status, error.code, error.message, error.remedy) from error
+    found = await request.app[PLANE].loop.deployments.act(
+        request.match_info["id"], act, reason, origin_of(request)
+    )
     return json_response(deployment_view(found))
 
 

@@ -7,10 +7,8 @@ import orjson
 from aiohttp import web
 
 from control.api.description import Field, operation
-from control.api.errors import ApiError
 from control.api.keys import PLANE
-from control.api.requests import json_object, json_response, only, origin_of, page_size, reason_of
-from control.errors import HeadgateError
+from control.api.requests import choice, json_object, json_response, only, origin_of, page_size, reason_of
 from control.experiments.experiment import Experiment
 from control.experiments.service import Act, Experiments
 from control.experiments.states import TRANSITIONS, Status
@@ -41,10 +39,7 @@ def routes() -> list[web.RouteDef]:
 async def list_experiments(request: web.Request) -> web.Response:
     """Newest first; filtered by status, layer and route."""
     only(request, {"status", "layer", "route", "limit", "before"})
-    status = request.query.get("status")
-    if status is not None and status.upper() not in Status.__members__:
-        known = ", ".join(each.name.lower() for each in Status)
-        raise ApiError(400, "invalid_parameter", f"status: {status!r} is none", f"use one of {known}")
+    status = choice(request, "status", Status)
     plane, limit = request.app[PLANE], page_size(request)
     async with plane.ledger.store.read() as connection:
         rows = await undertakings.listed(
@@ -84,10 +79,7 @@ async def list_experiments(request: web.Request) -> web.Response:
 async def create_experiment(request: web.Request) -> web.Response:
     """Describe an experiment: a draft."""
     experiments = request.app[PLANE].loop.experiments
-    try:
-        made = await experiments.create(await json_object(request), origin_of(request))
-    except HeadgateError as error:
-        raise ApiError(error.status, error.code, error.message, error.remedy) from error
+    made = await experiments.create(await json_object(request), origin_of(request))
     return json_response(experiment_view(experiments, made), status=201)
 
 
@@ -95,10 +87,7 @@ async def get_experiment(request: web.Request) -> web.Response:
     """One experiment with its analysis, by its id, or the one that runs on a route."""
     only(request, set())
     experiments = request.app[PLANE].loop.experiments
-    try:
-        found = await experiments.get(request.match_info["id"])
-    except HeadgateError as error:
-        raise ApiError(error.status, error.code, error.message, error.remedy) from error
+    found = await experiments.get(request.match_info["id"])
     return json_response(experiment_view(experiments, found))
 
 
@@ -111,10 +100,7 @@ async def act_on_experiment(request: web.Request) -> web.Response:
     experiments = request.app[PLANE].loop.experiments
     act = Act(request.path.rpartition("/")[2])
     reason = reason_of(await json_object(request, required=False))
-    try:
-        found = await experiments.act(request.match_info["id"], act, reason, origin_of(request))
-    except HeadgateError as error:
-        raise ApiError(error.status, error.code, error.message, error.remedy) from error
+    found = await experiments.act(request.match_info["id"], act, reason, origin_of(request))
     return json_response(experiment_view(experiments, found))
 
 

@@ -1,6 +1,7 @@
 """Reads what a request carries: JSON bodies, query parameters and who sent it."""
 
 from collections.abc import Collection
+from enum import Enum
 from typing import Any, Final
 
 import orjson
@@ -88,6 +89,15 @@ def only(request: web.Request, known: Collection[str]) -> None:
                 f"{name}: is not a parameter of {request.path}",
                 f"use {', '.join(sorted(known)) or 'none'}",
             )
+
+
+def choice(request: web.Request, name: str, known: type[Enum]) -> str | None:
+    """The name of a member of *known*, in any case, among the query parameters; None when left out."""
+    text = request.query.get(name)
+    if text is not None and text.upper() not in known.__members__:
+        names = ", ".join(each.name.lower() for each in known)
+        raise ApiError(400, "invalid_parameter", f"{name}: {text!r} is none", f"use one of {names}")
+    return text
 
 
 def page_size(request: web.Request) -> int:
