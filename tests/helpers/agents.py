@@ -28,6 +28,10 @@ from tests.helpers.waiting import until, until_async
 SCRIPTED = "tests.helpers.scripted_worker"
 
 
+class UnansweredError(ConnectionError):
+    """The worker took the connection and closed it without a word."""
+
+
 class AgentProcess:
     """Starts agents on one state directory, one after the other, and asks them things."""
 
@@ -140,7 +144,10 @@ class AgentProcess:
         return [record for record in read_records(self.state.workers) if record.alive]
 
     async def tell(self, command: str, *, port: int = 0, seconds: float = 10.0) -> dict[str, Any]:
-        """Give a scripted worker a command; return its answer. TimeoutError after `seconds`."""
+        """Give a scripted worker a command; return its answer.
+
+        Raises TimeoutError after `seconds`, and UnansweredError when the worker closes the connection.
+        """
         reader, writer = await asyncio.open_connection("127.0.0.1", port or self.port)
         writer.write(f"{command}\n".encode())
         try:
@@ -148,6 +155,8 @@ class AgentProcess:
                 line = await reader.readline()
         finally:
             writer.close()
+        if not line:
+            raise UnansweredError(f"the worker closed the connection instead of answering {command!r}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from proxy.snapshot import read_snapshot, write_snapshot
-from tests.helpers.agents import AgentProcess, agent_process, agent_task
+from tests.helpers.agents import AgentProcess, UnansweredError, agent_process, agent_task
 from tests.helpers.configurations import configuration
 from tests.helpers.control_stand_in import ControlStandIn, control_stand_in
 from tests.helpers.tables import table_for
@@ -182,7 +182,7 @@ async def can_tell(agent: AgentProcess, command: str, *, seconds: float = 10.0) 
     """Give a command, as soon as a worker takes it; an exit gives no answer."""
     try:
         await agent.tell(command, seconds=seconds)
-    except json.JSONDecodeError:
+    except UnansweredError:
         return True
     except (OSError, RuntimeError):
         return False
