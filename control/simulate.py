@@ -17,13 +17,15 @@ import numpy.typing as npt
 
 from control.analysis import analyse
 from control.evidence import ArmCounts, Evidence
+from control.guardrails.slowness import DEFAULT_QUANTILES
 from control.observation import BLOCK_REQUESTS, BLOCK_SECONDS, START_SECONDS, observe
 from control.plan import RolloutPlan
 from control.rollout import Decision, Rollout, State, advance, weight
+from control.stats.blocks import log_mgf_of
 from control.stats.events import FAILURE
-from control.stats.hypergeometric import is_exact, log_mgf_bound
+from control.stats.hypergeometric import log_mgf_bound
 from control.stats.logspace import log_sum_exp
-from control.stats.mixture import LOG_PSI_WEIGHTS, ODDS
+from control.stats.mixture import ODDS
 from control.stats.process import HarmProcess, log_start_weight
 from control.stats.sample_ratio import expected_share
 from control.stats.wealth import Caution, Wealth
@@ -205,8 +207,8 @@ class Study:
         return float((self.detected_s >= 0).mean())
 
 
-# What slowness looks like to a study: the shares of requests beyond control's p50, p90 and p99.
-SLOW_SHARES: Final = (0.5, 0.1, 0.01)
+# What slowness looks like to a study: shares of requests beyond the quantiles that latency guardrails take.
+SLOW_SHARES: Final = tuple(1.0 - quantile for quantile in DEFAULT_QUANTILES)
 
 
 def study(
@@ -218,6 +220,7 @@ def study(
     seed: int,
     burst_s: float = 0.0,
     latency: bool = False,
+    whole_control: bool = False,
     exact: bool = True,
     progress: Callable[[int, int], None] | None = None,
 ) -> Study:
@@ -225,15 +228,18 @@ def study(
 
     Args:
         weight: the canary's; control is cut to the same size where that is possible.
-        latency: whether three latency thresholds take part with the weight that plans give them; both arms
-            are equally fast.
+        latency: whether the latency thresholds of a guardrail take part with the weight that plans give them;
+            both arms are equally fast.
+        whole_control: whether all other requests are control instead, as where stable is compared with.
         exact: whether blocks are summed exactly where the product does so; False takes the bound throughout,
             which is faster and never finds more.
         progress: called every simulated minute with the seconds done and the seconds there are.
     """
     rng = np.random.default_rng(seed)
     rates = [np.stack(arm) for arm in zip(*(traffic.rates(rng) for _ in range(runs)), strict=True)]
-    shares = traffic.requests_per_second * np.array([weight, min(weight, 1.0 - weight)])
+    shares = traffic.requests_per_second * np.array(
+        [weight, 1.0 - weight if whole_control else min(weight, 1.0 - weight)]
+    )
     state = _Batch(runs, 1 + (len(SLOW_SHARES) if latency else 0), Caution.of(burst_s, alpha), exact=exact)
     detected = np.full(runs, -1, dtype=np.int64)
     requests = np.zeros(runs, dtype=np.int64)
@@ -245,7 +251,7 @@ def study(
         state.second(float(second), n, np.stack(x, axis=1))
         running = detected < 0
         requests[running & (second >= traffic.onset_s)] += n[running & (second >= traffic.onset_s), 0]
-        np.maximum(peak, state.log_e(), out=peak)
+        state.raise_to(peak)
         reached = running & (peak >= math.log(1.0 / alpha))
         detected[reached] = second + 1
         if progress is not None and second % 60 == 0:
@@ -276,7 +282,9 @@ class _Batch:
         self._opened = np.zeros(runs)
         self._slice_at = self._start_at = 0.0
         self._starts = 0
-        self._cache: dict[tuple[int, int, int], Floats] = {}
+        self._table = np.empty((4096, ODDS.size))
+        self._filled = 0
+        self._known: dict[int, int] = {}
         # As a plan with one error guardrail and one latency guardrail weighs them.
         self._weights = np.array([1.0] if events == 1 else [0.625] + [0.375 / (events - 1)] * (events - 1))
 
@@ -294,9 +302,14 @@ class _Batch:
             self._wealth = self._wealth.absorb(increments)
             self._n[rows], self._x[rows], self._opened[rows] = 0, 0, now
 
-    def log_e(self) -> Floats:
-        each = log_sum_exp(self._wealth.values(self._caution) + LOG_PSI_WEIGHTS)
-        return log_sum_exp(each + np.log(self._weights))
+    def raise_to(self, peak: Floats) -> None:
+        """Bring *peak*, shape (runs,), up to the combined log e where that is larger now."""
+        values = self._wealth.values(self._caution)
+        # A mean is no larger than its largest part, so few runs have to be worked out.
+        rows = np.flatnonzero(values.max(axis=(1, 2)) > peak)
+        if len(rows):
+            log_e = log_sum_exp(ODDS.log_e_of(values[rows]) + np.log(self._weights))
+            peak[rows] = np.maximum(peak[rows], log_e)
 
     def _pass_time(self, now: float) -> None:
         due = now - self._start_at >= START_SECONDS
@@ -311,30 +324,28 @@ class _Batch:
         self._slice_at = self._slice_at + ended * slice_s if slice_s > 0 else now
 
     def _increments(self, n: Counts, x: Counts) -> Floats:
-        n_c, n_t = (np.broadcast_to(n[:, None, arm], x.shape[:2]) for arm in (0, 1))
-        bad = np.where((n_c > 0) & (n_t > 0), x.sum(axis=2), 0)
-        log_m = log_mgf_bound(np.maximum(n_c, 1), np.maximum(n_t, 1), bad, ODDS.psi)
-        increments: Floats = np.where(bad > 0, x[:, :, 0], 0)[..., None] * ODDS.log_psi - log_m
-        if self._exact:
-            # Many runs have the same block: each is summed once.
-            places = np.argwhere(bad > 0)
-            rows, events = places[:, 0], places[:, 1]
-            blocks = np.stack((n_c[rows, events], n_t[rows, events], bad[rows, events]), axis=1)
-            kinds, kind_of = np.unique(blocks, axis=0, return_inverse=True)
-            kind_of = kind_of.reshape(-1)
-            for kind, block in enumerate(kinds.tolist()):
-                if is_exact(*block):
-                    of_kind = kind_of == kind
-                    x_c = x[rows[of_kind], events[of_kind], 0]
-                    increments[rows[of_kind], events[of_kind]] = (
-                        self._shared(*block) + x_c[:, None] * ODDS.log_psi
-                    )
+        """What each odds ratio wins, shape (R, events, 16), from n, shape (R, 2), and x, (R, events, 2)."""
+        bad = x.sum(axis=2)
+        told = (n > 0).all(axis=1)[:, None] & (bad > 0) & (bad < n.sum(axis=1)[:, None])
+        rows, events = np.nonzero(told)
+        increments = np.zeros((*bad.shape, ODDS.size))
+        log_m = self._log_mgf(n[rows, 0], n[rows, 1], bad[rows, events])
+        increments[rows, events] = x[rows, events, :1] * ODDS.log_psi - log_m
         return increments
 
-    def _shared(self, n_c: int, n_t: int, bad: int) -> Floats:
-        """What the exact increments of a block have in common over its possible splits."""
-        block = (n_c, n_t, bad)
-        if block not in self._cache:
-            x = max(0, bad - n_t)
-            self._cache[block] = ODDS.log_increments(n_c, n_t, x, bad - x) - x * ODDS.log_psi
-        return self._cache[block]
+    def _log_mgf(self, n_c: Counts, n_t: Counts, bad: Counts) -> Floats:
+        """log M(psi) of each block; many runs have the same block, so each kind is worked out once."""
+        if not self._exact:
+            return log_mgf_bound(n_c, n_t, bad, ODDS.psi)
+        kinds, kind_of = np.unique((n_c << 42) | (n_t << 21) | bad, return_inverse=True)
+        new = np.array([kind for kind in kinds.tolist() if kind not in self._known], dtype=np.int64)
+        if len(new):
+            part = (1 << 21) - 1
+            found = log_mgf_of(new >> 42, (new >> 21) & part, new & part, ODDS.psi)
+            self._known |= {kind: self._filled + i for i, kind in enumerate(new.tolist())}
+            while self._filled + len(new) > len(self._table):
+                self._table = np.concatenate((self._table, np.empty_like(self._table)))
+            self._table[self._filled : self._filled + len(new)] = found
+            self._filled += len(new)
+        places = np.array([self._known[kind] for kind in kinds.tolist()], dtype=np.int64)
+        return self._table[places[kind_of]]

@@ -37,6 +37,8 @@ class Cell:
     """In the full report."""
     burst_s: float = 0.0
     latency: bool = False
+    whole_control: bool = False
+    """Whether all requests that are not the canary's are compared with, instead of as many as it has."""
     goal: float = math.nan
     """The most that the headline figure may be."""
     more: dict[str, float] = field(default_factory=dict)
@@ -56,6 +58,7 @@ class Cell:
             seed=seed,
             burst_s=self.burst_s,
             latency=self.latency,
+            whole_control=self.whole_control,
             progress=progress,
         )
         figures = self._false(found, runs) if self.headline == "rate" else self._detected(found)
@@ -101,16 +104,22 @@ def _identical() -> Iterator[Cell]:
     for alpha in (0.05, 0.01):
         for base in BASELINES:
             for weight in WEIGHTS:
-                yield Cell(
-                    group="identical",
-                    name=f"{base:.1%} fail, weight {weight:.0%}, alpha {alpha:g}",
-                    traffic=_traffic(base, base),
-                    weight=weight,
-                    alpha=alpha,
-                    latency=True,
-                    runs=2000,
-                    goal=alpha,
-                )
+                for whole in (True, False):
+                    control = 1.0 - weight if whole else weight
+                    if not whole and (weight == control == 0.5 or alpha == 0.05):
+                        # The same cell once more, or one whose shape was simulated at the other level.
+                        continue
+                    yield Cell(
+                        group="identical",
+                        name=f"{base:.1%} fail, {weight:.0%} against {control:.0%}, alpha {alpha:g}",
+                        traffic=_traffic(base, base),
+                        weight=weight,
+                        alpha=alpha,
+                        latency=True,
+                        whole_control=whole,
+                        runs=2000,
+                        goal=alpha,
+                    )
 
 
 def _detection() -> Iterator[Cell]:
@@ -123,7 +132,7 @@ def _detection() -> Iterator[Cell]:
                 traffic=_traffic(before, after),
                 weight=0.1,
                 alpha=alpha,
-                runs=400,
+                runs=1000,
                 goal=goal,
             )
     for before, after in GROSS:

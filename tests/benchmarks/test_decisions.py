@@ -12,7 +12,7 @@ from benchmarks.decisions.cells import cells
 from benchmarks.decisions.report import markdown, missed
 
 QUICK = {
-    "identical": "1.0% fail, weight 10%, alpha 0.05",
+    "identical": "1.0% fail, 10% against 90%, alpha 0.05",
     "detection": "1.0% to 5.0%, weight 10%, alpha 0.05",
     "bursts": "one burst an hour on each arm, 1.0% fail, 5/s an arm, alpha 0.01",
     "condemned": "1.0% to 100% after 5 min, 5/s an arm, alpha 0.01",

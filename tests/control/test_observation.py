@@ -15,7 +15,7 @@ from control.evidence import ArmCounts, Evidence
 from control.observation import BLOCK_REQUESTS, observe
 from control.plan import RolloutPlan
 from control.stats.events import FAILURE, Event, Source
-from control.stats.mixture import mixture_path
+from control.stats.mixture import LOG_ODDS_WEIGHTS, mixture_path
 from control.stats.process import LOG_FIRST_START
 from proxy.histogram import BUCKETS
 from proxy.outcomes import OUTCOMES, Outcome
@@ -42,7 +42,9 @@ def test_blocks_are_what_came_in_between() -> None:
     log_e = watched.view().harm(next(p for p in guardrail.processes() if p.harm))  # type: ignore[arg-type]
 
     # Only a part of the prior is on the start at the beginning.
-    assert log_e == pytest.approx(float(mixture_path(blocks)[-1]) + LOG_FIRST_START, rel=1e-3)
+    assert log_e == pytest.approx(
+        float(mixture_path(blocks, LOG_ODDS_WEIGHTS)[-1]) + LOG_FIRST_START, rel=1e-3
+    )
     assert watched.evidence.tally("failure").n_canary == sum(block[0] for block in blocks)
 
 

@@ -7,12 +7,17 @@ import math
 import numpy as np
 import pytest
 
-from control.stats.mixture import LOG_PSI_WEIGHTS, ODDS, PSI, mixture_path
+from control.stats.mixture import LOG_ODDS_WEIGHTS, LOG_PSI_WEIGHTS, ODDS, PSI, mixture_path
 
 
 def test_weights_are_a_prior_that_favours_small_effects() -> None:
     assert np.exp(LOG_PSI_WEIGHTS).sum() == pytest.approx(1.0)
     assert (np.diff(LOG_PSI_WEIGHTS) < 0).all()
+    assert np.exp(LOG_ODDS_WEIGHTS).sum() == pytest.approx(1.0)
+    # As a density of log psi, with the grid's own steps.
+    density = LOG_ODDS_WEIGHTS[1:-1] - np.log(np.gradient(np.log(PSI))[1:-1])
+    assert (np.diff(density) < 0).all()
+    assert np.polyfit(np.log(PSI[1:-1]), density, 1)[0] == pytest.approx(-2 / 3, abs=0.03)
     assert (PSI[0], PSI[-1]) == pytest.approx((1.2, 1001.0))
 
 
