@@ -326,7 +326,7 @@ class _Batch:
     def _increments(self, n: Counts, x: Counts) -> Floats:
         """What each odds ratio wins, shape (R, events, 16), from n, shape (R, 2), and x, (R, events, 2)."""
         bad = x.sum(axis=2)
-        told = (n > 0).all(axis=1)[:, None] & (bad > 0) & (bad < n.sum(axis=1)[:, None])
+        told = (n.min(axis=1)[:, None] > 0) & (bad > 0) & (bad < n.sum(axis=1)[:, None])
         rows, events = np.nonzero(told)
         increments = np.zeros((*bad.shape, ODDS.size))
         log_m = self._log_mgf(n[rows, 0], n[rows, 1], bad[rows, events])

@@ -105,7 +105,12 @@ def test_many_runs_are_like_one() -> None:
         assert watched.view().values(process) == pytest.approx(
             batch._wealth.values(watched.plan.caution)[0, 0], abs=1e-9
         )
-    assert watched.analyse().log_e == pytest.approx(float(batch.log_e()[0]), abs=1e-9)
+    peak = np.full(1, -np.inf)
+    batch.raise_to(peak)
+    assert watched.analyse().log_e == pytest.approx(float(peak[0]), abs=1e-9)
+    unchanged = peak + 1.0
+    batch.raise_to(unchanged)
+    assert (unchanged == peak + 1.0).all()
 
 
 def test_bursts_hit_the_arms_they_should() -> None:
