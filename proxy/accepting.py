@@ -102,7 +102,8 @@ class Accepting:
 
     def late(self, protocol: object) -> None:
         """Drain a connection that was agreed on after the others were told to drain."""
-        cast(Any, protocol).drain()
+        if self._worker.ending:
+            cast(Any, protocol).drain()
 
     def _accept_queued(
         self, server: asyncio.Server | TlsServer, sock: socket.socket, adopted: Callable[[], None]

@@ -121,9 +121,9 @@ class WorkerChild(asyncio.Protocol):
         """Ask the worker to stop accepting, to finish what is in flight and to exit."""
         self.draining = True
         self._send({"type": "drain"})
-        # The signal says the same to a worker whose link is stuck or lost; not before the link has had a
-        # chance, for a signal alone does not say that nobody comes after it.
-        asyncio.get_running_loop().call_later(LINK_GRACE_SECONDS, self.signal, signal.SIGTERM)
+        # The signal says the same to a worker whose link is stuck or lost. Not at once: one that is just
+        # starting has no handler for it, and would be killed.
+        asyncio.get_running_loop().call_later(LINK_GRACE_SECONDS, self.signal, signal.SIGINT)
 
     def certificates(self, files: Mapping[str, str]) -> None:
         """Let the worker use these PEM texts, by path, from now on."""
@@ -189,5 +189,7 @@ class WorkerChild(asyncio.Protocol):
             self._refused, self._under_way = self._under_way, 0
         elif kind == "endpoints":
             self.endpoints = message["rows"]
+        elif kind == "draining":
+            self.draining = True
         elif kind != "drained":
             raise LinkError(f"unknown message {kind!r}")

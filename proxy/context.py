@@ -39,6 +39,7 @@ class WorkerContext:
         "counts",
         "dialer",
         "draining",
+        "ending",
         "endpoints",
         "feedback_key",
         "holders",
@@ -70,7 +71,9 @@ class WorkerContext:
         # Signs request ids of routes that take feedback; empty where nothing may.
         self.feedback_key = b""
         self.clients: set[ClientConnection] = set()
+        # Another worker has taken over; `ending`: nobody has, so whoever is left has to hurry.
         self.draining = False
+        self.ending = False
         # Degree of overload, see `proxy.admission`; 0 while all is well.
         self.overload = 0
         # Of each route by name, over all its tables.

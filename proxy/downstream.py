@@ -353,7 +353,7 @@ class Downstream(ClientConnection):
             valve.release(PEER_FULL)
             valve.release(NO_CONNECTION)
         worker = self.worker
-        if (relay is not None and relay.close_downstream) or not request_complete or worker.draining:
+        if (relay is not None and relay.close_downstream) or not request_complete:
             self.close_after_answer()
             return
         self.state = HEAD
@@ -370,6 +370,9 @@ class Downstream(ClientConnection):
             self.buffer = b""
             valve.release(PIPELINED)
             self._on_head(data, 0)
+        if worker.ending:
+            # Nobody has told the client that this was the last answer: its next request may be on its way.
+            self.drain()
 
     def body_timed_out(self) -> None:
         """The client did not deliver the body it announced: its own doing, charged to no arm."""
@@ -402,7 +405,7 @@ class Downstream(ClientConnection):
         start = end + 2
         whole = not head.chunked and head.content_length <= len(data) - start
         message = "no route matches this request"
-        if not whole or not head.keep_alive:
+        if not whole or not head.keep_alive or self.worker.draining:
             self.refuse(404, "no_route", message, head_only=head.is_head)
             return
         self.write(answer(404, "no_route", message, close=False, head_only=head.is_head))

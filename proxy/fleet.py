@@ -275,7 +275,7 @@ class Fleet:
 
     def _accepts(self, index: int) -> bool:
         child = self.children.get(index)
-        return child is not None and child.ready and not child.exited.is_set()
+        return child is not None and child.ready and not (child.draining or child.exited.is_set())
 
     def _start_message(self, index: int) -> dict[str, Any]:
         boot = self._tally.boot

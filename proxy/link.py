@@ -167,6 +167,10 @@ class WorkerLink(asyncio.Protocol):
         """Say what went wrong in words an operator can act on; the worker goes on, or exits right after."""
         self._send({"type": "error", "message": message})
 
+    def draining(self) -> None:
+        """Say that the worker accepts nothing more, whoever told it so."""
+        self._send({"type": "draining"})
+
     def drained(self) -> None:
         """Say that nothing is in flight any more and that the worker exits now."""
         self._send({"type": "drained"})

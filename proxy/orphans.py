@@ -23,13 +23,15 @@ class Orphans:
         self._changed = changed
 
     def drain(self) -> None:
-        """Ask them to finish what is in flight and to exit."""
+        """Ask them to finish what is in flight and to exit; nobody takes over."""
         for record in self.records:
-            record.send(signal.SIGTERM)
+            record.send(signal.SIGINT)
 
     async def hand_over(self, seconds: float | None, draining: asyncio.Event) -> None:
-        """Drain them in their own time, at most `seconds`, until they are gone or we drain ourselves."""
-        self.drain()
+        """Let them finish in their own time, at most `seconds`, until they are gone or we drain ourselves."""
+        for record in self.records:
+            # Those that have been replaced before know already, and take no notice.
+            record.send(signal.SIGTERM)
         deadline = None if seconds is None else time.monotonic() + seconds
         while self.records and not draining.is_set():
             await happens(draining, LOOK_SECONDS)

@@ -332,7 +332,7 @@ class Supervisor:
         Listening.from_text(self._settings.listeners).close()
         orphans = [record for record in read_records(self._state.workers) if record.alive]
         for orphan in orphans:
-            orphan.send(signal.SIGTERM)
+            orphan.send(signal.SIGINT)
         seconds = self._drain_seconds()
         deadline = None if seconds is None else time.monotonic() + seconds
         while any(orphan.alive for orphan in orphans):

@@ -32,6 +32,8 @@ from proxy.wire.head import RequestHead, ResponseHead
 
 BEAT_TICKS: Final = 5
 EXIT_START_FAILED: Final = 2
+# The loop hands a connection to its protocol in a turn after the one in which it took it from the kernel.
+ACCEPTED_SECONDS: Final = 0.05
 
 
 class Worker(WorkerContext):
@@ -48,6 +50,7 @@ class Worker(WorkerContext):
         self.stopped = asyncio.Event()
         self._published: RoutingTable | None = None
         self.on_endpoints: Callable[[list[list[object]]], None] | None = None
+        self.on_draining: Callable[[], None] | None = None
         self._reported: list[list[object]] = []
         # A page outlives its worker; these two counts are kept here between beats.
         self.requests = page.cells[counters.REQUESTS]
@@ -155,11 +158,15 @@ class Worker(WorkerContext):
 
         Replaced by another worker, this one takes the time of `timeouts.handover` and leaves idle connections
         to their next request. In a `final` drain there is no other: what is idle closes soon, and what is not
-        finished within `timeouts.drain` is cut. So does a second order to drain.
+        finished within `timeouts.drain` is cut. Orders may come again, one from each agent that finds us.
         """
-        final = final or self.draining
+        if self.ending or (self.draining and not final):
+            return
+        self.ending = final
         if not self.draining:
             self.draining = True
+            if self.on_draining is not None:
+                self.on_draining()
             self.accepting.stop(final=final, adopted=self.drained_one)
             for upstream in self.live.table.upstreams:
                 for endpoint in upstream.live:
@@ -176,6 +183,10 @@ class Worker(WorkerContext):
 
     def drained_one(self) -> None:
         """A connection closed while draining; the last one ends the worker."""
+        if not self.clients and not self.accepting.adopting:
+            self.loop.call_later(ACCEPTED_SECONDS, self._stop_if_drained)
+
+    def _stop_if_drained(self) -> None:
         if not self.clients and not self.accepting.adopting:
             self.stopped.set()
 
@@ -233,10 +244,11 @@ async def serve(fd: int) -> int:
         link.close()
         return EXIT_START_FAILED
     loop.set_exception_handler(worker_exceptions(worker))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, worker.drain)
+    loop.add_signal_handler(signal.SIGTERM, worker.drain)
+    loop.add_signal_handler(signal.SIGINT, on_drain)
     await link.connect()
     worker.on_endpoints = link.endpoints
+    worker.on_draining = link.draining
     link.ack(worker.live.table.revision)
     link.ready(addresses)
     ticking = loop.create_task(worker.tick())

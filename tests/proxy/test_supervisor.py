@@ -165,7 +165,7 @@ async def test_refusal_of_the_agent_ends_everything(tmp_path: Path, upstream: in
         assert "is in use by another Headgate" in headgate.said()
         assert not headgate.state.supervisor.exists()
         # Nothing is left of the earlier run either.
-        assert await orphan.wait() == -signal.SIGTERM
+        assert await orphan.wait() == -signal.SIGINT
         os.close(lock)
 
 
