@@ -15,7 +15,7 @@ from control.errors import BusyError, ConflictError
 from control.registry.policy import Policy
 from control.store import audit, releases, tables
 from control.store.engine import Connection, Store
-from control.store.patience import PATIENCE_SECONDS, Patience, passes
+from control.store.patience import Patience, passes
 
 T = TypeVar("T")
 
@@ -47,12 +47,9 @@ class Turn:
 class Desk:
     """Where registry and approvals get their turn at the store."""
 
-    def __init__(
-        self, store: Store, *, now: Callable[[], float] = time.time, patience: float = PATIENCE_SECONDS
-    ) -> None:
+    def __init__(self, store: Store, *, now: Callable[[], float] = time.time) -> None:
         self.store = store
         self.now = now
-        self._patience = patience
         self._rules: tuple[int, Rules] | None = None
 
     async def rules(self, connection: Connection) -> Rules:
@@ -76,7 +73,7 @@ class Desk:
             BusyError: they took too long.
             ConflictError: somebody who does not take turns wrote the same.
         """
-        patience = Patience(self._patience)
+        patience = Patience()
         while True:
             try:
                 return await self._once(origin, work)

@@ -2,8 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,15 +11,19 @@ from sqlalchemy import event, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine import Connection as SyncConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction, create_async_engine
 
+from control.errors import BusyError
 from control.store import registry_schema as registry_schema  # the tables it adds to the metadata
 from control.store import shadow_schema as shadow_schema
 from control.store import undertaking_tables
+from control.store.errors import FencedError as FencedError
+from control.store.errors import StoreError as StoreError
 from control.store.migrate import SchemaError, is_current, upgrade
-from control.store.patience import Patience, passes
+from control.store.patience import PATIENCE_SECONDS, Patience, ended, passes
+from control.store.queue import Queue
 
-# Waiting longer than this for a lock means that somebody else writes to our file.
+# Those who write take turns before they ask for the lock: this is for programs that do not.
 _BUSY_TIMEOUT_MS: Final = 10_000
 
 _DRIVERS: Final = {
@@ -47,31 +51,38 @@ Connection = AsyncConnection
 """A transaction's connection, as the functions of this package take it."""
 
 
-class StoreError(Exception):
-    """The database cannot be opened, read or brought up to date; the text says what would do."""
-
-
-class FencedError(Exception):
-    """Another control process leads now; what was to be written is not."""
-
-
 class Store:
     """A database with the current schema. Made by `open_store`."""
 
-    def __init__(self, engine: AsyncEngine, place: str) -> None:
+    def __init__(self, engine: AsyncEngine, place: str, *, patience: float) -> None:
         self._engine = engine
+        self._patience = patience
+        self._queue = _queue(engine)
         self.place = place
         self.term: int | None = None
         """The term of the leader that this process is; None = it is none, and nothing is checked."""
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction that may change rows: committed at the end, rolled back by any exception."""
-        async with self._engine.connect() as connection:
-            await connection.execution_options(headgate_writes=True)
-            async with connection.begin():
+        """One transaction that may change rows: committed at the end, rolled back by any exception.
+
+        Raises:
+            BusyError: others kept the database for longer than patience lasts; nothing was written.
+            FencedError: another process leads now.
+        """
+        patience = Patience(self._patience)
+        try:
+            async with _turn(self._queue, patience), self._engine.connect() as connection:
+                await connection.execution_options(headgate_writes=True)
+                transaction = await self._begin(connection, patience)
                 await self._check_term(connection)
                 yield connection
+                # Whatever was raised before has closed the connection, which rolls back.
+                await transaction.commit()
+        except DBAPIError as error:
+            if not ended(error):
+                raise
+            raise self._busy() from error
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -91,6 +102,22 @@ class Store:
     async def close(self) -> None:
         await self._engine.dispose()
 
+    async def _begin(self, connection: AsyncConnection, patience: Patience) -> AsyncTransaction:
+        while True:
+            try:
+                return await connection.begin()
+            except DBAPIError as error:
+                if not passes(error):
+                    raise
+                if not await patience.pause():
+                    raise self._busy() from error
+
+    def _busy(self) -> BusyError:
+        return BusyError(
+            f"{self.place}: another program kept it locked for {self._patience:g} s",
+            "end that program, or let it end its transaction, and try again",
+        )
+
     async def _check_term(self, connection: AsyncConnection) -> None:
         """Refuse to write for a leader that is none any more: a later one may have written since."""
         if self.term is None:
@@ -104,33 +131,37 @@ class Store:
             )
 
 
-async def open_store(url: str) -> Store:
+async def open_store(url: str, *, patience: float = PATIENCE_SECONDS) -> Store:
     """Connect to *url* (``sqlite:///path`` or ``postgresql://…``) and migrate it to the current schema.
+
+    Whoever writes waits up to *patience* seconds for others.
 
     Raises:
         StoreError: wrong URL, unwritable or corrupt file, a schema newer than this version knows.
     """
-    engine = _engine(url)
+    engine = _engine(url, patience)
     place = _place(engine.url)
     try:
         if engine.dialect.name == "sqlite":
             # The driver leaves a thread behind when it cannot open a file, so this is found out without it.
             await asyncio.to_thread(_try_file, engine.url.database or ":memory:")
-        await _bring_up_to_date(engine, place)
+        await _bring_up_to_date(engine, place, Patience(patience))
     except SchemaError as error:
         await engine.dispose()
         raise StoreError(f"{place}: {error}") from error
+    except BusyError as error:
+        await engine.dispose()
+        raise StoreError(str(error)) from error
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         await engine.dispose()
         raise StoreError(f"{place}: cannot be opened: {_cause(error)}; {_remedy(error)}") from error
     except BaseException:
         await engine.dispose()
         raise
-    return Store(engine, place)
+    return Store(engine, place, patience=patience)
 
 
-async def _bring_up_to_date(engine: AsyncEngine, place: str) -> None:
-    patience = Patience()
+async def _bring_up_to_date(engine: AsyncEngine, place: str, patience: Patience) -> None:
     while True:
         try:
             async with engine.connect() as connection:
@@ -140,7 +171,8 @@ async def _bring_up_to_date(engine: AsyncEngine, place: str) -> None:
                 if engine.dialect.name == "sqlite":
                     await _check_sqlite(connection, place)
                 if not current:
-                    await _upgrade(connection)
+                    async with _turn(_queue(engine), patience):
+                        await _upgrade(connection)
             return
         except (DBAPIError, sqlite3.Error) as error:
             if not passes(error) or not await patience.pause():
@@ -156,12 +188,24 @@ async def _upgrade(connection: AsyncConnection) -> None:
         await connection.run_sync(upgrade)
 
 
+def _queue(engine: AsyncEngine) -> Queue | None:
+    """Where writers of this database wait; a server has its own, and memory needs none."""
+    file = engine.url.database
+    if engine.dialect.name != "sqlite" or not file or file == ":memory:":
+        return None
+    return Queue(Path(file))
+
+
+def _turn(queue: Queue | None, patience: Patience) -> AbstractAsyncContextManager[None]:
+    return nullcontext() if queue is None else queue.turn(patience)
+
+
 def sqlite_url(path: Path) -> str:
     """The URL of a SQLite file."""
     return f"sqlite:///{path.absolute()}"
 
 
-def _engine(text: str) -> AsyncEngine:
+def _engine(text: str, patience: float) -> AsyncEngine:
     try:
         url = make_url(text)
     except ArgumentError as error:
@@ -181,6 +225,8 @@ def _engine(text: str) -> AsyncEngine:
     if name == "sqlite":
         event.listen(engine.sync_engine, "connect", _configure_sqlite)
         event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine.sync_engine, "connect", _configure_postgresql(patience))
     return engine
 
 
@@ -207,6 +253,17 @@ def _configure_sqlite(connection: Any, _record: Any) -> None:
         # The pool does not know it yet, so nobody else would; its thread would outlive the event loop.
         connection.close()
         raise
+
+
+def _configure_postgresql(patience: float) -> Callable[[Any, Any], None]:
+    def configure(connection: Any, _record: Any) -> None:
+        cursor = connection.cursor()
+        # Locks are given out in the order they were asked for; this ends a wait for one that never comes.
+        cursor.execute(f"SET lock_timeout = {max(1, int(patience * 1000))}")
+        cursor.close()
+        connection.commit()
+
+    return configure
 
 
 def _begin_sqlite(connection: SyncConnection) -> None:

@@ -14,8 +14,10 @@ from sqlalchemy.exc import DBAPIError
 PATIENCE_SECONDS: Final = 60.0
 _PAUSE_SECONDS: Final = 0.02
 _PAUSE_SECONDS_MAX: Final = 0.5
-# PostgreSQL's serialization_failure, deadlock_detected and lock_not_available.
-_TRANSIENT: Final = frozenset({"40001", "40P01", "55P03"})
+# PostgreSQL's serialization_failure and deadlock_detected.
+_TRANSIENT: Final = frozenset({"40001", "40P01"})
+# lock_not_available: its own patience, which is as long as ours, is over.
+_ENDED: Final = "55P03"
 
 
 class Patience:
@@ -26,9 +28,14 @@ class Patience:
         self._deadline = time.monotonic() + seconds
         self._pause = _PAUSE_SECONDS
 
+    @property
+    def over(self) -> bool:
+        """Whether *seconds* have passed."""
+        return time.monotonic() > self._deadline
+
     async def pause(self) -> bool:
-        """Wait for the next attempt; False at once when *seconds* are over."""
-        if time.monotonic() > self._deadline:
+        """Wait for the next attempt; False at once when patience is over."""
+        if self.over:
             return False
         await asyncio.sleep(self._pause * random.uniform(0.5, 1.5))
         self._pause = min(_PAUSE_SECONDS_MAX, self._pause * 2)
@@ -41,3 +48,8 @@ def passes(error: BaseException) -> bool:
     if isinstance(cause, sqlite3.OperationalError):
         return "locked" in str(cause) or "busy" in str(cause)
     return getattr(cause, "sqlstate", None) in _TRANSIENT
+
+
+def ended(error: DBAPIError) -> bool:
+    """Whether *error* says that the server has waited for a lock as long as it was told to."""
+    return getattr(error.orig, "sqlstate", None) == _ENDED
