@@ -54,7 +54,7 @@ Connection = AsyncConnection
 class Store:
     """A database with the current schema. Made by `open_store`."""
 
-    def __init__(self, engine: AsyncEngine, place: str, *, patience: float) -> None:
+    def __init__(self, engine: AsyncEngine, place: str, *, patience: float = PATIENCE_SECONDS) -> None:
         self._engine = engine
         self._patience = patience
         self._queue = _queue(engine)
