@@ -10,6 +10,7 @@ import platform
 import random
 import resource
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -18,12 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from control.audit.events import Draft, Origin
-from control.audit.offline import verify_database
 from control.audit.witness import Witness
 from control.store import audit, audit_search, audit_tiles
 from control.store.audit_search import AuditFilter
 from control.store.engine import Store, open_store, sqlite_url
-from control.store.offline import open_offline
 
 DAYS = 30
 START = 1_700_000_000.0
@@ -71,21 +70,40 @@ async def times(question: Callable[[int], Awaitable[Any]], rounds: int) -> dict[
     return {"p50_ms": round(statistics.median(taken), 2), "p99_ms": round(taken[int(rounds * 0.99) - 1], 2)}
 
 
-async def measure(directory: Path, total: int, rounds: int) -> dict[str, Any]:
-    """Everything, in one log."""
+async def fill(directory: Path, total: int) -> dict[str, Any]:
+    """Append *total* events; processor time is the figure, since others may use the machine meanwhile."""
     store = await open_store(sqlite_url(directory / "headgate.db"))
     witness = Witness(store, directory, events=1000)
     await witness.start()
     chunk = total // 10
-    found: dict[str, Any] = {"one_a_commit_empty_per_second": round(await append(store, 0, 300, total, 1))}
-    rates = []
+    rates, costs = [], []
     for number in range(10):
-        rates.append(
-            round(await append(store, number * chunk, chunk, total, min(BATCH, max(1, total // 1000))))
-        )
+        before = time.process_time()
+        batch = min(BATCH, max(1, total // 1000))
+        rates.append(round(await append(store, number * chunk, chunk, total, batch)))
+        costs.append(round((time.process_time() - before) / chunk * 1000, 3))
         await witness.sign(time.time())
-        sys.stderr.write(f"{(number + 1) * chunk} events, {rates[-1]} a second\n")
-    found["appended_per_second_by_tenth"] = rates
+        sys.stderr.write(
+            f"{(number + 1) * chunk} events, {rates[-1]} a second, {costs[-1]} ms of processor each\n"
+        )
+    await store.close()
+    return {
+        "appended_per_second_by_tenth": rates,
+        "append_processor_ms_by_tenth": costs,
+        "load": os.getloadavg()[0],
+    }
+
+
+async def measure(directory: Path, total: int, rounds: int) -> dict[str, Any]:
+    """Everything else: what a commit costs in an empty log and in this one, searching, proving, verifying."""
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory(prefix="headgate-audit-", dir=directory) as empty:
+        other = await open_store(sqlite_url(Path(empty) / "headgate.db"))
+        found["one_a_commit_empty_per_second"] = round(await append(other, 0, 300, total, 1))
+        await other.close()
+    store = await open_store(sqlite_url(directory / "headgate.db"))
+    witness = Witness(store, directory, events=1000)
+    await witness.start()
     found["one_a_commit_full_per_second"] = round(await append(store, total, 300, total, 1))
     note = await witness.sign(time.time())
     found["events"] = note.checkpoint.size
@@ -93,14 +111,22 @@ async def measure(directory: Path, total: int, rounds: int) -> dict[str, Any]:
     found["queries"] = await queries(store, rounds)
     found["proofs"] = await proofs(store, found["events"], rounds)
     await store.close()
-    began = time.perf_counter()
-    with open_offline(sqlite_url(directory / "headgate.db")) as stored:
-        verdict = verify_database(stored, witness.key, [])
-    assert verdict.whole, verdict.findings
-    found["verify_seconds"] = round(time.perf_counter() - began, 1)
-    found["verified_per_second"] = round(verdict.size / (time.perf_counter() - began))
-    found["peak_memory_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return found
+    return found | verified(directory)
+
+
+def verified(directory: Path) -> dict[str, Any]:
+    """Verifying in a process of its own, as a person would: seconds and the most memory it took."""
+    script = "from control.cli.main import main; main()"
+    command = [sys.executable, "-c", script, "audit", "verify", "--state", str(directory)]
+    began, cpu = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {
+        "verify_seconds": round(time.perf_counter() - began, 1),
+        "verify_processor_seconds": round(after.ru_utime + after.ru_stime - cpu.ru_utime - cpu.ru_stime, 1),
+        "verify_peak_memory_mib": after.ru_maxrss // 1024,
+        "verify_says": done.stdout.splitlines()[0],
+    }
 
 
 async def queries(store: Store, rounds: int) -> dict[str, Any]:
@@ -151,9 +177,23 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--to", type=Path, help="where to write the JSON; default: standard output")
+    parser.add_argument(
+        "--log",
+        type=Path,
+        help="a directory for the log: filled when it has none, then kept and measured again",
+    )
+    parser.add_argument("--only-fill", action="store_true", help="with --log: fill it and end")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="headgate-audit-") as name:
-        found = asyncio.run(measure(Path(name), options.events, options.rounds))
+        directory = options.log or Path(name)
+        directory.mkdir(parents=True, exist_ok=True)
+        filled = directory / "filled.json"
+        if not filled.exists():
+            filled.write_text(json.dumps(asyncio.run(fill(directory, options.events))))
+        if options.only_fill:
+            return
+        found = {"filling": json.loads(filled.read_text())}
+        found |= asyncio.run(measure(directory, options.events, options.rounds))
     found["machine"] = {
         "python": platform.python_version(),
         "processors": os.cpu_count(),
