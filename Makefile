@@ -24,9 +24,9 @@ demo: $(VENV)/.run ## A good canary is promoted, a bad one rolled back. ARGS="--
 
 test: check unit ## Static checks, then the quick tests.
 
-# Most of the time is spent waiting for processes to start and stop, so three at once fit on two processors.
+# Most of the time is spent waiting for processes to start and stop, so four at once fit on two processors.
 unit: $(VENV)/.test ## The quick tests only. ARGS="tests/proxy -k head" chooses some.
-	$(PYTEST) -n 3 --dist loadfile $(ARGS)
+	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.test ## Format, lint, types and the direction of imports.
 	$(BIN)/ruff format --check .

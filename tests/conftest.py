@@ -1,7 +1,13 @@
 """What holds for every test."""
 
+import pytest
 from hypothesis import settings
 
 # How long an example takes says something about the machine and its neighbours, nothing about the code.
 settings.register_profile("headgate", deadline=None)
 settings.load_profile("headgate")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole programs first: their tests are few and long, and the last ones would leave processors idle."""
+    items.sort(key=lambda item: "integration" not in item.path.parts)
