@@ -77,6 +77,7 @@ class Follower:
                 substituted(active.unplaced, resolution.places),
                 resolution,
                 before=_let_in(before),
+                proposed=True,
             )
         if resolution.problems:
             raise ConfigurationError(resolution.problems)

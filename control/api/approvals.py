@@ -12,6 +12,10 @@ from control.registry.approval import ApprovalState
 from proxy.auth import Role
 
 _ONE = "/v1/approvals/{id}"
+_PLAN = Field(
+    kind="object",
+    about="by route, kind, weight and rollout of a configuration to come; left out = the plan in force",
+)
 _STATES = tuple(state.word for state in ApprovalState)
 
 
@@ -59,6 +63,7 @@ async def list_approvals(request: web.Request) -> web.Response:
         "justification": Field(about="why", required=True),
         "reviewers": Field(kind="texts", about="who is asked; left out = whom the stage names", default=[]),
         "quorum": Field(kind="integer", about="how many must approve; never fewer than the stage demands"),
+        "plan": _PLAN,
     },
 )
 async def request_approval(request: web.Request) -> web.Response:
@@ -72,6 +77,7 @@ async def request_approval(request: web.Request) -> web.Response:
         justification=given["justification"],
         reviewers=given["reviewers"],
         quorum=given["quorum"],
+        plan=given["plan"],
     )
     return json_response(await approvals.get(made.id), status=201)
 
@@ -95,12 +101,15 @@ async def reject(request: web.Request) -> web.Response:
     return await _vote(request, approves=False)
 
 
-@operation(body={"justification": Field(about="why, if it is another reason", default="")}, errors=(404, 409))
+@operation(
+    body={"justification": Field(about="why, if it is another reason", default=""), "plan": _PLAN},
+    errors=(404, 409),
+)
 async def renew(request: web.Request) -> web.Response:
     """Ask again for what has changed since: earlier votes count no more."""
     given = await body_of(request)
     approvals = request.app[DOOR].shelf.approvals
-    made = await approvals.renew(_id(request), origin_of(request), justification=given["justification"])
+    made = await approvals.renew(_id(request), origin_of(request), **given)
     return json_response(await approvals.get(made.id))
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from config.load import load_file
+from config.problems import ConfigError
+from control.errors import InvalidError
 from control.library.place import base_of
 from control.library.session import Session
 from control.registry.approval import Approval, Comment
 from control.registry.artifacts import Artifacts, Progress
 from control.registry.live import compared
+from control.registry.plans import proposal
 from control.registry.registry import Details
 from control.registry.release import Draft, Release
 from control.registry.shelf import Shelf
@@ -162,8 +167,13 @@ class ModelRegistry(Session):
         justification: str,
         reviewers: Sequence[str] = (),
         quorum: int | None = None,
+        config: str | Path | None = None,
     ) -> Approval:
-        """Ask for a release to be let into a stage."""
+        """Ask for a release to be let into a stage, by the rollout plan in force or that of a *config* file.
+
+        Raises:
+            InvalidError: *config* is no configuration, or none with such a plan; or as the stage demands.
+        """
         asked = self._shelf.approvals.request(
             reference,
             stage,
@@ -171,6 +181,7 @@ class ModelRegistry(Session):
             justification=justification,
             reviewers=reviewers,
             quorum=quorum,
+            plan=None if config is None else self._plan(config, reference, stage),
         )
         return self.run(asked)
 
@@ -184,9 +195,18 @@ class ModelRegistry(Session):
         voted = self._shelf.approvals.vote(approval_id, self.origin, approves=False, reason=reason)
         return self.run(voted)
 
-    def renew_approval(self, approval_id: str, *, justification: str = "") -> Approval:
-        """Ask again for what has changed since."""
-        return self.run(self._shelf.approvals.renew(approval_id, self.origin, justification=justification))
+    def renew_approval(
+        self, approval_id: str, *, justification: str = "", config: str | Path | None = None
+    ) -> Approval:
+        """Ask again for what has changed since; *config* as in `request_approval`."""
+        plan = None
+        if config is not None:
+            asked = self.approval(approval_id)
+            plan = self._plan(config, asked["release"], asked["stage"])
+        renewed = self._shelf.approvals.renew(
+            approval_id, self.origin, justification=justification, plan=plan
+        )
+        return self.run(renewed)
 
     def comment(self, approval_id: str, text: str, *, reply_to: str | None = None) -> Comment:
         """Say something about a request."""
@@ -196,6 +216,14 @@ class ModelRegistry(Session):
     def approval(self, approval_id: str) -> dict[str, Any]:
         """A request with its votes and comments."""
         return self.run(self._shelf.approvals.get(approval_id))
+
+    def _plan(self, config: str | Path, reference: str, stage: str) -> dict[str, Any]:
+        name = self.get(reference).release.name
+        try:
+            loaded = load_file(config, os.environ)
+        except ConfigError as error:
+            raise InvalidError(str(error), "headgate check says the same") from error
+        return proposal(loaded.config.to_json(), name, stage, str(config))
 
     def _artifacts(self) -> Artifacts:
         return self.run(self._shelf.artifacts())

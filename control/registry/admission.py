@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from control.registry.approval import Approval, ApprovalState, unbound
 from control.registry.plans import plan_digest, plan_of
@@ -11,6 +12,9 @@ from control.registry.turn import Rules
 from control.store import approvals as store
 from control.store import releases
 from control.store.engine import Connection
+
+# Commands that bind a request to a plan.
+_BINDING: Final = ("headgate approvals request", "headgate approvals renew")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +27,12 @@ class Admission:
 
 
 async def permission(
-    connection: Connection, rules: Rules, release: Release, stage: str, *, now: float
+    connection: Connection, rules: Rules, release: Release, stage: str, *, now: float, proposed: bool = False
 ) -> Admission:
-    """Whether *release* may enter *stage* now, looked up in the caller's transaction."""
+    """Whether *release* may enter *stage* now, looked up in the caller's transaction.
+
+    *proposed* when the configuration of *rules* has yet to come into force.
+    """
     if rules.policy.stages.get(stage) is None or rules.policy.stages[stage].approval is None:
         return Admission()
     for row in await store.broken_glass(connection, release_id=release.id, stage=stage):
@@ -38,11 +45,13 @@ async def permission(
         if approval.state is ApprovalState.APPROVED and approval.open and not changed:
             return Admission(approval=approval)
     problem, remedy = _missing(asked[0] if asked else None, rules, release, stage, digest)
+    if proposed and remedy.startswith(_BINDING):
+        remedy += " --config FILE, with this configuration"
     return Admission(problem=problem, remedy=remedy)
 
 
 async def serving(
-    connection: Connection, rules: Rules, release: Release, stage: str, *, now: float
+    connection: Connection, rules: Rules, release: Release, stage: str, *, now: float, proposed: bool = False
 ) -> Admission:
     """Whether *release* may get requests of a route that is protected for *stage*."""
     if release.stage == stage:
@@ -51,7 +60,7 @@ async def serving(
     holder = await releases.holder(connection, name=release.name, stage=stage)
     if holder.previous_id == release.id:
         return Admission()
-    return await permission(connection, rules, release, stage, now=now)
+    return await permission(connection, rules, release, stage, now=now, proposed=proposed)
 
 
 def _missing(

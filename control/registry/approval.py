@@ -97,7 +97,8 @@ class Approval:
     """A request as it is kept; times in Unix seconds, `lasts` in seconds.
 
     Bound to `release_digest` (artifact and configuration) and `plan_digest` (how it will be rolled out).
-    `round` grows with each renewal; only votes of the present round count.
+    `round` grows with each renewal; only votes of the present round count. `proposed` until its plan, which
+    came from a configuration yet to be tried, has been seen in force.
     """
 
     id: str
@@ -121,6 +122,7 @@ class Approval:
     closed_by: str
     reason: str
     applied_at: float | None
+    proposed: bool = False
     votes: tuple[Vote, ...] = ()
 
     @property
@@ -185,6 +187,7 @@ class Approval:
             "release_digest": self.release_digest,
             "plan_digest": self.plan_digest,
             "plan": dict(self.plan),
+            "plan_proposed": self.proposed,
             "justification": self.justification,
             "requested_by": self.requested_by,
             "requested_at": rfc3339(self.requested_at),

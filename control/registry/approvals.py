@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,10 +21,10 @@ from control.registry.approval import (
     with_vote,
 )
 from control.registry.draft import check_text
-from control.registry.plans import plan_digest, plan_of
+from control.registry.plans import check_plan, plan_digest, plan_of
 from control.registry.registry import find
 from control.registry.release import Release
-from control.registry.settling import approval_view, changes, settle_release
+from control.registry.settling import approval_view, changes, in_force, settle_release
 from control.registry.turn import Desk, Turn
 from control.store import approvals as store
 from control.store import releases
@@ -48,13 +48,15 @@ class Approvals:
         justification: str,
         reviewers: Sequence[str] = (),
         quorum: int | None = None,
+        plan: Mapping[str, Any] | None = None,
     ) -> Approval:
-        """Ask for a release to be let into *stage*.
+        """Ask for a release to be let into *stage*, by the plan in force or by a *plan* that shall be.
 
         Reviewers and quorum may be stricter than the stage asks for, never weaker.
 
         Raises:
-            InvalidError: the stage needs no approval, or what is asked for is weaker than it demands.
+            InvalidError: the stage needs no approval, what is asked for is weaker than it demands, or *plan*
+                is none.
             ConflictError: there is an open request already.
         """
         justification = check_text("justification", justification, longest=_JUSTIFICATION_MAX, required=True)
@@ -72,7 +74,7 @@ class Approvals:
                         f"{other.id} asks for {release.label} in {stage} already and is {word}",
                         f"headgate approvals {'renew' if 'review' in word else 'show'} {other.id}",
                     )
-            plan = plan_of(turn.rules.config, release.name, stage)
+            about = _about(turn, release, stage, plan)
             approval = Approval(
                 id=new_id("p"),
                 release_id=release.id,
@@ -83,9 +85,6 @@ class Approvals:
                 round=1,
                 quorum=wanted,
                 reviewers=named,
-                release_digest=release.digest,
-                plan_digest=plan_digest(plan),
-                plan=plan,
                 justification=justification,
                 requested_by=turn.origin.actor,
                 requested_at=turn.at,
@@ -95,6 +94,7 @@ class Approvals:
                 closed_by="",
                 reason="",
                 applied_at=None,
+                **about,
             )
             await store.save_approval(turn.connection, approval)
             turn.events.append(_requested(approval, release))
@@ -139,8 +139,15 @@ class Approvals:
             raise refused.error
         return after
 
-    async def renew(self, approval_id: str, origin: Origin, *, justification: str = "") -> Approval:
-        """Ask again for what has changed since: a new round, bound to what there is now.
+    async def renew(
+        self,
+        approval_id: str,
+        origin: Origin,
+        *,
+        justification: str = "",
+        plan: Mapping[str, Any] | None = None,
+    ) -> Approval:
+        """Ask again for what has changed since: a new round, bound to what there is now, or to *plan*.
 
         Raises:
             NotFoundError: there is no such request.
@@ -150,13 +157,13 @@ class Approvals:
 
         async def work(turn: Turn) -> Approval:
             approval, release = await self._current(turn, approval_id)
-            plan = plan_of(turn.rules.config, release.name, approval.stage)
+            if plan is not None or approval.proposed:
+                # Another plan is a change like any other, whoever makes it.
+                approval = _changed(approval, turn)
             renewed = replace(
                 approval.after(ApprovalEvent.RENEWAL, now=turn.at, by=turn.origin.actor),
                 round=approval.round + 1,
-                release_digest=release.digest,
-                plan=plan,
-                plan_digest=plan_digest(plan),
+                **_about(turn, release, approval.stage, plan),
                 # Whoever renews it asks for it.
                 requested_by=turn.origin.actor,
                 requested_at=turn.at,
@@ -255,6 +262,7 @@ class Approvals:
                 each.state is not ApprovalState.REQUIRES_REVIEW
                 and changes(rules.config, each, known[each.release_id])
             )
+            or (each.proposed and in_force(rules.config, each, known[each.release_id]))
         }
         if not stale:
             return 0
@@ -315,6 +323,24 @@ def _demand(
             "name more reviewers",
         )
     return wanted, named
+
+
+def _about(turn: Turn, release: Release, stage: str, proposed: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a request is bound to."""
+    now = plan_of(turn.rules.config, release.name, stage)
+    plan = now if proposed is None else check_plan(proposed)
+    return {
+        "release_digest": release.digest,
+        "plan": plan,
+        "plan_digest": plan_digest(plan),
+        "proposed": plan_digest(plan) != plan_digest(now),
+    }
+
+
+def _changed(approval: Approval, turn: Turn) -> Approval:
+    if approval.state not in (ApprovalState.PENDING, ApprovalState.APPROVED):
+        return approval
+    return approval.after(ApprovalEvent.CHANGE, now=turn.at, by=turn.origin.actor, reason="another plan")
 
 
 def _lasts(turn: Turn, stage: str) -> float:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final, cast
 
-from control.audit.canonical import digest
+from control.audit.canonical import canonical, digest
+from control.errors import InvalidError
 
 Json = Mapping[str, Any]
+
+_PARTS: Final = {"kind", "weight", "rollout"}
+_ROUTES_MAX: Final = 1000
+_BYTES_MAX: Final = 256 * 1024
 
 
 def plan_of(config: Json, name: str, stage: str) -> dict[str, Any]:
@@ -26,6 +31,43 @@ def plan_of(config: Json, name: str, stage: str) -> dict[str, Any]:
                 "rollout": route.get("rollout"),
             }
     return plan
+
+
+def proposal(config: Json, name: str, stage: str, source: str) -> dict[str, Any]:
+    """The plan of a configuration that shall come into force; *source* says which one it is.
+
+    Raises:
+        InvalidError: there is none in it.
+    """
+    plan = plan_of(config, name, stage)
+    if not plan:
+        raise InvalidError(
+            f"{source}: no route that is protected for {stage} serves {name}",
+            f"write `protected: {stage}` into the route, and `release: {name}:VERSION` into its upstreams",
+        )
+    return plan
+
+
+def check_plan(plan: object) -> dict[str, Any]:
+    """A plan that somebody proposes, in the form of `plan_of`.
+
+    Raises:
+        InvalidError: it has another form, no route, or too much in it.
+    """
+    whole = (
+        isinstance(plan, dict)
+        and 0 < len(plan) <= _ROUTES_MAX
+        and all(isinstance(part, dict) and part.keys() == _PARTS for part in plan.values())
+    )
+    try:
+        if whole and len(canonical(plan)) <= _BYTES_MAX:
+            return cast("dict[str, Any]", plan)
+    except (TypeError, ValueError):
+        pass
+    raise InvalidError(
+        "plan: is not, by route, an object of kind, weight and rollout",
+        "let headgate approvals request --config FILE make it",
+    )
 
 
 def plan_digest(plan: Json) -> str:

@@ -99,17 +99,24 @@ async def look_up(desk: Desk, connection: Connection, config: Config) -> Resolut
 
 
 async def check_routes(
-    desk: Desk, connection: Connection, config: Config, resolution: Resolution, *, before: Admitted | None
+    desk: Desk,
+    connection: Connection,
+    config: Config,
+    resolution: Resolution,
+    *,
+    before: Admitted | None,
+    proposed: bool = False,
 ) -> None:
     """Note in *resolution* which releases the protected routes of *config* may not have.
 
-    *config* has releases where aliases were. Its own rules hold, which may not be in force yet.
+    *config* has releases where aliases were. Its own rules hold, which may not be in force yet; *proposed*
+    when it has just been written and may need an approval of its own.
     """
     plain = config.to_json()
     rules = Rules(policy=Policy.of(plain.get("registry")), config=plain, config_digest="")
     for index, route in enumerate(plain["routes"]):
         if route.get("protected"):
-            await _check(desk, connection, rules, index, route, before, resolution)
+            await _check(desk, connection, rules, index, route, before, resolution, proposed=proposed)
 
 
 async def _place(
@@ -157,6 +164,8 @@ async def _check(
     route: Mapping[str, Any],
     before: Admitted | None,
     resolution: Resolution,
+    *,
+    proposed: bool,
 ) -> None:
     stage = route["protected"]
     plan = _plan(rules.config, route)
@@ -176,7 +185,7 @@ async def _check(
             what = f"upstream {name} runs {label or 'no release'}, which is not registered"
             resolution.problem(path, what, remedy)
             continue
-        found = await serving(connection, rules, release, stage, now=desk.now())
+        found = await serving(connection, rules, release, stage, now=desk.now(), proposed=proposed)
         if found.problem:
             resolution.problem(path, f"upstream {name}: {found.problem}", found.remedy)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from control.audit.events import AuditEvent
@@ -19,16 +20,22 @@ async def settle_release(turn: Turn, release: Release) -> int:
     settled = 0
     for approval in await store.approvals_of(turn.connection, release.id):
         after, event = _settled(turn, approval, release)
-        if event is not None:
+        if after is not approval:
             await store.save_approval(turn.connection, after)
-            turn.events.append(event)
             settled += 1
+        if event is not None:
+            turn.events.append(event)
     return settled
 
 
+def in_force(config: Mapping[str, Any], approval: Approval, release: Release) -> bool:
+    """Whether the plan that a request is about is the one by which requests are divided now."""
+    return _digest(config, approval, release) == approval.plan_digest
+
+
 def changes(config: Mapping[str, Any], approval: Approval, release: Release) -> Sequence[str]:
-    """What a request was about and is no longer so, in words."""
-    digest = plan_digest(plan_of(config, release.name, approval.stage))
+    """What a request was about and is no longer so, in words. A proposed plan need not be in force yet."""
+    digest = approval.plan_digest if approval.proposed else _digest(config, approval, release)
     return unbound(approval, release_digest=release.digest, plan_digest=digest)
 
 
@@ -54,8 +61,15 @@ def _settled(turn: Turn, approval: Approval, release: Release) -> tuple[Approval
             ApprovalEvent.CHANGE, now=turn.at, by="", reason=f"{' and '.join(changed)} changed"
         )
     if after is approval:
+        if approval.proposed and in_force(turn.rules.config, approval, release):
+            # From here on it is like any other: whatever changes now has to be looked at again.
+            return replace(approval, proposed=False), None
         return approval, None
     lapsed = ApprovalLapsed(
         resource_id=approval.id, subject=release.label, state=after.state.word, reason=after.reason
     )
     return after, lapsed
+
+
+def _digest(config: Mapping[str, Any], approval: Approval, release: Release) -> str:
+    return plan_digest(plan_of(config, release.name, approval.stage))

@@ -156,6 +156,8 @@ approvals = Table(
     Column("release_digest", String(80), nullable=False),
     Column("plan_digest", String(80), nullable=False),
     Column("plan", Text, nullable=False),
+    # Whether the plan is that of a configuration which has yet to come into force.
+    Column("proposed", Boolean, nullable=False),
     Column("justification", Text, nullable=False),
     Column("requested_by", Text, nullable=False),
     Column("requested_at", Double, nullable=False),

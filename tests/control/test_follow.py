@@ -12,6 +12,7 @@ from config.schema import Config
 from control.audit.events import Origin
 from control.configuration import ConfigurationError
 from control.plane import Plane
+from control.registry.plans import plan_of
 from control.store.audit_search import AuditFilter, page
 from tests.helpers.control import ALICE, FakeClock, configure, plane_on
 from tests.helpers.registry import draft
@@ -179,6 +180,35 @@ async def test_another_plan_needs_another_look_and_the_same_one_does_not(tmp_pat
         await configure(plane, Config.from_json(config))
         with pytest.raises(ConfigurationError, match="is expired"):
             await configure(plane, canary("fraud:2.0.0", steps=["50%", "100%"]))
+
+
+async def test_the_first_canary_of_a_protected_route_can_be_approved(tmp_path: Path) -> None:
+    """The refusal says how: the request is bound to the plan of the file that was refused."""
+    plain = canary("fraud:1.0.0").to_json()
+    plain["routes"] = [{"name": "fraud", "protected": "production", "upstream": "old"}]
+    async with plane_on(tmp_path / "headgate.db", FakeClock()) as plane:
+        for version in ("1.0.0", "2.0.0"):
+            await release(plane, version)
+        await to_production(plane, "fraud:1.0.0")
+        await configure(plane, Config.from_json(plain))
+        wanted = canary("fraud:2.0.0")
+        with pytest.raises(ConfigurationError) as refused:
+            await configure(plane, wanted)
+        assert refused.value.errors[0]["remedy"] == (
+            "headgate approvals request fraud:2.0.0 --stage production --config FILE, with this configuration"
+        )
+        approvals = plane.controller.shelf.approvals
+        plan = plan_of(wanted.to_json(), "fraud", "production")
+
+        asked = await approvals.request("fraud:2.0.0", "production", ALICE, justification="x", plan=plan)
+        await approvals.vote(asked.id, BOB, approves=True)
+        with pytest.raises(ConfigurationError, match="the rollout plan changed since"):
+            await configure(plane, canary("fraud:2.0.0", steps=["50%", "100%"]))
+        await configure(plane, wanted)
+
+        assert plane.ledger.records["fraud"].release == "fraud:2.0.0"
+        await plane.loop.guarded_tick()
+        assert (await approvals.get(asked.id))["plan_proposed"] is False
 
 
 async def test_rolling_back_a_protected_route_asks_nobody(tmp_path: Path) -> None:

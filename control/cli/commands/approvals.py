@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +12,13 @@ import click
 from control.cli.client import AdminClient
 from control.cli.direct import registry_options
 from control.cli.output import Block, Format, Grid, emit, format_option
+from control.cli.plans import plan_in
 
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A configuration that shall come into force: its plan is what is asked for.",
+)
 _STATES = ("pending", "approved", "rejected", "requires_review", "expired")
 
 
@@ -30,6 +37,7 @@ def approvals_command() -> None:
 @click.option("--justification", required=True, help="Why; shown to reviewers.")
 @click.option("--reviewer", "reviewers", multiple=True, help="Who is asked; repeatable.")
 @click.option("--quorum", type=click.IntRange(1, 20), help="How many must approve.")
+@_CONFIG
 @format_option
 @registry_options
 def request(
@@ -40,11 +48,18 @@ def request(
     justification: str,
     reviewers: tuple[str, ...],
     quorum: int | None,
+    config: Path | None,
     output: Format,
 ) -> None:
-    """Ask for RELEASE to be let into a stage; it may also be given as NAME VERSION."""
+    """Ask for RELEASE to be let into a stage; it may also be given as NAME VERSION.
+
+    What is asked for is bound to the rollout plan in force; with --config to that of a file, which can come
+    into force once enough people have agreed.
+    """
+    release = release if version is None else f"{release}:{version}"
     body = {
-        "release": release if version is None else f"{release}:{version}",
+        "release": release,
+        "plan": None if config is None else plan_in(config, release, stage),
         "stage": stage,
         "justification": justification,
         "reviewers": list(reviewers),
@@ -114,11 +129,16 @@ def reject(client: AdminClient, request: str, reason: str, output: Format) -> No
 @approvals_command.command("renew")
 @click.argument("request")
 @click.option("--justification", default="", help="Why, if it is another reason now.")
+@_CONFIG
 @format_option
 @registry_options
-def renew(client: AdminClient, request: str, justification: str, output: Format) -> None:
+def renew(client: AdminClient, request: str, justification: str, config: Path | None, output: Format) -> None:
     """Ask again for what has changed since; earlier votes count no more."""
-    _say(client.post(_path(request, "renew"), {"justification": justification}), output)
+    body: dict[str, Any] = {"justification": justification}
+    if config is not None:
+        asked = client.get(_path(request))
+        body["plan"] = plan_in(config, asked["release"], asked["stage"])
+    _say(client.post(_path(request, "renew"), body), output)
 
 
 @approvals_command.command("comment")
@@ -185,7 +205,7 @@ def _blocks(answer: Mapping[str, Any]) -> list[Block]:
         f"  asked by    {answer['requested_by']}, {answer['requested_at'][:19]}: {answer['justification']}",
         f"  needed      {answer['quorum']} of {', '.join(answer['reviewers']) or 'any approver'}",
         f"  bound to    release {answer['release_digest']}",
-        f"              plan {answer['plan_digest']}",
+        f"              plan {answer['plan_digest']}{', not in force yet' * answer['plan_proposed']}",
         f"  expires     {answer['expires_at'][:19]}",
     ]
     if answer["missing"]:

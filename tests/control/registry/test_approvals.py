@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from control.errors import ConflictError, ForbiddenError, InvalidError, NotApprovedError, TransitionError
 from control.registry.approval import TRANSITIONS, ApprovalEvent, ApprovalState
+from control.registry.plans import plan_of
 from control.store import registry_schema
 from tests.helpers.registry import Bench, People, draft, in_production
 
@@ -160,17 +161,12 @@ async def test_a_request_expires_granted_or_not(shelf: Bench, people: People) ->
 async def test_another_rollout_plan_requires_another_look(shelf: Bench, people: People) -> None:
     """A grant is bound to how the release will be rolled out; a renewal begins a new round without votes."""
 
-    def config(step: str) -> dict[str, Any]:
-        route = {"name": "fraud", "protected": "production", "rollout": {"steps": [step]}}
-        route["split"] = {"kind": "canary", "stable": "v1", "canary": "v2"}
-        return {"upstreams": {"v1": {"release": "fraud:1"}, "v2": {"release": "fraud:2"}}, "routes": [route]}
-
-    await shelf.configure(config("5%"))
+    await shelf.configure(_protected("5%"))
     request = await _asked(shelf, people)
     await shelf.registry.promote("fraud:1.0.0", "staging", people.alice)
     await shelf.approvals.vote(request, people.bob, approves=True)
 
-    await shelf.configure(config("50%"))
+    await shelf.configure(_protected("50%"))
 
     with pytest.raises(NotApprovedError, match=r"the rollout plan changed since .* headgate approvals renew"):
         await shelf.registry.promote("fraud:1.0.0", "production", people.alice)
@@ -186,6 +182,67 @@ async def test_another_rollout_plan_requires_another_look(shelf: Bench, people: 
     await shelf.approvals.vote(request, people.bob, approves=True)
     await shelf.registry.promote("fraud:1.0.0", "production", people.alice)
     assert len((await shelf.approvals.get(request))["votes"]) == 2
+
+
+def _protected(step: str, canary: str = "fraud:1") -> dict[str, Any]:
+    """A configuration with a ramp to *step*."""
+    route = {"name": "fraud", "protected": "production", "rollout": {"steps": [step]}}
+    route["split"] = {"kind": "canary", "stable": "v1", "canary": "v2"}
+    return {"upstreams": {"v1": {"release": "fraud:1"}, "v2": {"release": canary}}, "routes": [route]}
+
+
+async def test_a_plan_can_be_approved_before_it_is_in_force(shelf: Bench, people: People) -> None:
+    """It waits for its configuration; once that was in force, another plan requires another look."""
+    ahead = plan_of(_protected("5%"), "fraud", "production")
+    request = await _asked(shelf, people, plan=ahead)
+    await shelf.registry.promote("fraud:1.0.0", "staging", people.alice)
+    await shelf.approvals.vote(request, people.bob, approves=True)
+
+    # Whatever is in force meanwhile is not what was asked for, and nobody has to look again.
+    await shelf.configure(_protected("50%"))
+    assert await shelf.approvals.settle(people.alice) == 0
+    waiting = await shelf.approvals.get(request)
+    assert (waiting["status"], waiting["plan_proposed"], waiting["plan"]) == ("approved", True, ahead)
+    with pytest.raises(NotApprovedError, match="the rollout plan changed since"):
+        await shelf.registry.promote("fraud:1.0.0", "production", people.alice)
+
+    await shelf.configure(_protected("5%"))
+    assert await shelf.approvals.settle(people.alice) == 1
+    assert (await shelf.approvals.get(request))["plan_proposed"] is False
+    await shelf.configure(_protected("7%"))
+    assert (await shelf.approvals.get(request))["status"] == "requires_review"
+
+
+async def test_a_plan_that_never_came_into_force_is_asked_for_anew(shelf: Bench, people: People) -> None:
+    """Votes for the one plan are none for the other."""
+    plans = [plan_of(_protected(step), "fraud", "production") for step in ("5%", "50%")]
+    request = await _asked(shelf, people, plan=plans[0])
+    await shelf.approvals.vote(request, people.bob, approves=True)
+
+    renewed = await shelf.approvals.renew(request, people.alice, plan=plans[1])
+
+    assert (renewed.state, renewed.proposed, renewed.approvers) == (ApprovalState.PENDING, True, ())
+    back = await shelf.approvals.renew(request, people.alice)
+    assert (back.proposed, back.plan, back.round) == (False, {}, 3)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        {},
+        {"fraud": {"kind": "canary"}},
+        {"fraud": {"kind": "canary", "weight": None, "rollout": None, "more": 1}},
+        {"fraud": {"kind": "x" * 300_000, "weight": None, "rollout": None}},
+        {"fraud": ["kind", "weight", "rollout"]},
+    ],
+)
+async def test_what_is_no_plan_cannot_be_asked_for(
+    shelf: Bench, people: People, plan: dict[str, Any]
+) -> None:
+    """Nothing is written."""
+    with pytest.raises(InvalidError, match="plan: is not"):
+        await _asked(shelf, people, plan=plan)
+    assert await shelf.approvals.page() == []
 
 
 async def test_a_request_may_be_stricter_than_the_stage_and_never_weaker(
