@@ -19,7 +19,7 @@ setup: $(VENV)/.test ## Everything needed to develop and test.
 
 setup-run: $(VENV)/.run ## What is needed to run Headgate with its control plane.
 
-demo: $(VENV)/.run ## A good canary is promoted, a bad one rolled back. ARGS="--keep" leaves it running.
+demo: $(VENV)/.run ## Releases on their way to customers, or back: the whole story. ARGS="--keep" leaves it running.
 	$(BIN)/python -m control.demo $(ARGS)
 
 test: check unit ## Static checks, then the quick tests.

@@ -57,7 +57,7 @@ async def log_event(request: web.Request) -> web.Response:
     try:
         draft = read_draft(body, source="api")
     except DraftError as error:
-        raise ApiError(400, "invalid_event", str(error), error.remedy) from error
+        raise ApiError(400, "invalid_event", error.message, error.remedy) from error
     ledger = request.app[PLANE].ledger
     digest = "" if ledger.active is None else ledger.active.digest
     async with ledger.store.write() as connection:

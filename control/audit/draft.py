@@ -8,6 +8,7 @@ import orjson
 
 from control.audit.events import AuditEvent, Draft, Severity
 from control.audit.load import load_all
+from control.errors import InvalidError
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,59}")
 _TAG: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/=-]{0,63}")
@@ -29,12 +30,8 @@ REPORTABLE: Final = frozenset(
 """Types of Headgate's own that may also be reported from outside; `source` tells the two apart."""
 
 
-class DraftError(ValueError):
+class DraftError(InvalidError):
     """An event that cannot be written: where, what is wrong, and what would do."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem)
-        self.remedy = remedy
 
 
 def read_draft(value: Mapping[str, Any], *, source: str) -> Draft:

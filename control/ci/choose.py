@@ -12,12 +12,13 @@ from pydantic import ValidationError
 from config.problems import dotted
 from config.values import InvalidValueError
 from control.ci.options import PipelineOptions
+from control.errors import InvalidError
 
 _KEY = re.compile(r"[a-z_]+(?:\[\d{1,2}\])?(?:\.[a-z_]+(?:\[\d{1,2}\])?)*")
 _PART = re.compile(r"([a-z_]+)|\[(\d{1,2})\]")
 
 
-class OptionsError(ValueError):
+class OptionsError(InvalidError):
     """Options that cannot be used; `lines` has one line for each mistake."""
 
     def __init__(self, lines: list[str]) -> None:

@@ -13,6 +13,7 @@ from control.ci.options import PipelineOptions
 from control.ci.pipeline import build
 from control.ci.provider import Provider
 from control.ci.writer import Drift, drift, write
+from control.errors import NotFoundError
 
 
 class CITemplateGenerator:
@@ -46,7 +47,7 @@ class CITemplateGenerator:
         """Text by path in the repository; the same options give the same bytes.
 
         Raises:
-            KeyError: there is no such platform.
+            NotFoundError: there is no such platform.
             UnsupportedOptionError: the platform cannot do what the options ask for.
         """
         platform = _platform(provider)
@@ -61,7 +62,7 @@ class CITemplateGenerator:
 
         Raises:
             RefusedError: a file was edited or is not ours, and `force` is not given. Nothing was written.
-            KeyError, UnsupportedOptionError, OSError: as above.
+            NotFoundError, UnsupportedOptionError, OSError: as above.
         """
         return write(Path(root), self.generate(provider), _platform(provider).comment, force=force)
 
@@ -97,7 +98,7 @@ def _marked(path: Path, platform: Provider) -> Marked | None:
 def _platform(provider: str) -> Provider:
     found = PROVIDERS.get(provider)
     if found is None:
-        raise KeyError(f"there is no platform {provider!r}; there are {', '.join(PROVIDERS)}")
+        raise NotFoundError(f"there is no platform {provider!r}", f"use one of: {', '.join(PROVIDERS)}")
     return found
 
 

@@ -12,15 +12,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from control.ci.options import PipelineOptions
 from control.ci.pipeline import Pipeline
+from control.errors import InvalidError
 
 _INDENT: Final = " "
 
 
-class UnsupportedOptionError(ValueError):
+class UnsupportedOptionError(InvalidError):
     """A platform cannot do what was asked: which option, why, what would do."""
 
     def __init__(self, option: str, problem: str, remedy: str) -> None:
-        super().__init__(f"{option}: {problem}; {remedy}")
+        super().__init__(f"{option}: {problem}", remedy)
         self.option = option
 
 

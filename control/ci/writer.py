@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from control.ci.marker import Origin, read
+from control.errors import ConflictError
 
 
-class RefusedError(Exception):
+class RefusedError(ConflictError):
     """Files that are not ours to overwrite, one line each."""
 
     def __init__(self, lines: list[str]) -> None:

@@ -10,10 +10,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import aiohttp
+
 from control.demo.narrator import Narrator
 from control.demo.processes import StartError
 from control.demo.scenario import Pace
-from control.demo.story import Story, StoryError
+from control.demo.stage import StoryError
+from control.demo.story import Story
+from control.errors import HeadgateError
 
 _INTERRUPTED = 130
 
@@ -36,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="headgate-demo-") as folder:
         try:
             asyncio.run(_interruptible(Path(folder), pace, keep=given.keep))
-        except (StoryError, StartError) as error:
+        except (StoryError, StartError, HeadgateError, aiohttp.ClientError) as error:
             print(f"demo: {error}", file=sys.stderr)
             return 1
         except (KeyboardInterrupt, asyncio.CancelledError):

@@ -13,7 +13,7 @@ import aiohttp
 from control.cli.output import plain
 from control.cli.rollouts import rollout_blocks
 from control.demo.processes import Child, StartError, free_ports, start, write_whole
-from control.demo.scenario import ROUTE, configuration
+from control.demo.scenario import ROUTE, Scene, configuration
 
 _READY_S = 90.0
 _LOOK_S = 0.2
@@ -48,11 +48,15 @@ class Gate:
         """The end of its log."""
         return "" if self._child is None else self._child.last_words()
 
-    def write(self, *, stable: str, canary: str) -> None:
+    def write(self, scene: Scene) -> None:
         """Write the configuration file; a running Headgate notices by itself."""
         listen, admin = self._ports
-        text = configuration(listen=listen, admin=admin, urls=self._urls, stable=stable, canary=canary)
-        write_whole(self.config, text)
+        write_whole(self.config, configuration(scene, listen=listen, admin=admin, urls=self._urls))
+
+    async def reload(self) -> str:
+        """Have the file read now; what is wrong with it, or nothing when it is in force."""
+        status, answer = await self.post("/-/reload")
+        return "" if status < 400 else str(answer["error"]["message"])
 
     async def start(self, stack: AsyncExitStack) -> None:
         """Start it and wait until it takes requests; it ends with `stack`.
@@ -79,10 +83,26 @@ class Gate:
             return []
         return sorted(answer["decisions"], key=lambda decision: str(decision["id"]))
 
+    async def shadow(self, route: str, name: str) -> dict[str, Any] | None:
+        """What one shadow has shown; None while there is nothing of it."""
+        found: dict[str, Any] | None = await self._get(f"/v1/shadows/{route}/{name}")
+        return found
+
+    async def quarantine(self) -> list[dict[str, Any]]:
+        """The releases that are condemned."""
+        answer = await self._get("/v1/status")
+        return [] if answer is None else list(answer["quarantine"])
+
+    async def post(self, path: str) -> tuple[int, Any]:
+        """Status and JSON of the answer to an order."""
+        assert self._session is not None
+        async with self._session.post(self.admin + path) as answer:
+            return answer.status, await answer.json(content_type=None)
+
     async def standing(self) -> str:
         """Where the rollout stands and what it waits for; for an error message."""
         rollout = await self._get(f"/v1/rollouts/{ROUTE}")
-        return "it did not answer" if rollout is None else plain(rollout_blocks(rollout, details=False))
+        return "no rollout has begun" if rollout is None else plain(rollout_blocks(rollout, details=False))
 
     async def _get(self, path: str) -> Any:
         """The JSON of a path, None when there is no good answer."""

@@ -6,10 +6,11 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from control.cli.figures import share
+from control.cli.output import Block, plain
 
 _MARGIN = 11
 
@@ -46,6 +47,10 @@ class Narrator:
             f"{self.elapsed:6.1f} s   ",
             f"{self._bold(kind)}  {decision['canary']} {weights}: {decision['reason']}",
         )
+
+    def block(self, blocks: Sequence[Block]) -> None:
+        """Tables and texts, set off like everything else."""
+        self.plain(textwrap.indent(plain(blocks), " " * _MARGIN))
 
     def plain(self, text: str) -> None:
         """Text that is laid out already."""

@@ -7,6 +7,7 @@ import json
 import signal
 import socket
 from collections import deque
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,25 @@ async def start_model_server(stack: AsyncExitStack, release: str) -> str:
     child = await start(stack, f"model {release}", "control.demo.server", "--release", release)
     announced: dict[str, Any] = json.loads(await child.first_line())
     return str(announced["url"])
+
+
+async def output_of(module: str, *arguments: str, environ: Mapping[str, str]) -> tuple[int, str]:
+    """Run `python -m module` to its end; exit code, and what it wrote."""
+    process = await asyncio.create_subprocess_exec(
+        *python_command(module, *arguments),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env=child_environment(dict(environ)),
+    )
+    try:
+        text, _ = await process.communicate()
+    except BaseException:
+        process.kill()
+        await process.wait()
+        raise
+    assert process.returncode is not None
+    return process.returncode, text.decode("utf-8", "replace")
 
 
 def free_ports(count: int) -> list[int]:

@@ -61,7 +61,10 @@ class ModelServer:
                 "versions": [self._release.version],
                 "platform": "headgate-sample",
                 "inputs": [{"name": "transactions", "datatype": "FP64", "shape": [-1, width]}],
-                "outputs": [{"name": "fraud_probability", "datatype": "FP64", "shape": [-1]}],
+                "outputs": [
+                    {"name": "fraud_probability", "datatype": "FP64", "shape": [-1]},
+                    {"name": "fraud", "datatype": "BOOL", "shape": [-1]},
+                ],
             }
         )
 
@@ -83,7 +86,13 @@ class ModelServer:
                 "model_version": self._release.version,
                 "id": body.get("id"),
                 "outputs": [
-                    {"name": "fraud_probability", "datatype": "FP64", "shape": [len(scores)], "data": scores}
+                    {"name": "fraud_probability", "datatype": "FP64", "shape": [len(scores)], "data": scores},
+                    {
+                        "name": "fraud",
+                        "datatype": "BOOL",
+                        "shape": [len(scores)],
+                        "data": [score > 0.5 for score in scores],
+                    },
                 ],
             }
         )

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field
 
 import aiohttp
 
+from control.demo.scenario import STAFF
 from control.demo.server import MODEL
 from control.demo.transactions import Transaction, draw
 
 _CUSTOMERS = 5000
+# Every fifth works for the company.
+_STAFF = 1000
 _STREAMS = 24
 _TIMEOUT_S = 10.0
 
@@ -75,11 +78,10 @@ class Traffic:
             await self._ask(session)
 
     async def _ask(self, session: aiohttp.ClientSession) -> None:
-        customer = f"customer-{self._random.randrange(_CUSTOMERS)}"
+        number = self._random.randrange(_CUSTOMERS)
+        headers = {"x-user-id": f"customer-{number}", **(STAFF if number < _STAFF else {})}
         try:
-            async with session.post(
-                self._url, json=inference(draw(self._random)), headers={"x-user-id": customer}
-            ) as answer:
+            async with session.post(self._url, json=inference(draw(self._random)), headers=headers) as answer:
                 await answer.read()
                 self.tally.seen[answer.headers.get("x-headgate-variant", ""), answer.status] += 1
         except (aiohttp.ClientError, TimeoutError):

@@ -12,7 +12,7 @@ from config.problems import ConfigError
 from control.errors import InvalidError
 from control.library.place import base_of
 from control.library.session import Session
-from control.registry.approval import Approval, Comment
+from control.registry.approval import Approval, ApprovalState, Comment
 from control.registry.artifacts import Artifacts, Progress
 from control.registry.live import compared
 from control.registry.plans import proposal
@@ -216,6 +216,25 @@ class ModelRegistry(Session):
     def approval(self, approval_id: str) -> dict[str, Any]:
         """A request with its votes and comments."""
         return self.run(self._shelf.approvals.get(approval_id))
+
+    def approvals(
+        self,
+        name: str | None = None,
+        *,
+        status: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> Sequence[dict[str, Any]]:
+        """Requests, newest first: all, or those that are `pending`, `approved`, `requires_review`, …
+
+        Raises:
+            InvalidError: no request can have this status.
+        """
+        states = {state.word: state for state in ApprovalState}
+        if status is not None and status not in states:
+            raise InvalidError(f"status: {status!r} is none", f"use one of {', '.join(states)}")
+        state = None if status is None else states[status]
+        return self.run(self._shelf.approvals.page(limit=limit, before=before, state=state, name=name))
 
     def _plan(self, config: str | Path, reference: str, stage: str) -> dict[str, Any]:
         name = self.get(reference).release.name

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from control.audit.library import AuditLog
+from control.library.audit import AuditLog
 from tests.helpers.audit import START, draft, log_in, write
 
 PAGE = Path(__file__).parents[3] / "docs" / "audit.md"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from control import errors
-from control.errors import ForbiddenError, HeadgateError, NotFoundError
+from control.errors import ForbiddenError, HeadgateError, InvalidError, NotFoundError
 from control.library.place import url_of
 from control.library.registry import ModelRegistry
 from control.store.engine import StoreError
@@ -47,6 +47,10 @@ def test_two_sessions_see_the_same_store(tmp_path: Path) -> None:
         with pytest.raises(NotFoundError):
             other.verify("fraud:2.0.0")
         other.verify("fraud@latest")
+        assert [each["id"] for each in other.approvals("fraud", status="pending")] == [asked.id]
+        assert list(other.approvals(status="approved")) == []
+        with pytest.raises(InvalidError, match="status: 'open' is none; use one of pending, approved"):
+            other.approvals(status="open")
     one.close()
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from control.audit.exported import verify_export
 from control.audit.keys import read_public
-from control.audit.library import AuditLog, DraftError
 from control.audit.note import parse
+from control.errors import InvalidError, NotFoundError
+from control.library.audit import AuditLog
 from control.store.engine import StoreError
 from tests.helpers.audit import log_in
 
@@ -34,7 +35,11 @@ async def test_events_are_written_found_proven_and_exported(tmp_path: Path) -> N
             assert proof is not None
             assert parse(proof["checkpoint"]).checkpoint.size == proof["size"] == 2
             assert log.get(event["id"]) == event
-            assert log.get("e-none") is None
+            for missing in (log.get, log.proof):
+                with pytest.raises(NotFoundError, match="there is no event 'e-none'"):
+                    missing("e-none")
+            with pytest.raises(InvalidError, match="form: 'xml' is none; use one of"):
+                log.export(tmp_path / "x.xml", form="xml")
             assert [one["id"] for one in log.events(actor="nightly", since=now)] == [event["id"]]
             assert list(log.events(until=now - timedelta(days=1), type="access_granted")) == []
             assert [one["id"] for one in log.events(tags=["team:fraud"], newest_first=True)] == [event["id"]]
@@ -53,8 +58,9 @@ async def test_events_are_written_found_proven_and_exported(tmp_path: Path) -> N
 def test_what_only_headgate_knows_only_headgate_writes(tmp_path: Path) -> None:
     """A script cannot claim a rollback; a place without a database is an error of one kind."""
     with AuditLog(tmp_path) as log:
-        with pytest.raises(DraftError, match="by Headgate alone"):
+        with pytest.raises(InvalidError, match="by Headgate alone"):
             log.record("rollout_rolled_back", "r-1")
         assert list(log.events()) == []
     with pytest.raises(StoreError):
         AuditLog(tmp_path / "missing")
+    assert not (tmp_path / "missing").exists()

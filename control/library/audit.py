@@ -1,16 +1,12 @@
 """The audit log for scripts and notebooks: the same store, the same rules, no server needed."""
 
-import asyncio
-import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any
 
-from control.audit.draft import DraftError, read_draft
-from control.audit.events import Origin
+from control.audit.draft import read_draft
 from control.audit.export import Exported, export, inclusion_proofs
 from control.audit.forms import Form
 from control.audit.keys import PUBLIC_FILE, read_public
@@ -20,22 +16,22 @@ from control.audit.offline import verify_database
 from control.audit.record import AuditRecord
 from control.audit.report import Period, report
 from control.audit.verify import Verdict
+from control.errors import InvalidError, NotFoundError
+from control.library.place import base_of, url_of
+from control.library.session import Session
 from control.store import audit, audit_search, checkpoints
 from control.store.audit_search import AuditFilter
-from control.store.engine import Store, open_store, sqlite_url
+from control.store.engine import StoreError
 from control.store.offline import open_offline
 
-__all__ = ["AuditLog", "DraftError"]
-
-_T = TypeVar("_T")
 _PAGE = 500
 
 Moment = datetime | date | float
 """A time: aware or UTC, a day (its beginning), or Unix seconds."""
 
 
-class AuditLog:
-    """Reads and writes the audit log of a state directory or database; use it in a ``with`` statement.
+class AuditLog(Session):
+    """Reads and writes the audit log of a state directory, a database file or a URL.
 
     ::
 
@@ -48,23 +44,15 @@ class AuditLog:
     Checkpoints are signed by the control process, which alone has the key.
 
     Raises:
-        StoreError: the database cannot be opened.
+        StoreError: there is no such place, or the database cannot be opened.
     """
 
-    def __init__(
-        self, state: str | Path = ".headgate", *, database: str | None = None, actor: str = "library"
-    ) -> None:
-        self._state = Path(state)
-        self._url = database or sqlite_url(self._state / "headgate.db")
-        self._origin = Origin(actor=actor)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="audit-log", daemon=True)
-        self._thread.start()
-        try:
-            self._store: Store = self._wait(open_store(self._url))
-        except BaseException:
-            self._stop()
-            raise
+    def __init__(self, place: str | Path = ".headgate", *, actor: str | None = None) -> None:
+        if "://" not in str(place) and not Path(place).expanduser().exists():
+            # Others begin a store where there is none; whoever looks for a log has mistaken the place.
+            raise StoreError(f"there is no {place}; name the state directory of a Headgate")
+        super().__init__(place, actor=actor)
+        self._url, self._state = url_of(place), base_of(place)
 
     def record(
         self,
@@ -85,23 +73,26 @@ class AuditLog:
         draft = read_draft(body | {"personal": dict(personal or {})} | more, source="library")
 
         async def write() -> dict[str, Any]:
-            async with self._store.write() as connection:
+            async with self.store.write() as connection:
                 (record,) = await audit.append(
-                    connection, [draft], origin=self._origin, at=time.time(), config_digest=""
+                    connection, [draft], origin=self.origin, at=time.time(), config_digest=""
                 )
             return record.to_json()
 
-        return self._wait(write())
+        return self.run(write())
 
-    def get(self, event_id: str) -> dict[str, Any] | None:
-        """One event by its id, None when there is none."""
+    def get(self, event_id: str) -> dict[str, Any]:
+        """One event by its id.
 
-        async def find() -> dict[str, Any] | None:
-            async with self._store.read() as connection:
-                record = await audit_search.find(connection, event_id)
-            return None if record is None else record.to_json()
+        Raises:
+            NotFoundError: there is none.
+        """
 
-        return self._wait(find())
+        async def find() -> AuditRecord | None:
+            async with self.store.read() as connection:
+                return await audit_search.find(connection, event_id)
+
+        return _found(self.run(find()), event_id).to_json()
 
     def events(
         self,
@@ -116,20 +107,24 @@ class AuditLog:
         chosen = AuditFilter(since=_unix(since), until=_unix(until), tags=tuple(tags), **wanted)
         after: int | None = None
         while True:
-            records = self._wait(self._page(chosen, after, newest_first))
+            records = self.run(self._page(chosen, after, newest_first))
             yield from (record.to_json() for record in records)
             if len(records) < _PAGE:
                 return
             after = records[-1].sequence
 
     def proof(self, event_id: str) -> dict[str, Any] | None:
-        """The inclusion proof of an event under the newest checkpoint; None when it is not signed yet."""
+        """The inclusion proof of an event under the newest checkpoint; None when it is not signed yet.
+
+        Raises:
+            NotFoundError: there is no such event.
+        """
 
         async def prove() -> dict[str, Any] | None:
-            async with self._store.read() as connection:
-                record = await audit_search.find(connection, event_id)
+            async with self.store.read() as connection:
+                record = _found(await audit_search.find(connection, event_id), event_id)
                 newest = await checkpoints.newest(connection)
-                if record is None or newest is None or newest.size < record.sequence:
+                if newest is None or newest.size < record.sequence:
                     return None
                 path = (await inclusion_proofs(connection, [record], newest.size))[record.sequence]
             return {
@@ -140,21 +135,23 @@ class AuditLog:
                 "checkpoint": newest.note,
             }
 
-        return self._wait(prove())
+        return self.run(prove())
 
     def export(self, path: str | Path, *, form: str = "jsonl", **wanted: Any) -> int:
         """Write events to a file, as `events` selects them; returns how many. The log tells of it.
 
         Raises:
-            KeyError: there is no such form.
+            InvalidError: there is no such form.
         """
+        if form not in Form.kinds:
+            raise InvalidError(f"form: {form!r} is none", f"use one of {', '.join(Form.kinds)}")
         for name in ("since", "until"):
             wanted[name] = _unix(wanted.get(name))
         chosen, writer, sent = AuditFilter(**wanted), Form.kinds[form](), Exported()
 
         async def write() -> int:
             with Path(path).open("wb") as file:  # noqa: ASYNC230 (a loop of our own; nobody else waits)
-                async for piece in export(self._store, chosen, writer, sent):
+                async for piece in export(self.store, chosen, writer, sent):
                     file.write(piece)
             event = AuditExported(
                 resource_id=form,
@@ -163,53 +160,43 @@ class AuditLog:
                 last=sent.last,
                 filters=chosen.to_json(),
             )
-            async with self._store.write() as connection:
-                await audit.append(connection, [event], origin=self._origin, at=time.time(), config_digest="")
+            async with self.store.write() as connection:
+                await audit.append(connection, [event], origin=self.origin, at=time.time(), config_digest="")
             return sent.count
 
-        return self._wait(write())
+        return self.run(write())
 
     def report(self, since: Moment, until: Moment) -> dict[str, Any]:
         """The compliance report of a period."""
         first, last = _unix(since), _unix(until)
         assert first is not None
         assert last is not None
-        return self._wait(report(self._store, Period(since=first, until=last)))
+        return self.run(report(self.store, Period(since=first, until=last)))
 
     def verify(self, key: VerifierKey | str | Path | None = None) -> Verdict:
-        """Compute the whole log anew; *key* is the public key, by default the one in the state directory."""
+        """Compute the whole log anew; *key* is the public key, by default the one in the state directory.
+
+        Raises:
+            InvalidError: a database on a server has no key beside it.
+        """
         if not isinstance(key, VerifierKey):
-            key = read_public(Path(key) if key is not None else self._state / PUBLIC_FILE)
+            if key is None and self._state is None:
+                raise InvalidError("key: the log is on a server", f"name a copy of its {PUBLIC_FILE}")
+            key = read_public(Path(key) if key is not None else Path(self._state or ".") / PUBLIC_FILE)
         with open_offline(self._url) as stored:
             return verify_database(stored, key, [])
 
-    def close(self) -> None:
-        """Let go of the database."""
-        self._wait(self._store.close())
-        self._stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     async def _page(self, wanted: AuditFilter, after: int | None, newest_first: bool) -> list[AuditRecord]:
-        async with self._store.read() as connection:
+        async with self.store.read() as connection:
             return await audit_search.page(
                 connection, wanted, limit=_PAGE, after=after, newest_first=newest_first
             )
 
-    def _wait(self, work: Coroutine[Any, Any, _T]) -> _T:
-        # A loop of its own, so that it also works in a notebook, where one is running already.
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
-    def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+def _found(record: AuditRecord | None, event_id: str) -> AuditRecord:
+    if record is None:
+        raise NotFoundError(f"there is no event {event_id!r}", "look for it with events()")
+    return record
 
 
 def _unix(moment: Moment | None) -> float | None:
