@@ -21,7 +21,7 @@ from control.gates import (
 )
 from control.guardrails.finding import Verdict
 from control.plan import OnExpiry, RolloutPlan
-from control.states import FINISHED, TRANSITIONS, Event, IllegalEventError, State, diagram
+from control.states import FINISHED, TRANSITIONS, Event, IllegalEventError, State
 
 # The machine belongs to a rollout's interface; its users need not know where the table is.
 __all__ = [
@@ -42,7 +42,6 @@ __all__ = [
     "advance",
     "alarm",
     "command",
-    "diagram",
     "gates",
     "supersede",
     "weight",

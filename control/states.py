@@ -92,16 +92,3 @@ class IllegalEventError(Exception):
         )
         self.state = state
         self.event = event
-
-
-def diagram() -> str:
-    """The table as a Mermaid state diagram."""
-    lines = ["stateDiagram-v2", "    [*] --> pending"]
-    for state, row in TRANSITIONS.items():
-        lines += [
-            f"    {state.name.lower()} --> {after.name.lower()}: {event.name.lower()}"
-            for event, after in row.items()
-        ]
-        if not row:
-            lines.append(f"    {state.name.lower()} --> [*]")
-    return "\n".join(lines) + "\n"

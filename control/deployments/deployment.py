@@ -124,7 +124,7 @@ class Deployment:
         """The deployment after an event at *at* (Unix seconds).
 
         Raises:
-            IllegalStatusError: its status does not know the event.
+            TransitionError: its status does not know the event.
         """
         status = after(self.status, event)
         move = Moved(at=at, status=status.name.lower(), actor=actor, reason=reason)

@@ -22,7 +22,7 @@ from control.deployments.figures import metrics_of, window_metrics
 from control.deployments.health import check
 from control.deployments.prober import Prober
 from control.deployments.request import read_request
-from control.deployments.states import OPEN, Event, IllegalStatusError, Status
+from control.deployments.states import OPEN, Event, Status
 from control.deployments.strategies import SERVING, Next, Seen, next_of
 from control.errors import ConflictError, NotFoundError, TransitionError
 from control.ids import new_id
@@ -156,10 +156,7 @@ class Deployments:
             step = Next(event=_EVENTS[act], reason=reason or f"asked for by {origin.actor}")
             if act is Act.PROMOTE:
                 step = replace(step, phase=SERVING)
-            try:
-                moved = self._apply(change, deployment, step)
-            except IllegalStatusError as error:
-                raise TransitionError(str(error), error.remedy) from error
+            moved = self._apply(change, deployment, step)
             change.deployments[moved.id] = moved
             await self._settle(change)
             return moved

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import Final
 
+from control import transitions
+
 
 class Status(IntEnum):
     """Where a deployment stands."""
@@ -84,32 +86,10 @@ OPEN: Final = frozenset({Status.PENDING, Status.IN_PROGRESS, Status.PAUSED, Stat
 """States in which it is not known yet how it comes out."""
 
 
-class IllegalStatusError(Exception):
-    """An event that the present status does not know."""
-
-    def __init__(self, status: Status, event: Event) -> None:
-        legal = ", ".join(each.name.lower() for each in TRANSITIONS[status]) or "nothing: it has ended"
-        super().__init__(f"a deployment that is {status.name.lower()} cannot {event.name.lower()}")
-        self.remedy = f"it accepts {legal}"
-
-
 def after(status: Status, event: Event) -> Status:
     """The status that follows.
 
     Raises:
-        IllegalStatusError: there is none.
+        TransitionError: there is none.
     """
-    try:
-        return TRANSITIONS[status][event]
-    except KeyError:
-        raise IllegalStatusError(status, event) from None
-
-
-def diagram() -> str:
-    """The table as a Mermaid state diagram."""
-    lines = ["stateDiagram-v2", "    [*] --> pending"]
-    for status, row in TRANSITIONS.items():
-        name = status.name.lower()
-        lines += [f"    {name} --> {then.name.lower()}: {event.name.lower()}" for event, then in row.items()]
-        lines += [] if row else [f"    {name} --> [*]"]
-    return "\n".join(lines) + "\n"
+    return transitions.after(TRANSITIONS, "a deployment", status, event)

@@ -79,7 +79,7 @@ class Experiment:
         """The experiment after an event at *at*.
 
         Raises:
-            IllegalStatusError: its status does not know the event.
+            TransitionError: its status does not know the event.
         """
         status = after(self.status, event)
         move = Moved(at=at, status=status.name.lower(), actor=actor, reason=reason)

@@ -24,13 +24,13 @@ from control.configuration import ConfigurationError
 from control.controller import Controller
 from control.counts import NOTHING, ArmKey, Counts
 from control.deployments.states import OPEN
-from control.errors import ConflictError, NotFoundError, TransitionError
+from control.errors import ConflictError, NotFoundError
 from control.experiments.analysis import Arm, analyse
 from control.experiments.comparison import Comparison, Seen
 from control.experiments.experiment import Experiment
 from control.experiments.layers import free_range
 from control.experiments.request import read_request
-from control.experiments.states import Event, IllegalStatusError, Status
+from control.experiments.states import Event, Status
 from control.ids import new_id
 from control.overlay import base_digest
 from control.stats.overdispersion import phi, requests_per_unit
@@ -112,10 +112,7 @@ class Experiments:
             elif found.status in (Status.RUNNING, Status.PAUSED):
                 found = self._observed(found, change.steady)
             because = reason or f"asked for by {origin.actor}"
-            try:
-                moved = found.moved(Event[act.name], actor=origin.actor, reason=because, at=change.wall)
-            except IllegalStatusError as error:
-                raise TransitionError(str(error), error.remedy) from error
+            moved = found.moved(Event[act.name], actor=origin.actor, reason=because, at=change.wall)
             if moved.finished and before.status is not Status.DRAFT:
                 moved = replace(moved, result=self.analysis(moved))
             change.experiments[moved.id] = moved
