@@ -20,6 +20,8 @@ _REPORTS: Final = """\
 mkdir -p reports
 summary="${GITHUB_STEP_SUMMARY:-reports/summary.md}"
 """
+# How long to wait, and what follows when nothing is known by then.
+_PATIENCE: Final = ('--timeout "$GATE_TIMEOUT"', '--on-undecided "$GATE_ON_UNDECIDED"')
 
 
 def lines(commands: Sequence[str]) -> str:
@@ -64,21 +66,7 @@ def request_approval() -> str:
 
 def shadow_gate() -> str:
     """Compared on mirrored requests, and the comparison decided."""
-    return (
-        _RELEASE
-        + _REPORTS
-        + _call(
-            [
-                'headgate gate "$HEADGATE_ROUTE"',
-                '--release "$release"',
-                "--until shadow",
-                '--timeout "$GATE_TIMEOUT"',
-                '--on-undecided "$GATE_ON_UNDECIDED"',
-                "--junit reports/shadow.xml",
-                '--summary "$summary"',
-            ]
-        )
-    )
+    return _gate("shadow", "--until shadow", *_PATIENCE)
 
 
 def install(dependencies: Sequence[str], headgate: str | None) -> str:
@@ -114,38 +102,12 @@ def enter_stage() -> str:
 
 def gate() -> str:
     """Its exit code is the decision: 0 promoted, 1 rolled back, 2 undecided."""
-    return (
-        _RELEASE
-        + _REPORTS
-        + _call(
-            [
-                'headgate gate "$HEADGATE_ROUTE"',
-                '--release "$release"',
-                '--timeout "$GATE_TIMEOUT"',
-                '--on-undecided "$GATE_ON_UNDECIDED"',
-                "--junit reports/gate.xml",
-                '--summary "$summary"',
-            ]
-        )
-    )
+    return _gate("gate", *_PATIENCE)
 
 
 def watch() -> str:
     """In service, and still judged: a rollback in that time fails the job."""
-    return (
-        _RELEASE
-        + _REPORTS
-        + "headgate status --ready\n"
-        + _call(
-            [
-                'headgate gate "$HEADGATE_ROUTE"',
-                '--release "$release"',
-                '--watch "$WATCH_TIME"',
-                "--junit reports/watch.xml",
-                '--summary "$summary"',
-            ]
-        )
-    )
+    return _gate("watch", '--watch "$WATCH_TIME"', before="headgate status --ready\n")
 
 
 def roll_back() -> str:
@@ -172,6 +134,18 @@ def verify_audit(key: str) -> str:
 def compliance_report() -> str:
     """Evidence for auditors, kept with the run."""
     return "mkdir -p reports\nheadgate audit report --format html --to reports/compliance.html\n"
+
+
+def _gate(report: str, *options: str, before: str = "") -> str:
+    """Wait for what Headgate says of the release; *report* names the files that tell of it."""
+    parts = [
+        'headgate gate "$HEADGATE_ROUTE"',
+        '--release "$release"',
+        *options,
+        f"--junit reports/{report}.xml",
+        '--summary "$summary"',
+    ]
+    return _RELEASE + _REPORTS + before + _call(parts)
 
 
 def _call(parts: Sequence[str]) -> str:
