@@ -1,4 +1,4 @@
-"""State machines that are one table: what follows on an event, what is refused, and the table as a diagram."""
+"""State machines that are one table: what follows on an event, what is refused, and the diagram."""
 
 from __future__ import annotations
 
