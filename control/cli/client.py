@@ -68,7 +68,7 @@ class AdminClient:
             response = connection.getresponse()
             if response.status >= 400:
                 text = response.read(_BODY_BYTES_MAX).decode("utf-8", "replace")
-                raise self._failure(Answer(status=response.status, value=_parsed(text), text=text))
+                raise self.failure(Answer(status=response.status, value=_parsed(text), text=text))
             yield from response
         except (OSError, http.client.HTTPException) as error:
             raise UnreachableError(
@@ -130,9 +130,10 @@ class AdminClient:
                     "name the right one with --admin",
                 )
             return answer.value
-        raise self._failure(answer)
+        raise self.failure(answer)
 
-    def _failure(self, answer: Answer) -> CommandError:
+    def failure(self, answer: Answer) -> CommandError:
+        """What an answer that is no success means for a command."""
         error = answer.value.get("error") if isinstance(answer.value, dict) else None
         if not isinstance(error, dict):
             error = {"message": f"{self.address} answered {answer.status}"}

@@ -22,14 +22,11 @@ _SAY_S: Final = 60.0
 class Admin(Protocol):
     """What of an `AdminClient` is used."""
 
-    def get(self, path: str, **query: str | int | None) -> Any:
-        """The JSON of a path."""
-
-    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
-        """Send JSON."""
-
     def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         """One request, whatever its answer."""
+
+    def failure(self, answer: Answer) -> CommandError:
+        """What an answer that is no success means."""
 
 
 class Undecided(StrEnum):
@@ -146,10 +143,7 @@ class Gate:
             # It may have come to its own decision in the same moment, which then stands.
             current = self._again(rollout)
             if self._outcome(current) is None:
-                message = (
-                    answer.value.get("error", {}).get("message") if isinstance(answer.value, dict) else ""
-                )
-                raise CommandError(f"{command} was refused: {message or answer.status}")
+                raise CommandError(f"{command} was refused: {self._admin.failure(answer).format_message()}")
             return current
         self._say(f"{self._wish.route}: undecided; {command} done")
         # Asked for by the pipeline because nothing was shown: still "undecided", not "bad".
@@ -163,8 +157,10 @@ class Gate:
             try:
                 answer = self._admin.exchange("GET", rollout_path(name))
                 if answer.status == 404:
-                    return None, CommandError(_message(answer, f"there is no rollout {name!r}"))
-                found = dict(self._admin.get(rollout_path(name))) if answer.status >= 400 else answer.value
+                    return None, self._admin.failure(answer)
+                if answer.status >= 400:
+                    raise self._admin.failure(answer)
+                found = answer.value
                 if not isinstance(found, dict) or "state" not in found:
                     raise CommandError(
                         "the answer is not that of Headgate's admin interface", "check --admin"
@@ -261,14 +257,6 @@ class Gate:
 
     def _pause(self, deadline: float) -> None:
         self._sleep(max(0.0, min(_LOOK_S, deadline - self._clock())))
-
-
-def _message(answer: Answer, otherwise: str) -> str:
-    error = answer.value.get("error") if isinstance(answer.value, dict) else None
-    if not isinstance(error, dict):
-        return otherwise
-    remedy = f"; {error['remedy']}" if error.get("remedy") else ""
-    return f"{str(error.get('message') or otherwise).rstrip('.')}{remedy}"
 
 
 def _why_undecided(rollout: Json) -> str:
