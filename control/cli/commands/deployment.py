@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import click
 
+from control.cli.acts import add_acts
 from control.cli.client import AdminClient, admin_options
 from control.cli.documents import read_document, settings_of
 from control.cli.figures import moment, seconds, share
@@ -112,24 +113,6 @@ def get(client: AdminClient, deployment: str, output: Format) -> None:
     emit(answer, output, _blocks(answer))
 
 
-def _act(name: str, help_: str) -> None:
-    @click.argument("deployment", metavar="ID|ROUTE")
-    @click.option("--reason", default="", help="Why; kept with the deployment and in the audit log.")
-    @format_option
-    @admin_options
-    def act(client: AdminClient, deployment: str, reason: str, output: Format) -> None:
-        path = f"/v1/deployments/{quote(deployment, safe='')}/{name}"
-        answer = client.post(path, {"reason": reason})
-        emit(answer, output, _line(answer))
-
-    act.__doc__ = help_
-    deployment_command.command(name)(act)
-
-
-for _name, _help in _ACTS.items():
-    _act(_name, _help)
-
-
 def _line(deployment: Mapping[str, Any]) -> str:
     what = deployment["release"] or deployment["target"]
     status = deployment["status"].replace("_", " ")
@@ -175,3 +158,6 @@ def _blocks(deployment: Mapping[str, Any]) -> list[Block]:
     )
     blocks: list[Block] = ["\n".join(lines)]
     return blocks + [grid for grid in (figures_grid, moves) if grid.rows]
+
+
+add_acts(deployment_command, "deployment", _ACTS, lambda _, answer: _line(answer))

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import click
 
+from control.cli.acts import add_acts
 from control.cli.client import AdminClient, admin_options
 from control.cli.documents import read_document
 from control.cli.failure import CommandError
@@ -103,24 +104,6 @@ def get(client: AdminClient, experiment: str, output: Format) -> None:
     emit(answer, output, _blocks(answer))
 
 
-def _act(name: str, help_: str) -> None:
-    @click.argument("experiment", metavar="ID|ROUTE")
-    @click.option("--reason", default="", help="Why; kept with the experiment and in the audit log.")
-    @format_option
-    @admin_options
-    def act(client: AdminClient, experiment: str, reason: str, output: Format) -> None:
-        path = f"/v1/experiments/{quote(experiment, safe='')}/{name}"
-        answer = client.post(path, {"reason": reason})
-        emit(answer, output, _blocks(answer) if name == "complete" else _line(answer))
-
-    act.__doc__ = help_
-    experiment_command.command(name)(act)
-
-
-for _name, _help in _ACTS.items():
-    _act(_name, _help)
-
-
 def _variant(text: str) -> tuple[str, Any]:
     name, equals, weight = text.partition("=")
     if not equals:
@@ -194,3 +177,11 @@ def _points(improvement: Mapping[str, Any] | None) -> str:
     ends = [improvement[end] for end in ("low", "high")]
     shown = " to ".join("?" if end is None else f"{end * 100:+.3g}" for end in ends)
     return f"{improvement['value'] * 100:+.3g} % [{shown}]"
+
+
+add_acts(
+    experiment_command,
+    "experiment",
+    _ACTS,
+    lambda name, answer: _blocks(answer) if name == "complete" else _line(answer),
+)
