@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
-from urllib.parse import quote, urlencode
 
-from control.library.running import Running
+from control.library.running import Manager
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ class ABTest:
         return cls(raw=raw, **{name: raw[name] for name in names})
 
 
-class ABTestManager:
+class ABTestManager(Manager[ABTest]):
     """Creates, starts, pauses, completes and cancels A/B tests.
 
     ::
@@ -53,8 +52,10 @@ class ABTestManager:
         UnavailableError: Headgate does not answer.
     """
 
-    def __init__(self, admin: str | None = None, *, token: str | None = None) -> None:
-        self._running = Running(admin, token)
+    kind = "experiments"
+
+    def _value(self, raw: Any) -> ABTest:
+        return ABTest.of(raw)
 
     def create(
         self,
@@ -85,18 +86,11 @@ class ABTestManager:
             body["layer"] = layer
         if margin is not None:
             body["margin"] = margin
-        return ABTest.of(self._running.ask("POST", "/v1/experiments", body))
-
-    def get(self, identifier: str) -> ABTest:
-        """One by its id, or the one that runs on a route."""
-        return ABTest.of(self._running.ask("GET", _path(identifier)))
+        return self._create(body)
 
     def list(self, *, status: str = "", route: str = "", layer: str = "", limit: int = 50) -> list[ABTest]:
         """Newest first."""
-        given = {"status": status, "route": route, "layer": layer, "limit": str(limit)}
-        query = urlencode({name: value for name, value in given.items() if value})
-        found = self._running.ask("GET", f"/v1/experiments?{query}")
-        return [ABTest.of(raw) for raw in found["experiments"]]
+        return self._found(status=status, route=route, layer=layer, limit=str(limit))
 
     def start(self, identifier: str, *, reason: str = "") -> ABTest:
         """Divide requests among the variants; also lets a paused test go on."""
@@ -113,10 +107,3 @@ class ABTestManager:
     def cancel(self, identifier: str, *, reason: str = "") -> ABTest:
         """End it without one."""
         return self._act(identifier, "cancel", reason)
-
-    def _act(self, identifier: str, act: str, reason: str) -> ABTest:
-        return ABTest.of(self._running.ask("POST", f"{_path(identifier)}/{act}", {"reason": reason}))
-
-
-def _path(identifier: str) -> str:
-    return f"/v1/experiments/{quote(identifier, safe='')}"

@@ -6,9 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
-from urllib.parse import quote, urlencode
 
-from control.library.running import Running
+from control.library.running import Manager
 
 _LOOK_SECONDS: Final = 0.5
 _OPEN: Final = frozenset({"pending", "in_progress"})
@@ -37,7 +36,7 @@ class Deployed:
         return cls(raw=raw, **{name: raw[name] for name in names})
 
 
-class DeploymentManager:
+class DeploymentManager(Manager[Deployed]):
     """Makes deployments and looks after them.
 
     ::
@@ -53,8 +52,10 @@ class DeploymentManager:
         UnavailableError: Headgate does not answer.
     """
 
-    def __init__(self, admin: str | None = None, *, token: str | None = None) -> None:
-        self._running = Running(admin, token)
+    kind = "deployments"
+
+    def _value(self, raw: Any) -> Deployed:
+        return Deployed.of(raw)
 
     def create(
         self,
@@ -81,21 +82,13 @@ class DeploymentManager:
             body["endpoints"] = list(endpoints)
         if release:
             body["release"] = release
-        return Deployed.of(self._running.ask("POST", "/v1/deployments", body))
-
-    def get(self, identifier: str) -> Deployed:
-        """One by its id, or the one in charge of a route."""
-        return Deployed.of(self._running.ask("GET", _path(identifier)))
+        return self._create(body)
 
     def list(
         self, *, status: str = "", environment: str = "", route: str = "", limit: int = 50
     ) -> list[Deployed]:
         """Newest first."""
-        given = {"status": status, "environment": environment, "route": route, "limit": str(limit)}
-        query = urlencode({name: value for name, value in given.items() if value})
-        return [
-            Deployed.of(raw) for raw in self._running.ask("GET", f"/v1/deployments?{query}")["deployments"]
-        ]
+        return self._found(status=status, environment=environment, route=route, limit=str(limit))
 
     def wait(self, identifier: str, *, timeout: float = 600.0) -> Deployed:
         """Wait until it is neither pending nor in progress.
@@ -129,10 +122,3 @@ class DeploymentManager:
     def cancel(self, identifier: str, *, reason: str = "") -> Deployed:
         """End it without blame."""
         return self._act(identifier, "cancel", reason)
-
-    def _act(self, identifier: str, act: str, reason: str) -> Deployed:
-        return Deployed.of(self._running.ask("POST", f"{_path(identifier)}/{act}", {"reason": reason}))
-
-
-def _path(identifier: str) -> str:
-    return f"/v1/deployments/{quote(identifier, safe='')}"

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Generic, TypeVar
+from urllib.parse import quote, urlencode
 
 from control.cli.client import AdminClient, discover
 from control.cli.failure import UnreachableError
 from control.errors import (
+    ArtifactError,
+    BusyError,
     ConflictError,
+    DuplicateError,
     ForbiddenError,
     HeadgateError,
     InvalidError,
+    NotApprovedError,
     NotFoundError,
     TransitionError,
 )
 
-_BY_CODE: dict[str, type[HeadgateError]] = {TransitionError.code: TransitionError}
+# What has a code of its own; other answers are told apart by their status.
+_BY_CODE: dict[str, type[HeadgateError]] = {
+    kind.code: kind for kind in (ArtifactError, BusyError, DuplicateError, NotApprovedError, TransitionError)
+}
 _BY_STATUS: dict[int, type[HeadgateError]] = {
     400: InvalidError,
     401: ForbiddenError,
@@ -24,6 +33,8 @@ _BY_STATUS: dict[int, type[HeadgateError]] = {
     409: ConflictError,
     422: InvalidError,
 }
+
+T = TypeVar("T")
 
 
 class UnavailableError(HeadgateError):
@@ -57,3 +68,35 @@ class Running:
             answer.status, UnavailableError if answer.status == 503 else HeadgateError
         )
         raise kind(str(found.get("message", "")), str(found.get("remedy", "")))
+
+
+class Manager(ABC, Generic[T]):
+    """Things of one kind on a running Headgate, each known by its id or by the route it is in charge of."""
+
+    kind: ClassVar[str]
+    """As in their paths: deployments."""
+
+    def __init__(self, admin: str | None = None, *, token: str | None = None) -> None:
+        self._running = Running(admin, token)
+
+    @abstractmethod
+    def _value(self, raw: Any) -> T:
+        """What an answer describes."""
+
+    def get(self, identifier: str) -> T:
+        """One by its id, or the one in charge of a route."""
+        return self._value(self._running.ask("GET", self._path(identifier)))
+
+    def _create(self, body: dict[str, Any]) -> T:
+        return self._value(self._running.ask("POST", f"/v1/{self.kind}", body))
+
+    def _found(self, **given: str) -> list[T]:
+        query = urlencode({name: value for name, value in given.items() if value})
+        answer = self._running.ask("GET", f"/v1/{self.kind}?{query}")
+        return [self._value(raw) for raw in answer[self.kind]]
+
+    def _act(self, identifier: str, act: str, reason: str) -> T:
+        return self._value(self._running.ask("POST", f"{self._path(identifier)}/{act}", {"reason": reason}))
+
+    def _path(self, identifier: str) -> str:
+        return f"/v1/{self.kind}/{quote(identifier, safe='')}"

@@ -11,5 +11,4 @@ depends_on = None
 
 def upgrade() -> None:
     """Add the column; requests so far were about the plan in force."""
-    column = sa.Column("proposed", sa.Boolean(), nullable=False, server_default=sa.false())
-    op.add_column("approvals", column)
+    op.add_column("approvals", sa.Column("proposed", sa.Boolean(), nullable=False, server_default=sa.false()))
