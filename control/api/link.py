@@ -19,7 +19,8 @@ from control.api.requests import (
 )
 from control.configuration import ConfigurationError
 from control.publish import Published, TooManyWatchersError
-from control.reports import ReportError, parse_report
+from control.report_values import ReportError
+from control.reports import parse_report
 
 HEARTBEAT_SECONDS: Final = 5.0
 # A reader that takes nothing for this long is gone; it comes back by itself.

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from control.reports import ReportError, parse_report
+from control.report_values import ReportError
+from control.reports import parse_report
 from tests.helpers.counts import arm, report
 
 JSON = st.recursive(

@@ -10,7 +10,8 @@ import pytest
 from config.schema import Config
 from control.loop import Loop
 from control.plane import Plane
-from control.reports import ReportError, parse_report
+from control.report_values import ReportError
+from control.reports import parse_report
 from control.rollout import State
 from tests.helpers.control import FakeClock, configuration, plane_on
 from tests.helpers.control import configure as bring
