@@ -26,8 +26,8 @@ HOT_MODULES = (
     "admission", "pool", "divert", "live", "held",
     "request", "arms", "endpoint", "ejection", "balance", "balancers/base", "balancers/round_robin",
     "balancers/least_in_flight", "balancers/consistent_hash", "keys", "match", "override", "table", "target",
-    "shadow/cells", "shadow/tap", "shadow/mirror", "shadow/lane", "shadow/connection", "shadow/shadows",
-    "shadow/frames", "shadow/feed",
+    "shadow/cells", "shadow/copy_counts", "shadow/tap", "shadow/heads", "shadow/mirror", "shadow/lane",
+    "shadow/connection", "shadow/shadows", "shadow/frames", "shadow/feed",
     "splits/base", "splits/layers", "splits/sticky", "splits/canary", "splits/rolling", "splits/hash",
 )
 # fmt: on

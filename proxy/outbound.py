@@ -25,7 +25,11 @@ def request_message(
     rewrite = relay.arm.rewrite
     if rewrite is None:
         return _message(client, relay, head, data, end, stop)
-    return rewrite.apply(_message(client, relay, head, data, end, end)) + data[end:stop]
+    plain = _message(client, relay, head, data, end, end)
+    if relay.tap is not None:
+        # What shadows get is rewritten as their upstreams say.
+        relay.tap.plain_head = plain
+    return rewrite.apply(plain) + data[end:stop]
 
 
 def _message(

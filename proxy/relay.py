@@ -166,9 +166,7 @@ class Relay:
         tap = self.tap
         if tap is not None:
             tap.id_line = self.id_line
-            tap.piece(message, self.body_bytes)
-            if complete:
-                tap.complete()
+            tap.begin(message, self.body_bytes, whole=complete)
 
     def send(self, message: bytes) -> None:
         """Send the request: there is a place for it."""
@@ -199,7 +197,7 @@ class Relay:
             if self.pending_bytes > PENDING_BYTES_MAX:
                 self.downstream.valve.hold(NO_CONNECTION)
         if self.tap is not None:
-            self.tap.piece(data, len(data))
+            self.tap.piece(data)
 
     def request_end(self) -> None:
         """The last byte of the request was handed over."""

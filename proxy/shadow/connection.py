@@ -6,9 +6,10 @@ import asyncio
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, cast
 
+from proxy.shadow.tap import PAIRABLE
 from proxy.timers import Timed
 from proxy.wire.chunked import ChunkError, ChunkTracker
-from proxy.wire.head import find_head_end, scan_response
+from proxy.wire.head import ResponseHead, find_head_end, scan_response
 
 if TYPE_CHECKING:
     from proxy.shadow.lane import Lane
@@ -73,10 +74,14 @@ class ShadowConnection(Timed):
         self.informational = 0
         self.buffer = b""
         mirror.shadows.wheel.set(self, mirror.deadline)
-        write = self.transport.write
-        for piece in copy.message:
-            write(piece)
-        copy.message = []
+        message = copy.message
+        copy.message = b""
+        self.transport.write(message)
+        pieces = copy.pieces
+        if pieces is not None:
+            copy.pieces = None
+            for piece in pieces:
+                self.transport.write(piece)
 
     def data_received(self, data: bytes) -> None:
         copy = self.copy
@@ -96,12 +101,13 @@ class ShadowConnection(Timed):
             if self.remain < 0:
                 self.reusable = False
                 data = data[: self.remain]
-            copy.keep(data)
+            if copy.unpaired == PAIRABLE:
+                copy.keep(data)
             if self.remain <= 0:
-                self._end(copy)
+                self._end(copy, perf_counter_ns())
         elif state == CHUNKED:
             self._on_chunked(copy, data)
-        elif state == UNTIL_CLOSE:
+        elif state == UNTIL_CLOSE and copy.unpaired == PAIRABLE:
             copy.keep(data)
 
     def _on_head(self, copy: Copy, data: bytes) -> None:
@@ -137,37 +143,44 @@ class ShadowConnection(Timed):
             end = -1
             if not data:
                 return
-        copy.first_byte_ns = perf_counter_ns()
+        self._on_final_head(copy, head, data, end + 2)
+
+    def _on_final_head(self, copy: Copy, head: ResponseHead, data: bytes, start: int) -> None:
+        """The final head is `data[:start]`, blank line included."""
         status: int = head.status
         copy.status = status
-        copy.answer_head = data[: end + 2]
-        remain: int = head.content_length
+        copy.head_bytes = start
         self.reusable = head.keep_alive and status != 500
-        body = data[end + 2 :]
+        remain: int = head.content_length
+        size = len(data)
         if status == 204 or status == 304 or copy.tap.head_only:
             remain = 0
         elif head.chunked:
             self.state = CHUNKED
             self.tracker = ChunkTracker()
-            if body:
-                self._on_chunked(copy, body)
+            if copy.unpaired == PAIRABLE:
+                copy.keep(data[:start])
+            if size > start:
+                self._on_chunked(copy, data[start:])
             return
         elif remain < 0:
             self.state = UNTIL_CLOSE
             self.reusable = False
-            if body:
-                copy.keep(body)
+            if copy.unpaired == PAIRABLE:
+                copy.keep(data)
             return
-        if len(body) > remain:
+        remain -= size - start
+        if remain < 0:
+            # More than was announced: the rest is nobody's, and the connection cannot be trusted.
             self.reusable = False
-            body = body[:remain]
-        if body:
-            copy.keep(body)
-        if len(body) == remain:
-            self._end(copy)
+            data = data[:remain]
+        if copy.unpaired == PAIRABLE:
+            copy.keep(data)
+        if remain <= 0:
+            self._end(copy, perf_counter_ns())
             return
         self.state = FIXED
-        self.remain = remain - len(body)
+        self.remain = remain
 
     def _on_chunked(self, copy: Copy, data: bytes) -> None:
         tracker = self.tracker
@@ -180,36 +193,38 @@ class ShadowConnection(Timed):
             self._fail(STREAM_ERROR)
             return
         if end < 0:
-            copy.keep(data[: len(data) - len(tracker.tail)] if tracker.tail else data)
+            if copy.unpaired == PAIRABLE:
+                copy.keep(data[: len(data) - len(tracker.tail)] if tracker.tail else data)
             return
         if end < len(data):
             self.reusable = False
             data = data[:end]
-        copy.keep(data)
+        if copy.unpaired == PAIRABLE:
+            copy.keep(data)
         self.tracker = None
-        self._end(copy)
+        self._end(copy, perf_counter_ns())
 
-    def _end(self, copy: Copy) -> None:
+    def _end(self, copy: Copy, now_ns: int) -> None:
         self.copy = None
         if self.reusable:
             self.lane.give_back(self)
         else:
             self.close()
-        copy.mirror.ended(copy, OK)
+        copy.mirror.ended(copy, OK, now_ns)
 
     def _fail(self, outcome: int) -> None:
         copy = self.copy
         self.copy = None
         self.abort()
         if copy is not None:
-            copy.mirror.ended(copy, outcome)
+            copy.mirror.ended(copy, outcome, 0)
 
     def eof_received(self) -> bool:
         copy = self.copy
         if copy is None:
             self.close()
         elif self.state == UNTIL_CLOSE:
-            self._end(copy)
+            self._end(copy, perf_counter_ns())
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -223,7 +238,7 @@ class ShadowConnection(Timed):
         copy = self.copy
         if copy is not None:
             self.copy = None
-            copy.mirror.ended(copy, RESET if state == HEAD else STREAM_TRUNCATED)
+            copy.mirror.ended(copy, RESET if state == HEAD else STREAM_TRUNCATED, 0)
 
     def expire(self) -> None:
         """The copy's deadline has passed, or the connection was idle for too long."""

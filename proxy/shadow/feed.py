@@ -11,7 +11,9 @@ from proxy.shadow.frames import (
     KIND_DEFINITION,
     KIND_PAIR,
     LENGTH,
-    PAIR,
+    LENGTH_AND_PAIR,
+    LENGTH_BYTES,
+    PAIR_BYTES,
     PRIMARY_DECHUNKED,
 )
 from proxy.timers import TICKS_PER_SECOND
@@ -28,7 +30,15 @@ BATCH_BYTES: Final = 64 * 1024
 RETRY_TICKS: Final = TICKS_PER_SECOND // 2
 DEFINITIONS_MAX: Final = 4096
 
-pack_pair: Final = PAIR.pack
+pack_pair: Final = LENGTH_AND_PAIR.pack
+
+
+def bytes_of(pieces: list[bytes]) -> int:
+    """How many bytes the pieces have together."""
+    size = 0
+    for piece in pieces:
+        size += len(piece)
+    return size
 
 
 class Feed:
@@ -91,39 +101,36 @@ class Feed:
         if transport is None:
             return False
         tap = copy.tap
-        waiting: int = self.pending_bytes + transport.get_write_buffer_size()
-        if waiting > FEED_BYTES_MAX:
+        primary = tap.answer
+        shadow = copy.answer
+        if primary is None or shadow is None:
             return False
-        primary = tap.answer[0] if len(tap.answer) == 1 else b"".join(tap.answer)
-        shadow = copy.answer[0] if len(copy.answer) == 1 else b"".join(copy.answer)
         request_id = tap.id_line
-        size = len(tap.answer_head) + len(primary) + len(copy.answer_head) + len(shadow) + len(request_id)
-        frame = b"".join(
-            (
-                LENGTH.pack(PAIR.size + size),
-                pack_pair(
-                    KIND_PAIR,
-                    copy.number,
-                    tap.primary_us,
-                    copy.shadow_us,
-                    tap.status,
-                    copy.status,
-                    PRIMARY_DECHUNKED if tap.dechunked else 0,
-                    len(tap.answer_head),
-                    len(primary),
-                    len(copy.answer_head),
-                    len(shadow),
-                    len(request_id),
-                ),
-                tap.answer_head,
-                primary,
-                copy.answer_head,
-                shadow,
-                request_id,
-            )
+        primary_size = bytes_of(primary)
+        shadow_size = bytes_of(shadow)
+        size = PAIR_BYTES + primary_size + shadow_size + len(request_id)
+        # Whoever reads it wants heads and bodies apart; here they are as they came.
+        head = pack_pair(
+            size,
+            KIND_PAIR,
+            copy.number,
+            tap.primary_us,
+            copy.shadow_us,
+            tap.status,
+            copy.status,
+            PRIMARY_DECHUNKED if tap.dechunked else 0,
+            tap.head_bytes,
+            primary_size - tap.head_bytes,
+            copy.head_bytes,
+            shadow_size - copy.head_bytes,
+            len(request_id),
         )
-        self.pending.append(frame)
-        self.pending_bytes += len(frame)
+        pending = self.pending
+        pending.append(head)
+        pending += primary
+        pending += shadow
+        pending.append(request_id)
+        self.pending_bytes += size + LENGTH_BYTES
         if self.pending_bytes > BATCH_BYTES:
             self.flush()
         return True

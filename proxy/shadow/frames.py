@@ -10,8 +10,12 @@ from struct import Struct
 from typing import Final
 
 LENGTH: Final = Struct("<I")
-# Kind, number, primary's and shadow's time in µs, their statuses, flags, and four lengths.
+LENGTH_BYTES: Final = 4
+# Kind, number, primary's and shadow's time in µs, their statuses, flags, and five lengths.
 PAIR: Final = Struct("<BIQQHHBIIIII")
+PAIR_BYTES: Final = 46
+LENGTH_AND_PAIR: Final = Struct("<IBIQQHHBIIIII")
+assert (LENGTH.size, PAIR.size, LENGTH_AND_PAIR.size) == (LENGTH_BYTES, PAIR_BYTES, LENGTH_BYTES + PAIR_BYTES)
 DEFINITION: Final = Struct("<BI")
 KIND_DEFINITION: Final = 1
 KIND_PAIR: Final = 2

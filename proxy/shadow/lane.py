@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from proxy.shadow.connection import CLOSED, IDLE, ShadowConnection
 from proxy.shadow.tap import SENT
-from proxy.timers import NEVER, TICKS_PER_SECOND
+from proxy.timers import TICKS_PER_SECOND
 
 if TYPE_CHECKING:
     from proxy.endpoint import Endpoint
@@ -28,7 +28,7 @@ PAUSE_TICKS_MAX: Final = 16 * TICKS_PER_SECOND
 class Lane:
     """The way to one endpoint."""
 
-    __slots__ = ("endpoint", "host", "idle", "mirror", "pause", "paused_until", "port")
+    __slots__ = ("endpoint", "host", "idle", "mirror", "pause", "paused_until", "port", "retired")
 
     def __init__(self, mirror: Mirror, endpoint: Endpoint) -> None:
         self.mirror = mirror
@@ -38,13 +38,18 @@ class Lane:
         self.idle: list[ShadowConnection] = []
         self.paused_until = 0
         self.pause: int = PAUSE_TICKS_FIRST
+        self.retired = False
 
     def send(self, copy: Copy) -> None:
         """Send a copy on an idle connection, or on a new one."""
-        if self.idle:
-            self.idle.pop().serve(copy)
-        else:
-            self.mirror.shadows.worker.spawn(self._connect(copy))
+        idle = self.idle
+        while idle:
+            connection = idle.pop()
+            # One that was lost a moment ago has not been told yet.
+            if not connection.transport.is_closing():
+                connection.serve(copy)
+                return
+        self.mirror.shadows.worker.spawn(self._connect(copy))
 
     async def _connect(self, copy: Copy) -> None:
         mirror = self.mirror
@@ -61,12 +66,12 @@ class Lane:
         except OSError:
             outcome = CONNECT_FAILED
         except asyncio.CancelledError:
-            mirror.ended(copy, CLIENT_ABORT)
+            mirror.ended(copy, CLIENT_ABORT, 0)
             raise
         if connection is None or connection.state == CLOSED:
             self.paused_until = mirror.shadows.wheel.now + self.pause
             self.pause = min(PAUSE_TICKS_MAX, self.pause * 2)
-            mirror.ended(copy, outcome or CONNECT_FAILED)
+            mirror.ended(copy, outcome or CONNECT_FAILED, 0)
             return
         self.pause = PAUSE_TICKS_FIRST
         if copy.state == SENT:
@@ -80,26 +85,23 @@ class Lane:
 
     def give_back(self, connection: ShadowConnection) -> None:
         """Keep a connection whose exchange ended cleanly."""
-        shadows = self.mirror.shadows
-        if (
-            shadows.closing
-            or self not in self.mirror.lanes
-            or len(self.idle) >= self.mirror.in_flight_max
-            or connection.transport.is_closing()
-        ):
+        mirror = self.mirror
+        shadows = mirror.shadows
+        idle = self.idle
+        if self.retired or shadows.closing or len(idle) >= mirror.in_flight_max:
             connection.close()
             return
         connection.state = IDLE
-        self.idle.append(connection)
-        idle: int = shadows.worker.live.upstream_idle
-        shadows.wheel.set_at(connection, shadows.wheel.now + idle + 1 if idle else NEVER)
+        idle.append(connection)
+        shadows.wheel.set(connection, shadows.worker.live.upstream_idle)
 
     def forget(self, connection: ShadowConnection) -> None:
         """Leave out a connection that closes."""
         if connection in self.idle:
             self.idle.remove(connection)
 
-    def close_idle(self) -> None:
-        """Close what nobody uses."""
+    def retire(self) -> None:
+        """Close what nobody uses now, and the rest after its use."""
+        self.retired = True
         for connection in self.idle[:]:
             connection.close()

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 from random import random
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from proxy.outcomes import OK, UPSTREAM_5XX, outcome_of_status
 from proxy.request import RequestView
 from proxy.shadow.cells import ELIGIBLE, MIRRORED_0, PAIRED, SKIPPED, SKIPPED_0, UNPAIRED_0, size_class
+from proxy.shadow.heads import names_field
 from proxy.shadow.lane import Lane
 from proxy.shadow.tap import ANSWERED, COLLECTING, GONE, PAIRABLE, SENT, SKIP_TOO_LARGE, Copy
-from proxy.slot_counts import UNTIMED
 from proxy.splits.sticky import fraction_of
 from proxy.timers import ticks
 
 if TYPE_CHECKING:
     from proxy.endpoint import Endpoint
     from proxy.keys import KeyReader
+    from proxy.rewriting import Rewrite
+    from proxy.shadow.copy_counts import CopyCounts
     from proxy.shadow.shadows import Shadows
     from proxy.shadow.spec import ShadowSpec
-    from proxy.slot_counts import SlotCounts
+    from proxy.shadow.tap import Tap
     from proxy.wire.head import RequestHead
 
 # Places in the counter page, by their names in `proxy.shadow.cells`.
@@ -37,8 +38,6 @@ SHADOW_FAILED: Final = 2
 COMPARER: Final = 5
 SIZE_CLASSES: Final = 5
 
-HEAD_END: Final = b"\r\n\r\n"
-
 
 class Mirror:
     """The live state of a shadow; it outlives tables, so that its budget covers copies of earlier ones."""
@@ -50,7 +49,7 @@ class Mirror:
         "compare_share",
         "counts",
         "deadline",
-        "endpoints",
+        "dropped",
         "in_flight",
         "in_flight_max",
         "key",
@@ -62,7 +61,7 @@ class Mirror:
         "methods",
         "number",
         "reference",
-        "remove",
+        "rewrite",
         "seed",
         "shadows",
         "share",
@@ -76,7 +75,7 @@ class Mirror:
         self.turn = 0
         self.lanes: list[Lane] = []
 
-    def adopt(self, spec: ShadowSpec, counts: SlotCounts, endpoints: list[Endpoint], number: int) -> None:
+    def adopt(self, spec: ShadowSpec, counts: CopyCounts, endpoints: list[Endpoint], number: int) -> None:
         """Follow another table; `number` names what copies are compared as."""
         self.counts = counts
         self.number: int = number
@@ -94,7 +93,9 @@ class Mirror:
         self.compare_share: float = spec.compare_share
         self.lag: float = spec.lag
         self.marker: bytes = spec.marker + b": 1\r\n" if spec.marker else b""
-        self.remove: list[bytes] = [name + b":" for name in spec.remove]
+        # Lower-case names with their colon: the marker is ours alone.
+        self.dropped: list[bytes] = [name + b":" for name in (spec.marker.lower(), *spec.remove) if name]
+        self.rewrite: Rewrite | None = spec.arm.upstream.rewrite
         kept = {(lane.host, lane.port): lane for lane in self.lanes}
         self.lanes = []
         for endpoint in endpoints:
@@ -104,12 +105,13 @@ class Mirror:
             lane.endpoint = endpoint
             self.lanes.append(lane)
         for lane in kept.values():
-            lane.close_idle()
+            lane.retire()
 
-    def close_idle(self) -> None:
-        """Close what nobody uses."""
+    def retire(self) -> None:
+        """The table has no such shadow any more: close what nobody uses now, and the rest after its use."""
         for lane in self.lanes:
-            lane.close_idle()
+            lane.retire()
+        self.lanes = []
 
     # Before the request goes anywhere.
 
@@ -118,7 +120,7 @@ class Mirror:
     ) -> bool:
         """Whether a request is to be copied; counts it, and why not."""
         counts = self.counts
-        counts.cells[counts.base + ELIGIBLE] += 1
+        counts.add(ELIGIBLE)
         reason = -1
         length: int = head.content_length
         if overridden:
@@ -131,7 +133,7 @@ class Mirror:
             reason = UPGRADE
         elif self.share < 1.0 and not self._drawn(head, data, end, client):
             reason = SAMPLED_OUT
-        elif self.shadows.lagging(self.lag):
+        elif self.shadows.late > self.lag > 0.0:
             reason = LAG
         elif length > self.body_max:
             reason = SKIP_TOO_LARGE
@@ -174,20 +176,19 @@ class Mirror:
             self.skip(copy, UNREACHABLE)
             return
         counts = copy.counts
-        counts.cells[counts.base + MIRRORED_0 + size_class(copy.body_bytes)] += 1
-        counts.start()
-        counts.attempts += 1
+        counts.add(MIRRORED_0 + size_class(tap.body_bytes))
+        counts.slot.start()
         copy.state = SENT
-        copy.message = self._message(copy)
+        copy.message = self._message(tap)
+        copy.pieces = tap.pieces
         self.in_flight += 1
-        copy.started_ns = perf_counter_ns()
         lane.send(copy)
 
     def _lane(self) -> Lane | None:
         """The next endpoint that can be reached, as far as is known."""
         lanes = self.lanes
         count = len(lanes)
-        now = self.shadows.wheel.now
+        now: int = self.shadows.wheel.now
         for _ in range(count):
             self.turn += 1
             if self.turn >= count:
@@ -197,23 +198,22 @@ class Mirror:
                 return lane
         return None
 
-    def _message(self, copy: Copy) -> list[bytes]:
-        """The copy's bytes: what the primary got, with the marker and without what is to be removed."""
-        pieces = copy.tap.pieces
-        first = pieces[0]
-        head_end = first.index(HEAD_END) + 2
-        head = first[:head_end]
-        marker = self.marker
-        lowered = head.lower()
+    def _message(self, tap: Tap) -> bytes:
+        """The copy's first bytes: what its version would have got as the primary, and the marker."""
+        first = tap.first
+        head_end = tap.head_end
+        plain = tap.plain_head
+        rewrite = self.rewrite
         # The shadow gets the whole request at once, so it has nothing to permit.
-        if self.remove or b"\r\nexpect:" in lowered or (marker and b"\r\n" + marker[:-3] in lowered):
-            head = self._without(head)
-        return [b"".join((head, marker, first[head_end:])), *pieces[1:]]
+        if plain or rewrite is not None or tap.expect or names_field(first, head_end, self.dropped):
+            head = self._without(plain or first[:head_end])
+            if rewrite is not None:
+                head = rewrite.apply(head)
+            return b"".join((head, self.marker, first[head_end:]))
+        return b"".join((first[:head_end], self.marker, first[head_end:]))
 
     def _without(self, head: bytes) -> bytes:
-        names = [*self.remove, b"expect:"]
-        if self.marker:
-            names.append(self.marker[:-3])
+        names = [*self.dropped, b"expect:"]
         kept: list[bytes] = []
         for line in head.split(b"\r\n"):
             lowered = line.lower()
@@ -233,35 +233,26 @@ class Mirror:
             return
         copy.state = GONE
         self._release(copy)
-        self._count_skip(copy.counts, reason, copy.body_bytes)
+        self._count_skip(copy.counts, reason, copy.tap.body_bytes)
 
-    def _count_skip(self, counts: SlotCounts, reason: int, size: int) -> None:
-        cells = counts.cells
-        cells[counts.base + SKIPPED_0 + reason * SIZE_CLASSES + size_class(size)] += 1
-        cells[counts.base + SKIPPED] += 1
+    def _count_skip(self, counts: CopyCounts, reason: int, size: int) -> None:
+        counts.add(SKIPPED_0 + reason * SIZE_CLASSES + size_class(size))
+        counts.add(SKIPPED)
 
-    def ended(self, copy: Copy, outcome: int) -> None:
-        """The shadow has answered, or failed in the way that `outcome` says."""
+    def ended(self, copy: Copy, outcome: int, now_ns: int) -> None:
+        """The shadow has answered by `now_ns`, or failed in the way that `outcome` says."""
         if copy.state != SENT:
             return
         copy.state = ANSWERED
         copy.connection = None
         self.in_flight -= 1
-        total_us = first_byte_us = UNTIMED
         if outcome == OK and copy.status >= 400:
             outcome = int(outcome_of_status(copy.status))
-        copy.outcome = outcome
         if outcome <= UPSTREAM_5XX:
-            now_ns = perf_counter_ns()
-            copy.shadow_us = (now_ns - copy.started_ns) // 1000
-            if outcome == OK:
-                total_us = copy.shadow_us
-                first_byte_us = (copy.first_byte_ns - copy.started_ns) // 1000
+            copy.shadow_us = (now_ns - copy.tap.started_ns) // 1000
         elif copy.unpaired == PAIRABLE:
             copy.spoil(SHADOW_FAILED)
-        copy.counts.end(
-            outcome, outcome >= UPSTREAM_5XX, copy.body_bytes, copy.received, total_us, first_byte_us
-        )
+        copy.counts.end(outcome, copy.shadow_us)
         if copy.tap.finished:
             self.settle(copy)
 
@@ -271,13 +262,13 @@ class Mirror:
         reason = copy.unpaired
         if reason == PAIRABLE and not self.shadows.feed.pair(copy):
             reason = COMPARER
-        counts = copy.counts
-        cell = PAIRED if reason == PAIRABLE else UNPAIRED_0 + reason
-        counts.cells[counts.base + cell] += 1
+        copy.counts.add(PAIRED if reason == PAIRABLE else UNPAIRED_0 + reason)
         self._release(copy)
 
     def _release(self, copy: Copy) -> None:
         self.memory -= copy.held
         copy.held = 0
-        copy.answer = []
-        copy.message = []
+        copy.answer = None
+        copy.message = b""
+        copy.pieces = None
+        copy.tap.closed()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
+from proxy.shadow.copy_counts import CopyCounts
 from proxy.shadow.feed import Feed
 from proxy.shadow.mirror import UNFINISHED, Mirror
 from proxy.shadow.tap import COLLECTING
@@ -29,11 +32,13 @@ class Shadows:
         "calm_at",
         "closing",
         "connections",
+        "counts",
         "feed",
         "late",
         "mirrors",
         "outbox",
         "response_head",
+        "send_soon",
         "wheel",
         "worker",
     )
@@ -44,7 +49,10 @@ class Shadows:
         self.feed = Feed(worker, compare)
         self.mirrors: dict[tuple[str, str, str], Mirror] = {}
         self.connections: set[ShadowConnection] = set()
+        # By the place of their slot in the page: tables that name the same shadow share one writer.
+        self.counts: dict[int, CopyCounts] = {}
         self.outbox: list[Tap] = []
+        self.send_soon: Callable[[], None] = self.send
         self.response_head = ResponseHead()
         self.closing = False
         # The worst lateness of the loop since it was calm, seconds, and when calm is assumed again.
@@ -66,19 +74,21 @@ class Shadows:
                 if mirror is None:
                     mirror = Mirror(self)
                 number = self.feed.define(route.name, spec)
-                mirror.adopt(spec, counts, spec.arm.upstream.live, number)
+                own = self.counts.get(counts.base)
+                if own is None:
+                    own = self.counts[counts.base] = CopyCounts(counts)
+                mirror.adopt(spec, own, spec.arm.upstream.live, number)
                 self.mirrors[key] = mirror
                 mirrors.append(mirror)
             found[route.name] = mirrors
         for gone in before.values():
-            gone.close_idle()
-            gone.lanes = []
+            gone.retire()
         return found
 
     def offer(self, tap: Tap) -> None:
         """Send the copies of a whole request at the next turn of the loop."""
         if not self.outbox:
-            self.worker.loop.call_soon(self.send)
+            self.worker.loop.call_soon(self.send_soon)
         self.outbox.append(tap)
 
     def send(self) -> None:
@@ -86,18 +96,17 @@ class Shadows:
         taps = self.outbox
         self.outbox = []
         closing = self.closing
+        now_ns = perf_counter_ns()
         for tap in taps:
+            tap.started_ns = now_ns
             for copy in tap.copies:
                 if copy.state == COLLECTING:
                     if closing:
                         copy.mirror.skip(copy, UNFINISHED)
                     else:
                         copy.mirror.send(copy)
-            tap.pieces = []
-
-    def lagging(self, limit: float) -> bool:
-        """Whether the loop was later than `limit` seconds (0: never asked) within the last second."""
-        return limit > 0 and self.late > limit
+            tap.first = b""
+            tap.pieces = None
 
     def tick(self, late: float) -> None:
         """Called ten times a second with the loop's lateness in seconds."""

@@ -6,7 +6,6 @@ It holds nobody back: what exceeds a bound is skipped and counted, and the prima
 
 from __future__ import annotations
 
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from proxy.outcomes import OK, UPSTREAM_5XX
@@ -14,8 +13,8 @@ from proxy.shadow.cells import Skip, Unpaired
 
 if TYPE_CHECKING:
     from proxy.shadow.connection import ShadowConnection
+    from proxy.shadow.copy_counts import CopyCounts
     from proxy.shadow.mirror import Mirror
-    from proxy.slot_counts import SlotCounts
     from proxy.wire.head import RequestHead
 
 # States of a copy.
@@ -40,110 +39,124 @@ class Copy:
     """A request on its way to one shadow, and what came back.
 
     `held` are the bytes charged to the shadow's budget for it. `unpaired` is why it cannot be compared any
-    more, or PAIRABLE.
+    more, or PAIRABLE; only while it is, `answer` is kept, of which the head has `head_bytes`. `received` is
+    what came of the answer, kept or not.
     """
 
     __slots__ = (
         "answer",
-        "answer_head",
-        "body_bytes",
         "connection",
         "counts",
-        "first_byte_ns",
+        "head_bytes",
         "held",
         "message",
         "mirror",
         "number",
-        "outcome",
+        "pieces",
         "received",
         "shadow_us",
-        "started_ns",
         "state",
         "status",
         "tap",
         "unpaired",
     )
 
-    def __init__(self, mirror: Mirror, counts: SlotCounts, tap: Tap, unpaired: int) -> None:
+    def __init__(self, mirror: Mirror, tap: Tap, unpaired: int) -> None:
         self.mirror = mirror
         # Those of the table by which the request was taken: a later one may count in another slot.
-        self.counts = counts
+        self.counts: CopyCounts = mirror.counts
         self.number: int = mirror.number
         self.tap = tap
         self.unpaired = unpaired
         self.state: int = COLLECTING
         self.held = 0
-        self.body_bytes = 0
-        self.started_ns = 0
-        self.first_byte_ns = 0
         self.shadow_us = 0
         self.received = 0
+        self.head_bytes = 0
         self.status: int = 0
-        self.outcome: int = 0
         self.connection: ShadowConnection | None = None
-        self.answer_head = b""
-        self.answer: list[bytes] = []
-        # What is to be written, until it is.
-        self.message: list[bytes] = []
+        self.answer: list[bytes] | None = None
+        # What is to be written, until it is: the head and what came with it, and the pieces behind that.
+        self.message = b""
+        self.pieces: list[bytes] | None = None
 
     def charge(self, size: int) -> bool:
         """Take `size` bytes of the shadow's budget; False, and nothing taken, when it has not as many."""
         mirror = self.mirror
-        if mirror.memory + size > mirror.memory_max:
+        memory = mirror.memory + size
+        if memory > mirror.memory_max:
             return False
-        mirror.memory += size
+        mirror.memory = memory
         self.held += size
         return True
 
     def keep(self, data: bytes) -> None:
-        """Keep a piece of the shadow's answer for comparing, while that is possible."""
-        if self.unpaired != PAIRABLE:
-            return
+        """Keep a piece of the shadow's answer for comparing; only while that is possible."""
         if self.received > self.mirror.capture_max:
             self.spoil(TOO_LARGE)
-        elif self.charge(len(data)):
-            self.answer.append(data)
-        else:
+        elif not self.charge(len(data)):
             self.spoil(MEMORY)
+        elif self.answer is None:
+            self.answer = [data]
+        else:
+            self.answer.append(data)
 
     def spoil(self, reason: int) -> None:
         """Give up comparing; what was kept of the shadow's answer is let go."""
         if self.unpaired == PAIRABLE:
             self.unpaired = reason
-        self.answer = []
+        self.answer = None
 
 
 class Tap:
-    """What passes of one exchange on the primary path."""
+    """What passes of one exchange on the primary path.
+
+    `started_ns` is the turn of the event loop at which its copies were sent. The answer is kept while `wide`:
+    while somebody can still compare it.
+    """
 
     __slots__ = (
         "answer",
         "answer_bytes",
-        "answer_head",
-        "complete_ns",
+        "body_bytes",
         "copies",
         "dechunked",
+        "expect",
         "finished",
+        "first",
+        "head_bytes",
+        "head_end",
         "head_only",
         "id_line",
+        "open",
         "outcome",
         "pieces",
+        "plain_head",
         "primary_us",
+        "started_ns",
         "status",
         "whole",
         "wide",
     )
 
-    def __init__(self, *, head_only: bool) -> None:
-        self.head_only = head_only
+    def __init__(self, head: RequestHead) -> None:
+        self.head_only = head.is_head
+        self.expect = head.expect
         self.copies: list[Copy] = []
-        self.pieces: list[bytes] = []
+        # How many of them have not come to their end.
+        self.open = 0
+        # The first piece, with the head up to its blank line at `head_end`, and those behind it.
+        self.first = b""
+        self.head_end = 0
+        self.pieces: list[bytes] | None = None
+        # The head as it was before it was rewritten for the primary's upstream, where that is done.
+        self.plain_head = b""
+        self.body_bytes = 0
         self.whole = False
-        self.complete_ns = 0
-        self.answer_head = b""
-        self.answer: list[bytes] = []
+        self.started_ns = 0
+        self.head_bytes = 0
+        self.answer: list[bytes] | None = None
         self.answer_bytes = 0
-        # Whether somebody still wants the primary's answer.
         self.wide = False
         self.dechunked = False
         self.status: int = 0
@@ -154,49 +167,59 @@ class Tap:
 
     # The request, piece by piece, each one after it was written to the primary.
 
-    def piece(self, data: bytes | memoryview, body: int) -> None:
-        """Keep a piece of the request, `body` bytes of it being body."""
+    def begin(self, message: bytes, body: int, *, whole: bool) -> None:
+        """The head, with the first `body` bytes behind it, which may be the whole request."""
+        size = len(message)
+        self.head_end = size - body - 2
+        if self._collect(size, body):
+            self.first = message
+        if whole:
+            self.complete()
+
+    def piece(self, data: bytes | memoryview) -> None:
+        """Keep another piece of the body."""
         size = len(data)
+        if self._collect(size, size):
+            # A view would keep the whole read it is a part of.
+            piece = data if isinstance(data, bytes) else bytes(data)
+            if self.pieces is None:
+                self.pieces = [piece]
+            else:
+                self.pieces.append(piece)
+        elif self.first:
+            self.first = b""
+            self.pieces = None
+
+    def _collect(self, size: int, body: int) -> bool:
+        """Charge those for a piece who still want the request; False when nobody does."""
+        self.body_bytes += body
         collecting = False
         for copy in self.copies:
             if copy.state != COLLECTING:
                 continue
-            copy.body_bytes += body
-            if copy.body_bytes > copy.mirror.body_max:
-                copy.mirror.skip(copy, SKIP_TOO_LARGE)
+            mirror = copy.mirror
+            if self.body_bytes > mirror.body_max:
+                mirror.skip(copy, SKIP_TOO_LARGE)
             elif not copy.charge(size):
-                copy.mirror.skip(copy, SKIP_MEMORY)
+                mirror.skip(copy, SKIP_MEMORY)
             else:
                 collecting = True
-        if collecting:
-            # A view would keep the whole read it is a part of.
-            self.pieces.append(data if isinstance(data, bytes) else bytes(data))
-        elif self.pieces:
-            self.pieces = []
+        return collecting
 
     def complete(self) -> None:
         """The request is whole: its copies go out at the next turn of the event loop."""
         self.whole = True
-        self.complete_ns = perf_counter_ns()
-        for copy in self.copies:
-            if copy.state == COLLECTING:
-                copy.mirror.shadows.offer(self)
-                return
+        if self.first:
+            self.copies[0].mirror.shadows.offer(self)
 
     # The primary's answer.
 
     def answered(self, data: bytes, end: int, status: int, body_end: int) -> None:
         """The primary's head is `data[:end]`; what is behind it up to `body_end` is body."""
         self.status = status
-        wide = False
-        for copy in self.copies:
-            if copy.state != GONE and copy.unpaired == PAIRABLE:
-                wide = True
-        self.wide = wide
-        if wide:
-            self.answer_head = data[: end + 2]
-            if body_end > end + 2:
-                self.answer_piece(data[end + 2 : body_end])
+        if self.wide:
+            self.head_bytes = end + 2
+            self.answer_piece(data if body_end == len(data) else data[:body_end])
 
     def answer_piece(self, data: bytes | memoryview) -> None:
         """Keep a piece of the primary's answer, for those who can still compare it."""
@@ -215,21 +238,24 @@ class Tap:
             else:
                 copy.spoil(MEMORY)
         self.wide = wide
-        if wide:
-            self.answer.append(data if isinstance(data, bytes) else bytes(data))
+        if not wide:
+            self.answer = None
+            return
+        piece = data if isinstance(data, bytes) else bytes(data)
+        if self.answer is None:
+            self.answer = [piece]
         else:
-            self.answer = []
+            self.answer.append(piece)
 
     def end(self, outcome: int, now_ns: int) -> None:
         """The primary exchange has ended; `now_ns` by the clock of `perf_counter_ns`, 0 for a fault."""
         self.finished = True
         self.outcome = outcome
         good = OK <= outcome <= UPSTREAM_5XX and self.whole
-        if good and now_ns:
-            self.primary_us = (now_ns - self.complete_ns) // 1000
-            if self.primary_us < 0:
-                # Answered before the request had ended.
-                self.primary_us = 0
+        started_ns = self.started_ns
+        # Not started: the primary answered before the request had ended, or within the same turn.
+        if good and now_ns and started_ns and now_ns > started_ns:
+            self.primary_us = (now_ns - started_ns) // 1000
         for copy in self.copies:
             if copy.state == COLLECTING and not self.whole:
                 copy.mirror.skip(copy, SKIP_UNFINISHED)
@@ -239,7 +265,15 @@ class Tap:
             if copy.state == ANSWERED:
                 copy.mirror.settle(copy)
         if not good:
-            self.answer = []
+            self.wide = False
+            self.answer = None
+
+    def closed(self) -> None:
+        """One of the copies has come to its end."""
+        self.open -= 1
+        if not self.open:
+            # They refer to this tap in turn: left alone, they would wait for the collector of cycles.
+            self.copies = []
 
 
 def tap_for(
@@ -248,9 +282,12 @@ def tap_for(
     """The tap of a request that is about to be forwarded for arm number `arm`; None when nobody takes it."""
     tap: Tap | None = None
     for mirror in mirrors:
-        counts = mirror.counts
         if mirror.takes(arm, head, data, end, client, overridden):
             if tap is None:
-                tap = Tap(head_only=head.is_head)
-            tap.copies.append(Copy(mirror, counts, tap, mirror.pairing()))
+                tap = Tap(head)
+            copy = Copy(mirror, tap, mirror.pairing())
+            tap.copies.append(copy)
+            tap.open += 1
+            if copy.unpaired == PAIRABLE:
+                tap.wide = True
     return tap
