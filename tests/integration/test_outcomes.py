@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from tests.helpers.clock_step import WallClock
 from tests.helpers.headgate import Headgate, canary_route, headgate
 from tests.helpers.load import load
 from tests.helpers.model_server import ModelServer, model_servers, upstreams
@@ -193,6 +195,38 @@ async def test_harmless_disturbances_end_in_no_verdict(tmp_path: Path) -> None:
 
     assert account.not_ok > 20
     assert {name: end["state"] for name, end in ends.items()} == dict.fromkeys(names, "promoted"), ends
+
+
+@pytest.mark.slow
+async def test_a_step_of_the_clock_ends_in_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wall clock of all processes jumps two hours ahead and four back; steps last as long as they should."""
+    clock = WallClock(tmp_path, monkeypatch)
+    began = time.time()
+    async with stand(tmp_path, watched("stepped", burst="10s", duration="30s")) as (gate, _):
+        async with load(gate.port, "stepped", rate=60, clients=8) as traffic:
+            started = await gate.reached("stepped", "progressing")
+            since = time.monotonic()
+            await asyncio.sleep(6)
+            clock.step_to(7200.0)
+            await asyncio.sleep(6)
+            ahead = await gate.rollout("stepped")
+            clock.step_to(-7200.0)
+            await asyncio.sleep(6)
+            behind = await gate.rollout("stepped")
+            end = await gate.reached("stepped", "rolled_back", "promoted", "expired", seconds=VERDICT_SECONDS)
+            took = time.monotonic() - since
+            metrics = await gate.metrics()
+
+    assert (started["state"], ahead["state"], behind["state"]) == ("progressing",) * 3
+    assert end["state"] == "promoted", end
+    # Two steps of half a minute; what happened before the first look is not in `took`.
+    assert took > 55.0
+    assert traffic.account.not_ok == traffic.account.unanswered == 0
+    # The processes did see the other time.
+    assert end["decisions"][0]["at"] < began - 3600, end["decisions"]
+    assert metrics["headgate_control_tick_failures_total"] == 0
 
 
 def failing(where: str, share: float, chance: random.Random) -> Callable[[str, int], bool]:
