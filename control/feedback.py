@@ -63,7 +63,8 @@ class Item:
 
 
 class FeedbackBook:
-    """Takes items; `counted` says how many met which fate since the process began."""
+    """Takes items; `counted` says how many met which fate since the process began, and `refused` how many were
+    too many at once."""
 
     def __init__(self, controller: Controller, key: bytes, seen: Seen) -> None:
         self._controller = controller
@@ -77,6 +78,7 @@ class FeedbackBook:
         self._left = _BURST
         self._refilled_at = controller.clock.steady()
         self.counted: Counter[Fate] = Counter()
+        self.refused = 0
 
     async def start(self) -> None:
         """Close the books of former processes: what they counted stays, and is added to no more."""
@@ -92,6 +94,7 @@ class FeedbackBook:
         self._left = min(_BURST, self._left + (now - self._refilled_at) * ITEMS_PER_SECOND)
         self._refilled_at = now
         if items > self._left:
+            self.refused += items
             return False
         self._left -= items
         return True

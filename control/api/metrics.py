@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from control.api.keys import PLANE
 from control.api.requests import only
 from control.api.shadow_metrics import shadow_metrics
+from control.feedback import Fate
 from control.guardrails.finding import Verdict
 from control.needs import needs
 from control.plane import Plane
@@ -80,6 +81,21 @@ class ControlCollector(Collector):
         yield _counter("gate_questions", "Questions asked of webhook gates.", loop.gatekeeper.asked)
         yield _counter("gate_failures", "Questions that got no usable answer.", loop.gatekeeper.failures)
         yield from self._notifications()
+        yield from self._feedback()
+
+    def _feedback(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "headgate_feedback_items", "Reported outcomes by what became of them.", labels=("fate",)
+        )
+        book = self._plane.feedback
+        for fate in Fate:
+            family.add_metric((fate,), 0 if book is None else book.counted[fate])
+        yield family
+        yield _counter(
+            "feedback_refused",
+            "Reported outcomes that came faster than they can be taken.",
+            0 if book is None else book.refused,
+        )
 
     def _notifications(self) -> Iterator[Metric]:
         family = CounterMetricFamily(

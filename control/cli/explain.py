@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from control.cli.figures import (
+    duration,
     evidence,
     interval,
     limit,
@@ -32,7 +33,7 @@ def explain(decision: Json) -> list[Block]:
         return blocks
     if analysis["findings"]:
         blocks += [findings_grid(analysis), "\n".join(finding["reason"] for finding in analysis["findings"])]
-    blocks.append(_evidence(analysis))
+    blocks.append(_evidence(analysis, decision.get("needs") or ()))
     if analysis.get("one_look"):
         blocks.append(_one_look(analysis["one_look"]))
     if analysis.get("latency"):
@@ -92,7 +93,15 @@ def _movement(decision: Json) -> str:
     return ", ".join(parts)
 
 
-def _evidence(analysis: Json) -> str:
+def need_line(need: Json) -> str:
+    """About how many more requests an undecided guardrail needs, and how long that takes."""
+    if need["requests"] is None:
+        return f"{need['guardrail']}: how many more requests it needs cannot be said yet"
+    time = "" if need.get("seconds") is None else f", {duration(need['seconds'])} at the present pace"
+    return f"{need['guardrail']}: about {need['requests']} more canary requests{time}"
+
+
+def _evidence(analysis: Json, needs: Sequence[Json]) -> str:
     found, threshold = evidence(analysis["log_e"]), analysis["threshold"]
     lines = [
         f"Evidence of harm, all guardrails together: {found}; at {threshold:.4g} the canary is rolled back."
@@ -107,8 +116,7 @@ def _evidence(analysis: Json) -> str:
         lines.append(f"  To blame: {', '.join(analysis['culprits'])}.")
     if analysis.get("hold"):
         lines.append(f"  Held: {analysis['hold']}")
-    if analysis.get("needed") and analysis["verdict"] != "fail":
-        lines.append(f"  About {analysis['needed']} more canary requests would decide this step.")
+    lines += [f"  {need_line(need)}" for need in needs]
     counts = [f"{analysis['step_requests']} canary requests answered at this step"]
     canary, control = analysis.get("in_flight", (0, 0))
     if canary or control:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from control.cli.explain import findings_grid
+from control.cli.explain import findings_grid, need_line
 from control.cli.figures import duration, moment, seconds, share
 from control.cli.output import Block, Grid
 
@@ -45,7 +45,7 @@ def rollout_blocks(rollout: Json, *, details: bool = True) -> list[Block]:
     ]
     # The last analysis of a rollout that has ended says nothing about now.
     analysis = None if rollout["state"] in FINISHED else rollout.get("analysis")
-    lines += [f"  {line}" for line in needs_lines(rollout.get("needs") or [])]
+    lines += [f"  {need_line(need)}" for need in rollout.get("needs") or ()]
     if rollout.get("expires_in_seconds") is not None and rollout["state"] == "progressing":
         lines.append(f"  undecided, it would wait for {duration(rollout['expires_in_seconds'])} more")
     if rollout.get("problem"):
@@ -58,18 +58,6 @@ def rollout_blocks(rollout: Json, *, details: bool = True) -> list[Block]:
     if details and analysis and analysis["findings"]:
         blocks.append(findings_grid(analysis))
     return blocks
-
-
-def needs_lines(needs: Sequence[Json]) -> list[str]:
-    """About how many more requests each undecided guardrail needs, and how long that takes."""
-    lines = []
-    for need in needs:
-        if need["requests"] is None:
-            lines.append(f"{need['guardrail']}: how many more requests it needs cannot be said yet")
-            continue
-        time = "" if need["seconds"] is None else f", {duration(need['seconds'])} at the present pace"
-        lines.append(f"{need['guardrail']}: about {need['requests']} more canary requests{time}")
-    return lines
 
 
 def route_grid(route: Json) -> Grid:

@@ -244,8 +244,8 @@ class Gate:
         analysis = rollout.get("analysis") or {}
         key = f"{rollout['state']} {rollout['step']} {analysis.get('verdict')} {analysis.get('hold')}"
         line = standing(rollout)
-        if analysis.get("needed") and self._outcome(rollout) is None:
-            line += f"; about {analysis['needed']} more canary requests are needed"
+        if (more := _needed(rollout)) and self._outcome(rollout) is None:
+            line += f"; {more}"
         self._note(line, key)
 
     def _note(self, line: str, key: str = "") -> None:
@@ -264,6 +264,14 @@ def _why_undecided(rollout: Json) -> str:
     if analysis.get("hold"):
         return str(analysis["hold"])
     waiting = [gate["text"] for gate in rollout.get("gates", ()) if not gate["met"]]
-    if analysis.get("needed"):
-        waiting.append(f"about {analysis['needed']} more canary requests are needed at this step")
+    if more := _needed(rollout):
+        waiting.append(more)
     return "; ".join(waiting) or str(analysis.get("reason") or "no analysis was made yet")
+
+
+def _needed(rollout: Json) -> str:
+    """What the guardrail that needs most still needs; empty when that is nothing or cannot be said."""
+    need = next((need for need in rollout.get("needs") or () if need["requests"]), None)
+    if need is None:
+        return ""
+    return f"{need['guardrail']} needs about {need['requests']} more canary requests at this step"

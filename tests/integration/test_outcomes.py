@@ -226,7 +226,7 @@ async def test_a_step_of_the_clock_ends_in_no_verdict(
     assert traffic.account.not_ok == traffic.account.unanswered == 0
     # The processes did see the other time.
     assert end["decisions"][0]["at"] < began - 3600, end["decisions"]
-    assert metrics["headgate_control_tick_failures_total"] == 0
+    assert metrics["headgate_tick_failures_total"] == 0
 
 
 def failing(where: str, share: float, chance: random.Random) -> Callable[[str, int], bool]:

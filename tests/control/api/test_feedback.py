@@ -139,6 +139,9 @@ async def test_more_than_can_be_taken_is_put_off(tmp_path: Path) -> None:
 
         answer = await s.client.json("POST", "/v1/feedback", {"items": items}, status=429)
         assert answer["error"]["code"] == "too_many"
+        text, _ = await s.client.text("/metrics")
+        assert 'headgate_feedback_items_total{fate="not_signed_here"} 20000.0' in text
+        assert "headgate_feedback_refused_total 1000.0" in text
         s.clock.now += 1
         await s.client.json("POST", "/v1/feedback", {"items": items})
 

@@ -91,6 +91,11 @@ def rollout(state: str = "progressing", **changes: Any) -> dict[str, Any]:
         else [],
         "verdict": "inconclusive",
         "analysis": analysis(bad=False).to_json() if judged else None,
+        "needs": [
+            {"guardrail": "error_rate_rise", "verdict": "inconclusive", "requests": 120, "seconds": 40.0}
+        ]
+        if judged
+        else [],
         "problem": "",
         "quarantine": None,
         "decisions": [],

@@ -95,6 +95,8 @@ async def test_the_page_says_what_is_done_and_why(tmp_path: Path) -> None:
         "progressing at 10 %",
         "error rate rise",
         "This step waits for",
+        "error rate rise: about ",
+        " more canary requests, ",
     ):
         assert words in progressing.text
     assert "rollout started" in progressing.text

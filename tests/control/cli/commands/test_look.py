@@ -40,6 +40,7 @@ def test_status_sets_the_weight_beside_what_was_seen(admin: AdminStandIn) -> Non
     assert row[:8] == ["v2", "canary", "fraud:v2", "25", "%", "24.7", "%", "30.0"]
     assert "fraud: v2 is progressing at 25 %, step 2 of 3 for 1 min 15 s" in shown.stdout
     assert "waits  evidence: 120 more canary requests" in shown.stdout
+    assert "error_rate_rise: about 120 more canary requests, 40 s at the present pace" in shown.stdout
     assert "] 0/40 " in shown.stdout
 
 
