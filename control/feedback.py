@@ -63,8 +63,8 @@ class Item:
 
 
 class FeedbackBook:
-    """Takes items; `counted` says how many met which fate since the process began, and `refused` how many were
-    too many at once."""
+    """Takes items; `counted` says how many met which fate since the process began, `refused` how many came
+    too fast."""
 
     def __init__(self, controller: Controller, key: bytes, seen: Seen) -> None:
         self._controller = controller

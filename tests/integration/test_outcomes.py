@@ -201,7 +201,7 @@ async def test_harmless_disturbances_end_in_no_verdict(tmp_path: Path) -> None:
 async def test_a_step_of_the_clock_ends_in_no_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The wall clock of all processes jumps two hours ahead and four back; steps last as long as they should."""
+    """The wall clock of all processes jumps two hours ahead and four back; steps last what they should."""
     clock = WallClock(tmp_path, monkeypatch)
     began = time.time()
     async with stand(tmp_path, watched("stepped", burst="10s", duration="30s")) as (gate, _):
