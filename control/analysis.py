@@ -150,6 +150,16 @@ def analyse(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int | No
     )
 
 
+def urgent(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int) -> bool:
+    """Whether `analyse` might roll back now: never no when it would, for a fraction of its time."""
+    if plan.step(step).weight >= 1:
+        # Without control limits count by themselves, which the largest value so far knows nothing of.
+        return True
+    return evidence.log_peak >= math.log(1.0 / plan.alpha) or bool(
+        _broken(EvidenceView(evidence, plan, step), now)
+    )
+
+
 def _verdict(
     view: EvidenceView, enforced: Sequence[Finding], log_e: float, now: float
 ) -> tuple[Verdict, str, tuple[str, ...]]:

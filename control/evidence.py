@@ -93,10 +93,13 @@ class Raw:
 
     def precedes(self, later: Raw) -> bool:
         """Whether nothing that can only rise is lower in `later`."""
-        return all(
-            before <= after
-            for name in ("started", "finished", "failed")
-            for before, after in zip(getattr(self, name), getattr(later, name), strict=True)
+        return (
+            self.started[0] <= later.started[0]
+            and self.started[1] <= later.started[1]
+            and self.finished[0] <= later.finished[0]
+            and self.finished[1] <= later.finished[1]
+            and self.failed[0] <= later.failed[0]
+            and self.failed[1] <= later.failed[1]
         )
 
 
@@ -124,6 +127,12 @@ class StageLedger:
     """Requests that the sample ratio is judged on: none that came while requests were diverted."""
     keyed: tuple[int, int] = (0, 0)
     """Requests assigned by a key that have been taken in, for those units under sticky routing."""
+
+    def with_counts(
+        self, x: Mapping[str, tuple[int, int]], own: Mapping[str, tuple[int, int]]
+    ) -> StageLedger:
+        """The ledger with other counts of events."""
+        return replace(self, x=x, own=own)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -183,6 +192,8 @@ class Schedule:
     """Whether a block came in since the last start."""
     refresh_at: float | None = None
     """When the latency thresholds were last taken."""
+    shown_at: float | None = None
+    """When the quantiles that are shown were last taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -243,6 +254,11 @@ class Evidence:
     def tally(self, key: str) -> Tally:
         """The tally of an event; empty when nothing was counted."""
         return self.tallies.get(key, _NO_TALLY)
+
+    def with_bets(self, wealth: Mapping[str, Wealth], tallies: Mapping[str, Tally]) -> Evidence:
+        """The evidence after its bets were placed on a block."""
+        schedule = self.schedule if self.schedule.fresh else replace(self.schedule, fresh=True)
+        return replace(self, wealth=wealth, tallies=tallies, schedule=schedule)
 
     def with_stage(self, ledger: StageLedger) -> Evidence:
         """The evidence with a stage's ledger replaced, or begun."""

@@ -1,11 +1,12 @@
 """From collected counts to an analysis of one rollout: which arms, which stages, in which order."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from control.analysis import Analysis, ArmCounts, Evidence, analyse, observe
+from control.analysis import Analysis, ArmCounts, Evidence, analyse
 from control.counts import NOTHING, ArmKey, Counts
 from control.guardrails.finding import Verdict
+from control.observation import Look, observe_all
 from control.plan import RolloutPlan
 from control.records import Record, Stage, parse_stage
 
@@ -25,12 +26,14 @@ class Judged:
 
     before: Record
     evidence: Evidence
-    analysis: Analysis
+    analysis: Analysis | None
+    """None when the counts were taken in and the analysis was put off: the last one stands, nothing is
+    decided."""
     fresh: bool
 
     @property
     def record(self) -> Record:
-        return replace(self.before, evidence=self.evidence, analysis=self.analysis)
+        return replace(self.before, evidence=self.evidence, analysis=self.analysis or self.before.analysis)
 
 
 def stages_of(record: Record, totals: Mapping[ArmKey, Counts]) -> list[StageCounts]:
@@ -55,26 +58,58 @@ def stages_of(record: Record, totals: Mapping[ArmKey, Counts]) -> list[StageCoun
     ]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A rollout to be looked at: its stages as `stages_of` gives them, and those that have changed."""
+
+    record: Record
+    stages: Sequence[StageCounts]
+    changed: Collection[Stage]
+
+
 def judge(record: Record, stages: list[StageCounts], *, changed: Collection[Stage], now: float) -> Judged:
     """Take in the stages that have changed, always the current one, and analyse; *now* in steady seconds."""
-    evidence = record.evidence
-    known = {ledger.stage for ledger in evidence.stages}
-    for stage in stages:
-        # An earlier stage that was never looked at would be taken for a new one.
-        if stage is not stages[-1] and (stage.stage not in changed or str(stage.stage) not in known):
-            continue
-        evidence = observe(
-            evidence,
-            record.plan,
-            stage=str(stage.stage),
-            canary=_arm(stage.canary),
-            control=_arm(stage.control),
-            now=now,
-            share=_share(record, stage.stage),
-        )
+    case = Case(record=record, stages=stages, changed=changed)
+    return judged(case, take_in([case], now)[0], now)
+
+
+def take_in(cases: Sequence[Case], now: float) -> list[Evidence]:
+    """The evidence of each rollout with what has come in; all of them together, a stage at a time."""
+    found = [case.record.evidence for case in cases]
+    waiting = [(i, _to_observe(case)) for i, case in enumerate(cases)]
+    while waiting:
+        looks = [_look(cases[i], found[i], stages[0], now) for i, stages in waiting]
+        for (i, _), evidence in zip(waiting, observe_all(looks), strict=True):
+            found[i] = evidence
+        waiting = [(i, stages[1:]) for i, stages in waiting if len(stages) > 1]
+    return found
+
+
+def judged(case: Case, evidence: Evidence, now: float) -> Judged:
+    """Analyse a rollout whose counts have been taken in."""
+    record = case.record
     analysis = analyse(evidence, record.plan, now, step=record.rollout.step)
     analysis = replace(analysis, reach=reach(evidence, record.plan, analysis, record.rollout.step))
-    return Judged(before=record, evidence=evidence, analysis=analysis, fresh=bool(changed))
+    return Judged(before=record, evidence=evidence, analysis=analysis, fresh=bool(case.changed))
+
+
+def _to_observe(case: Case) -> list[StageCounts]:
+    known = {ledger.stage for ledger in case.record.evidence.stages}
+    # An earlier stage that was never looked at would be taken for a new one.
+    earlier = (s for s in case.stages[:-1] if s.stage in case.changed and str(s.stage) in known)
+    return [*earlier, case.stages[-1]]
+
+
+def _look(case: Case, evidence: Evidence, stage: StageCounts, now: float) -> Look:
+    return Look(
+        evidence=evidence,
+        plan=case.record.plan,
+        stage=str(stage.stage),
+        canary=_arm(stage.canary),
+        control=_arm(stage.control),
+        now=now,
+        share=_share(case.record, stage.stage),
+    )
 
 
 def reach(evidence: Evidence, plan: RolloutPlan, analysis: Analysis, step: int) -> int | None:

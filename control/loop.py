@@ -12,10 +12,11 @@ from control.change import Change
 from control.commands import take_back
 from control.conditions import Outside
 from control.controller import Controller
-from control.counts import ArmKey, Counts
+from control.counts import ArmKey
 from control.deployments.service import Deployments
 from control.experiments.service import Experiments
-from control.judge import Judged, StageCounts, judge, stages_of
+from control.judge import Judged
+from control.looks import SHORTEST_SECONDS, Looks
 from control.recent import Window
 from control.records import Record, parse_stage
 from control.rollout import DecisionKind, State, advance, alarm
@@ -26,12 +27,11 @@ from control.webhooks.questions import question
 log: Final = logging.getLogger("headgate.control")
 
 TICK_SECONDS: Final = 1.0
-_SHORTEST_SECONDS: Final = 0.05
+# Evidence is some hundred kilobytes; of more rollouts than this each is written down every few seconds.
+_KEPT_A_TICK: Final = 50
 # Counts that no rollout depends on are written down this often; a boot that lives sends them again anyway.
 _SAVE_SECONDS: Final = 30.0
 _FORGET_SECONDS: Final = 60.0
-
-Looked = tuple[Record, list[StageCounts], Judged | None]
 
 
 class Loop:
@@ -50,19 +50,29 @@ class Loop:
         self.tick_seconds = tick_seconds
         self.window = Window()
         self.ticks = 0
-        self.failures = 0
+        self._failures = 0
         self.seconds_total = 0.0
         self.last_seconds = 0.0
-        self.problems: dict[str, str] = {}
-        """By route, why its rollout could not be judged at the last look."""
-        self._due: dict[str, float] = {}
-        self._observed: dict[tuple[str, int], tuple[Counts, Counts]] = {}
+        self.overdue = 0
+        """Ticks that took longer than the time between two of them."""
+        self.looks = Looks()
         self.gatekeeper = gatekeeper or Gatekeeper()
         self.deployments = Deployments(controller, self.window)
         self.experiments = Experiments(controller)
         self._watch_saved: dict[str, float] = {}
+        self._kept: dict[str, float] = {}
         self._save_at = 0.0
         self._forget_at = 0.0
+
+    @property
+    def failures(self) -> int:
+        """Ticks, and looks at single rollouts, that failed."""
+        return self._failures + self.looks.failures
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """By route, why its rollout could not be judged at the last look."""
+        return self.looks.problems
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tick until *stop* is set."""
@@ -81,10 +91,11 @@ class Loop:
             await self._controller.follower.follow()
             await self.tick()
         except Exception:
-            self.failures += 1
+            self._failures += 1
             log.exception("a tick failed; nothing of it took effect, the next one goes on")
         self.last_seconds = time.perf_counter() - began
         self.seconds_total += self.last_seconds
+        self.overdue += self.last_seconds > self._pause()
         self.ticks += 1
 
     async def tick(self) -> None:
@@ -92,12 +103,14 @@ class Loop:
         ledger = self._ledger
         async with ledger.lock:
             await ledger.fresh()
-            due = self._take_due(ledger.records)
-        now = self._clock.steady()
+            now = self._clock.steady()
+            due = self.looks.take_due(ledger.records, now)
+            ids = {record.rollout.id for record in ledger.records.values() if not record.rollout.finished}
+            self._kept = {key: at for key, at in self._kept.items() if key in ids}
         totals = ledger.collector.totals()
         self.window.sample(now, totals)
         # Off the event loop: watchers and commands do not wait for the arithmetic.
-        looked = await asyncio.to_thread(self._look, due, totals, now)
+        looked = await asyncio.to_thread(self.looks.look, due, totals, now)
         async with ledger.lock:
             await ledger.fresh()
             change = self._controller.change(CONTROLLER)
@@ -109,7 +122,7 @@ class Loop:
                     records[record.rollout.route] = self._decide(change, record, judged, asked)
             self._collect_counts(change, now)
             await ledger.commit(change, records)
-            self._note_observed(looked, records)
+            self.looks.note(looked, records)
         self._ask(asked, now)
         await self.deployments.tend()
         await self.experiments.tend()
@@ -136,45 +149,6 @@ class Loop:
             change.shadows = self._ledger.shadows.unsaved()
             await self._ledger.commit(change, self._ledger.records)
 
-    def _take_due(self, records: Mapping[str, Record]) -> list[Record]:
-        now = self._clock.steady()
-        ids = {record.rollout.id for record in records.values()}
-        self._due = {key: at for key, at in self._due.items() if key in ids}
-        self._observed = {key: seen for key, seen in self._observed.items() if key[0] in ids}
-        judged = {route for route, record in records.items() if record.judged}
-        self.problems = {route: text for route, text in self.problems.items() if route in judged}
-        due = []
-        for record in records.values():
-            at = self._due.get(record.rollout.id, now)
-            if (record.rollout.finished and not record.watched(now)) or at > now + _SHORTEST_SECONDS / 2:
-                continue
-            # The detector after a promotion counts ticks of a second.
-            interval = record.plan.interval_s if record.judged else max(1.0, record.plan.interval_s)
-            # From the time it was due, so that lateness does not add up; after a gap, from now.
-            self._due[record.rollout.id] = max(at + interval, now + interval / 2)
-            due.append(record)
-        return due
-
-    def _look(self, due: list[Record], totals: Mapping[ArmKey, Counts], now: float) -> list[Looked]:
-        looked: list[Looked] = []
-        for record in due:
-            route = record.rollout.route
-            if not record.judged and not record.watched(now):
-                looked.append((record, [], None))
-                continue
-            try:
-                stages = stages_of(record, totals)
-                changed = {stage.stage for stage in stages if self._changed(record, stage)}
-                judged = judge(record, stages, changed=changed, now=now)
-            except Exception as error:
-                self.failures += 1
-                self.problems[route] = f"{type(error).__name__}: {error}"
-                log.exception("the rollout of %s could not be judged; it stays where it is", route)
-                continue
-            self.problems.pop(route, None)
-            looked.append((record, stages, judged))
-        return looked
-
     def _decide(
         self,
         change: Change,
@@ -187,6 +161,11 @@ class Loop:
         if ledger.active is None or (record.subject in ledger.quarantine and not record.judged):
             # Without a configuration no table can follow; a quarantined release does not start by itself.
             return seen
+        if judged is not None and judged.analysis is None:
+            # Nothing is decided on an analysis that is not of this moment.
+            if judged.fresh:
+                self._keep(change, seen)
+            return seen
         if seen.rollout.state is State.PROMOTED:
             return self._watch(change, seen, judged)
         moved = advance(seen.rollout, seen.plan, seen.analysis, change.steady, self.outside(seen))
@@ -198,9 +177,21 @@ class Loop:
             change.decide(moved.decision, after)
             state = after.rollout.state.name.lower()
             log.info("%s: %s, because %s", record.rollout.route, state, moved.decision.reason)
-        elif (judged is not None and judged.fresh) or after.rollout != record.rollout:
+        elif after.rollout != record.rollout:
             change.keep(after)
+        elif judged is not None and judged.fresh:
+            self._keep(change, after)
         return after
+
+    def _keep(self, change: Change, record: Record) -> None:
+        """Write down what has been taken in, of many rollouts by turns.
+
+        Evidence that is older than the counts beside it takes in more at once after a restart, no more.
+        """
+        last, pause = self._kept.get(record.rollout.id, 0.0), len(self._kept) / _KEPT_A_TICK - 1.0
+        if len(change.records) < 2 * _KEPT_A_TICK and change.steady - last >= pause:
+            self._kept[record.rollout.id] = change.steady
+            change.keep(record)
 
     def _watch(self, change: Change, record: Record, judged: Judged | None) -> Record:
         """Look after a canary that was promoted: alarm or take it back when it gets worse."""
@@ -257,20 +248,8 @@ class Loop:
         live = self._ledger.live_stages
         return lambda key: key.stage in live or parse_stage(key.stage).rollout in running
 
-    def _changed(self, record: Record, stage: StageCounts) -> bool:
-        seen = self._observed.get((record.rollout.id, stage.stage.number))
-        return seen is None or seen[0] is not stage.canary or seen[1] is not stage.control
-
-    def _note_observed(self, looked: list[Looked], records: Mapping[str, Record]) -> None:
-        for record, stages, judged in looked:
-            after = records.get(record.rollout.route)
-            if judged is None or after is None or after.evidence is not judged.evidence:
-                continue
-            for stage in stages:
-                self._observed[record.rollout.id, stage.stage.number] = (stage.canary, stage.control)
-
     def _pause(self) -> float:
         intervals = [
             record.plan.interval_s for record in self._ledger.records.values() if not record.rollout.finished
         ]
-        return max(_SHORTEST_SECONDS, min([self.tick_seconds, *intervals]))
+        return max(SHORTEST_SECONDS, min([self.tick_seconds, *intervals]))

@@ -8,24 +8,21 @@ makes repeated and late reports harmless is that a block is the difference of tw
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
 
-import numpy as np
-
+from control.betting import Bets, place, take, views
 from control.evidence import ArmCounts, Baseline, Evidence, Raw, StageLedger
 from control.plan import RolloutPlan
-from control.stats.events import FAILURE, LATENCIES, Source, Tally
-from control.stats.latency import quantile_name, summary
+from control.shown import shown_latency, shown_metrics
+from control.stats.events import FAILURE
 from control.stats.overdispersion import phi, requests_per_unit
-from control.stats.process import Process, log_increments_of, log_start_weight
+from control.stats.process import log_start_weight
 from control.stats.sample_ratio import sample_ratio_log_e
 from control.stats.sr import Watch, frozen_limit
-from control.stats.wealth import Wealth
 from control.tallying import Counted, counted, new_threshold
-from control.view import ALONE_FROM, EvidenceView
-from proxy.metric_counts import UNREADABLE, VALUES
+from control.view import ALONE_FROM
 
 BLOCK_REQUESTS: Final = 12
 BLOCK_SECONDS: Final = 10.0
@@ -35,9 +32,40 @@ START_SECONDS: Final = 60.0
 REFRESH_SECONDS: Final = 60.0
 # How long control's failures are remembered for telling a fault that both arms share.
 RECENT_SECONDS: Final = 20.0
-# Levels at which latency is shown, and the level of its intervals.
-SHOWN_QUANTILES: Final = (0.5, 0.95, 0.99)
-SHOWN_ALPHA: Final = 0.05
+# Quantiles are for people to look at, so they need not be as fresh as what decides.
+SHOWN_SECONDS: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The cumulative counts of a stage, to be taken into the evidence of a rollout."""
+
+    evidence: Evidence
+    plan: RolloutPlan
+    stage: str
+    """The stage the counts belong to; one that is not known begins and becomes current. Earlier ones may
+    still be reported: their last requests may fail long after the weights have changed."""
+    canary: ArmCounts
+    control: ArmCounts
+    now: float
+    """Seconds on a scale that never goes back."""
+    share: float | None = None
+    """The canary's expected share in the requests of both arms, for the sample ratio; None leaves that
+    without data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """What came in with a look, before anything is bet on it."""
+
+    look: Look
+    bets: Bets
+    before: StageLedger
+    ledger: StageLedger
+    grown: tuple[int, int]
+    current: bool
+    """Whether requests of the current stage came in; otherwise it is about those of an earlier one, or about
+    what is known later."""
 
 
 def observe(
@@ -50,24 +78,46 @@ def observe(
     now: float,
     share: float | None = None,
 ) -> Evidence:
-    """Take in the cumulative counts of a stage. The same counts twice count once.
+    """Take in cumulative counts, as `Look` describes them. The same counts twice count once."""
+    look = Look(
+        evidence=evidence,
+        plan=plan,
+        stage=stage,
+        canary=canary,
+        control=control,
+        now=now,
+        share=share,
+    )
+    return observe_all([look])[0]
 
-    Args:
-        stage: the stage the counts belong to; one that is not known begins and becomes current. Earlier ones
-            may still be reported: their last requests may fail long after the weights have changed.
-        now: seconds on a scale that never goes back.
-        share: the canary's expected share in the requests of both arms, for the sample ratio; None leaves
-            that without data.
-    """
-    known = next((ledger for ledger in evidence.stages if ledger.stage == stage), None)
-    ledger = StageLedger(stage=stage, opened_at=now, begun_at=now) if known is None else known
+
+def observe_all(looks: Sequence[Look]) -> list[Evidence]:
+    """Take in one look at each of many rollouts; what their bets have in common is worked out once."""
+    opened = [_open(look) for look in looks]
+    blocks = [found for found in opened if isinstance(found, _Block)]
+    placed = iter(place([block.bets for block in blocks]))
+    after = [_close(found, next(placed)) if isinstance(found, _Block) else found for found in opened]
+    changed = [i for i, found in enumerate(opened) if isinstance(found, _Block)]
+    for i, view in zip(changed, views([(after[i], looks[i].plan) for i in changed]), strict=True):
+        log_e = view.combined_log_e()
+        if log_e > after[i].log_peak:
+            after[i] = replace(after[i], log_peak=log_e)
+    return after
+
+
+def _open(look: Look) -> Evidence | _Block:
+    """See what came in; the evidence when there is nothing to bet on yet."""
+    evidence, plan, now = look.evidence, look.plan, look.now
+    canary, control = look.canary, look.control
+    known = next((ledger for ledger in evidence.stages if ledger.stage == look.stage), None)
+    ledger = StageLedger(stage=look.stage, opened_at=now, begun_at=now) if known is None else known
     if known is None:
         evidence = _begin_stage(evidence, plan, ledger)
     raw = Raw.of(canary, control)
     if not ledger.raw.precedes(raw):
         # A report was lost with its process; what comes later in its place will be higher again.
         return evidence
-    late = evidence.stages[-1].stage != stage
+    late = evidence.stages[-1].stage != look.stage
     if raw.diverted > ledger.raw.diverted:
         evidence = replace(evidence, diverted_at=now)
     evidence = _pass_time(evidence, plan, now)
@@ -87,27 +137,44 @@ def observe(
         # Caches fill and code is compiled: what happens meanwhile says nothing about the release.
         skipped = _skip(ledger, n, figures)
         return evidence.with_stage(replace(skipped, answered=raw.answered, raw=raw, opened_at=now))
-    evidence, after = _absorb(evidence, plan, replace(ledger, raw=raw, opened_at=now), grown, figures)
-    if idle:
-        return _peak(evidence.with_stage(after), plan)
-    after = replace(after, answered=raw.answered)
-    if late:
-        return _peak(evidence.with_stage(after), plan)
-    failed = tuple(after.x[FAILURE.key][i] - ledger.x.get(FAILURE.key, (0, 0))[i] for i in (0, 1))
+    answered = ledger.answered if idle else raw.answered
+    after, blocks = take(
+        replace(ledger, raw=raw, opened_at=now, answered=answered),
+        grown,
+        figures,
+    )
+    return _Block(
+        look=look,
+        bets=Bets(evidence=evidence, plan=plan, blocks=blocks),
+        before=ledger,
+        ledger=after if late or idle else replace(after, n=n),
+        grown=grown,
+        current=not (late or idle),
+    )
+
+
+def _close(block: _Block, evidence: Evidence) -> Evidence:
+    """Take in the rest of a block whose bets have been placed."""
+    after, before, plan, now = block.ledger, block.before, block.bets.plan, block.look.now
+    if not block.current:
+        return evidence.with_stage(after)
+    canary, control, grown = block.look.canary, block.look.control, block.grown
+    failed = tuple(after.x[FAILURE.key][i] - before.x.get(FAILURE.key, (0, 0))[i] for i in (0, 1))
     evidence = _fade(evidence, grown[1], failed[1], now)
-    if n[1] == 0 and n[0] >= ALONE_FROM:
+    if after.n[1] == 0 and after.n[0] >= ALONE_FROM:
         evidence = _watch(evidence, plan, grown[0], failed[0])
     keyed = _keyed(canary, control)
     came = grown
     if plan.sticky:
         # A key's requests all go one way, and those without a key all go to stable.
-        came = (0, 0) if keyed is None else (keyed[0] - ledger.keyed[0], keyed[1] - ledger.keyed[1])
-    after = replace(after, keyed=ledger.keyed if keyed is None else keyed)
-    if evidence.diverted_at is None or evidence.diverted_at < ledger.opened_at:
+        came = (0, 0) if keyed is None else (keyed[0] - before.keyed[0], keyed[1] - before.keyed[1])
+    units = before.units
+    if evidence.diverted_at is None or evidence.diverted_at < before.opened_at:
         # While requests are diverted, the canary's share is meant to be smaller.
-        after = replace(after, units=(ledger.units[0] + came[0], ledger.units[1] + came[1]))
-    evidence = _refresh(evidence.with_stage(replace(after, n=n)), plan, canary, control, now)
-    return _peak(_note(evidence, plan, canary, control, share, now), plan)
+        units = (units[0] + came[0], units[1] + came[1])
+    after = replace(after, keyed=before.keyed if keyed is None else keyed, units=units)
+    evidence = _refresh(evidence.with_stage(after), plan, canary, control, now)
+    return _note(evidence, plan, canary, control, block.look.share, now)
 
 
 def _fade(evidence: Evidence, n: int, x: int, now: float) -> Evidence:
@@ -132,11 +199,6 @@ def _watch(evidence: Evidence, plan: RolloutPlan, n: int, x: int) -> Evidence:
         evidence,
         baseline=Baseline(limit=baseline.limit, log_r=log_r, n=baseline.n + n, x=baseline.x + x),
     )
-
-
-def _peak(evidence: Evidence, plan: RolloutPlan) -> Evidence:
-    log_e = EvidenceView(evidence, plan).combined_log_e()
-    return evidence if log_e <= evidence.log_peak else replace(evidence, log_peak=log_e)
 
 
 def _begin_stage(evidence: Evidence, plan: RolloutPlan, ledger: StageLedger) -> Evidence:
@@ -197,50 +259,6 @@ def _pass_time(evidence: Evidence, plan: RolloutPlan, now: float) -> Evidence:
             starts=starts,
             fresh=schedule.fresh and not due,
         ),
-    )
-
-
-def _absorb(
-    evidence: Evidence,
-    plan: RolloutPlan,
-    ledger: StageLedger,
-    grown: tuple[int, int],
-    figures: Mapping[str, Counted],
-) -> tuple[Evidence, StageLedger]:
-    """Place every bet on one block; returns the evidence, and the stage with what has been taken in."""
-    x, own = dict(ledger.x), dict(ledger.own)
-    blocks: dict[str, tuple[int, int, int, int]] = {}
-    for key, figure in figures.items():
-        before, size = x.get(key, (0, 0)), grown
-        if figure.n is not None:
-            asked = own.get(key, (0, 0))
-            size = (max(0, figure.n[0] - asked[0]), max(0, figure.n[1] - asked[1]))
-            own[key] = (asked[0] + size[0], asked[1] + size[1])
-        if sum(size) == 0:
-            continue
-        # Requests of earlier blocks may end in this one: what does not fit waits for the next.
-        new = [min(max(0, figure.x[i] - before[i]), size[i]) for i in (0, 1)]
-        x[key] = (before[0] + new[0], before[1] + new[1])
-        blocks[key] = (size[0], size[1], new[0], new[1])
-    if not blocks:
-        return evidence, replace(ledger, x=x, own=own)
-    wealth, tallies = dict(evidence.wealth), dict(evidence.tallies)
-    for key, block in blocks.items():
-        tallies[key] = tallies.get(key, Tally()).add(*block)
-    together: dict[tuple[str, int, int], list[Process]] = {}
-    for process in plan.processes:
-        if process.event.key in blocks:
-            n_c, n_t, *_ = blocks[process.event.key]
-            together.setdefault((process.bet.key, n_c, n_t), []).append(process)
-    for (_, n_c, n_t), processes in together.items():
-        events = np.array([blocks[process.event.key][2:] for process in processes], dtype=np.int64)
-        won = log_increments_of(processes[0].bet, n_c, n_t, events) / evidence.phi
-        for process, increments in zip(processes, won, strict=True):
-            held = wealth.get(process.key) or Wealth.begin(process, plan.caution)
-            wealth[process.key] = held.absorb(increments)
-    return (
-        replace(evidence, wealth=wealth, tallies=tallies, schedule=replace(evidence.schedule, fresh=True)),
-        replace(ledger, x=x, own=own),
     )
 
 
@@ -319,47 +337,17 @@ def _note(
     first = evidence.first_failure_at
     if first is None and evidence.tally(FAILURE.key).x_canary > 0:
         first = now
+    schedule = evidence.schedule
+    if not evidence.latency or schedule.shown_at is None or now - schedule.shown_at >= SHOWN_SECONDS:
+        evidence = replace(
+            evidence,
+            latency=shown_latency(plan, canary, control),
+            schedule=replace(schedule, shown_at=now),
+        )
     return replace(
         evidence,
         sample_ratio=ratio,
         phi=phi(*groups) if groups else evidence.phi,
         first_failure_at=first,
-        latency=_shown_latency(plan, canary, control),
-        metrics=_shown_metrics(plan, canary, control),
+        metrics=shown_metrics(plan, canary, control),
     )
-
-
-def _shown_latency(plan: RolloutPlan, canary: ArmCounts, control: ArmCounts) -> dict[str, Any]:
-    """By source, arm and quantile: [seconds, low, high]."""
-    levels = sorted(
-        {*SHOWN_QUANTILES, *(event.quantile for event in plan.events if event.source in LATENCIES)}
-    )
-    names = [quantile_name(level) for level in levels]
-    array = np.array(levels)
-    return {
-        source.name.lower(): {
-            name: dict(
-                zip(
-                    names,
-                    summary(arm.total if source is Source.TOTAL else arm.first_byte, array, SHOWN_ALPHA),
-                    strict=True,
-                )
-            )
-            for name, arm in (("canary", canary), ("control", control))
-        }
-        for source in {Source.TOTAL, *(event.source for event in plan.events if event.source in LATENCIES)}
-    }
-
-
-def _shown_metrics(plan: RolloutPlan, canary: ArmCounts, control: ArmCounts) -> dict[str, list[int]]:
-    """By metric: values, sum and sum of squares of the canary, then of control (`proxy.metric_counts`)."""
-    if canary.metrics is None or control.metrics is None:
-        return {}
-    return {
-        metric.label: [
-            int(cell)
-            for counts in (canary.metrics, control.metrics)
-            for cell in counts[metric.place, VALUES:UNREADABLE]
-        ]
-        for metric in plan.metrics
-    }

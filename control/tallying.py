@@ -35,7 +35,7 @@ def counted(
 ) -> dict[str, Counted]:
     """By the key of the event, without those that nobody counts or whose threshold is not known yet."""
     found = {FAILURE.key: Counted((canary.failed, control.failed))}
-    sums: dict[tuple[Source, int, int], Counts] = {}
+    sums: dict[tuple[Source, int, int], list[int]] = {}
     for event in events:
         if event.source is Source.FAILURE:
             continue
@@ -83,7 +83,7 @@ def histogram(event: Event, arm: ArmCounts) -> Counts | None:
 
 
 def _beyond(
-    event: Event, arm: ArmCounts, bucket: int, sums: dict[tuple[Source, int, int], Counts], which: int
+    event: Event, arm: ArmCounts, bucket: int, sums: dict[tuple[Source, int, int], list[int]], which: int
 ) -> tuple[int, int] | None:
     """Requests beyond a threshold, and requests asked."""
     key = (event.source, event.place, which)
@@ -91,13 +91,15 @@ def _beyond(
         counts = histogram(event, arm)
         if counts is None:
             return None
-        sums[key] = np.cumsum(counts)
+        sums[key] = np.cumsum(counts).tolist()
     below = sums[key]
-    n = int(below[-1])
-    upto = int(below[min(bucket, len(below) - 1)]) if bucket >= 0 else 0
+    n = below[-1]
+    upto = below[min(bucket, len(below) - 1)] if bucket >= 0 else 0
     if event.below:
         return upto, n
-    overdue = sum(arm.outcomes[outcome] for outcome in _OVERDUE.get(event.source, ()))
+    overdue = 0
+    for outcome in _OVERDUE.get(event.source, ()):
+        overdue += arm.outcomes[outcome]
     return n - upto + overdue, n
 
 

@@ -80,6 +80,10 @@ class EvidenceView:
         )
         return alike, stacked.values(self.plan.caution if process.harm else _NO_CAUTION)
 
+    def know(self, key: str, log_e: float) -> None:
+        """Take what a process on harm is worth from one who has worked it out already."""
+        self._harm[key] = log_e
+
     def harm(self, process: HarmProcess) -> float:
         """Logarithm of a bet on harm."""
         if process.key not in self._harm:

@@ -70,7 +70,18 @@ class ControlCollector(Collector):
             sum_value=loop.seconds_total,
         )
         yield _gauge("last_tick_seconds", "Time that the last tick took.", loop.last_seconds)
-        yield _counter("tick_failures", "Ticks, or looks at one rollout, that failed.", loop.failures)
+        yield _counter(
+            "tick_failures",
+            "Ticks, or looks at one rollout, that failed.",
+            loop.failures,
+        )
+        yield _counter("ticks_overdue", "Ticks that took longer than the time between two.", loop.overdue)
+        yield _counter("looks_postponed", "Looks at a rollout left for the next tick.", loop.looks.postponed)
+        yield _counter(
+            "analyses_postponed",
+            "Analyses left for a later tick, after counts were taken in and rolled nothing back.",
+            loop.looks.put_off,
+        )
         yield _gauge("control_start_time_seconds", "When control started, in Unix seconds.", plane.started_at)
         yield _gauge("published_revision", "Revision of the table last published.", ledger.revision)
         yield _gauge("watchers", "Proxies that watch the table.", ledger.publisher.watchers)

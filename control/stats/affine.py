@@ -36,8 +36,8 @@ LOG_SAFE_WEIGHT: Final = -float(np.log(len(SAFE_SHARES)))
 
 
 def affine_log_e(
-    n_c: float,
-    n_t: float,
+    n_c: float | Counts,
+    n_t: float | Counts,
     x_c: float | Counts,
     x_t: float | Counts,
     r: Floats,
@@ -55,6 +55,18 @@ def affine_log_e(
     return result
 
 
+def _affine_of(blocks: Counts, r: Floats, m: float | Floats, delta: float | Floats) -> Floats:
+    """Logarithms of many blocks' e-values, shape (B, K), from rows of n_c, n_t, x_c, x_t.
+
+    They are zero where an arm is empty.
+    """
+    found = np.zeros((len(blocks), len(r)))
+    both = (blocks[:, 0] > 0) & (blocks[:, 1] > 0)
+    n_c, n_t, x_c, x_t = blocks[both].T[:, :, None]
+    found[both] = affine_log_e(n_c, n_t, x_c, x_t, r, m, delta)
+    return found
+
+
 class Harm:
     """Bets that the canary's rate exceeds m times control's plus delta."""
 
@@ -69,6 +81,10 @@ class Harm:
         if n_c <= 0 or n_t <= 0:
             return np.zeros(self.size)
         return affine_log_e(n_c, n_t, x_c, x_t, self._r, self.m, self.delta)
+
+    def log_increments_of(self, blocks: Counts) -> Floats:
+        """The same for many blocks, shape (B, 16)."""
+        return _affine_of(blocks, self._r, self.m, self.delta)
 
     @staticmethod
     def log_e(values: Floats) -> float:
@@ -93,11 +109,9 @@ class Safe:
             return np.zeros(self.size)
         return affine_log_e(n_c, n_t, x_c, x_t, self._r, self._m, self._delta)
 
-    def log_increments_of(self, n_c: int, n_t: int, x: Counts) -> Floats:
-        """The same for several events of the same requests, shape (P, 12 for each margin)."""
-        if n_c <= 0 or n_t <= 0:
-            return np.zeros((len(x), self.size))
-        return affine_log_e(n_c, n_t, x[:, :1], x[:, 1:], self._r, self._m, self._delta)
+    def log_increments_of(self, blocks: Counts) -> Floats:
+        """The same for many blocks, shape (B, 12 for each margin)."""
+        return _affine_of(blocks, self._r, self._m, self._delta)
 
     def log_e_of(self, values: Floats) -> Floats:
         """Logarithms of the mixtures of several processes, shape (P, margins), from values (P, size)."""
@@ -131,6 +145,14 @@ class Ratios:
         result: Floats = x_c * _LOG_GRID - (x_c + x_t) * np.log1p(rho * (self.grid - 1.0))
         return result
 
+    def log_increments_of(self, blocks: Counts) -> Floats:
+        """The same for many blocks, shape (B, 61)."""
+        found = np.zeros((len(blocks), self.size))
+        both = (blocks[:, 0] > 0) & (blocks[:, 1] > 0)
+        n_c, n_t, x_c, x_t = blocks[both].T[:, :, None]
+        found[both] = x_c * _LOG_GRID - (x_c + x_t) * np.log1p(n_c / (n_c + n_t) * (self.grid - 1.0))
+        return found
+
 
 _LOG_GRID: Final[Floats] = np.log(Ratios.grid)
 
@@ -153,6 +175,16 @@ class Differences:
         log_c = -np.log1p(rho * (self.r - 1.0))
         log_a = log_c + _LOG_R
         return np.concatenate((x_c * log_a + x_t * log_c, n_c * np.expm1(log_a)))
+
+    def log_increments_of(self, blocks: Counts) -> Floats:
+        """The same for many blocks, shape (B, 56)."""
+        found = np.zeros((len(blocks), self.size))
+        both = (blocks[:, 0] > 0) & (blocks[:, 1] > 0)
+        n_c, n_t, x_c, x_t = blocks[both].T[:, :, None]
+        log_c = -np.log1p(n_c / (n_c + n_t) * (self.r - 1.0))
+        log_a = log_c + _LOG_R
+        found[both] = np.concatenate((x_c * log_a + x_t * log_c, n_c * np.expm1(log_a)), axis=1)
+        return found
 
 
 _LOG_R: Final[Floats] = np.log(Differences.r)

@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from control.stats.hypergeometric import OddsRatios, is_exact, log_mgf_bound, log_mgf_exact
+from control.stats.blocks import log_mgf_of
+from control.stats.hypergeometric import OddsRatios, log_mgf_exact
 from control.stats.logspace import log_sum_exp
 
 Floats = npt.NDArray[np.float64]
@@ -31,19 +32,20 @@ LOG_ODDS_WEIGHTS: Final[Floats] = np.log(_DENSITY / _DENSITY.sum())
 class Odds(OddsRatios):
     """The bet that decides: the canary's odds of the event exceed control's by one of these ratios."""
 
-    def log_increments_of(self, n_c: int, n_t: int, x: npt.NDArray[np.int64]) -> Floats:
-        """What each odds ratio wins on several events of the same requests, shape (P, 16)."""
-        found = np.zeros((len(x), self.size))
-        bad = x.sum(axis=1)
-        told = np.flatnonzero((bad > 0) & (bad < n_c + n_t)) if n_c > 0 and n_t > 0 else np.zeros(0, np.int64)
-        exact = [i for i in told if is_exact(n_c, n_t, int(bad[i]))]
-        bound = [i for i in told if i not in exact]
-        if bound:
-            found[bound] = x[bound, :1] * self.log_psi - log_mgf_bound(n_c, n_t, bad[bound], self.psi)
-        # Events with as many bad requests share their sum.
-        sums = {int(bad[i]): log_mgf_exact(n_c, n_t, int(bad[i]), self.psi) for i in exact}
-        for i in exact:
-            found[i] = x[i, 0] * self.log_psi - sums[int(bad[i])]
+    def log_increments_of(self, blocks: npt.NDArray[np.int64]) -> Floats:
+        """What each odds ratio wins on each of many blocks, shape (B, 16).
+
+        Args:
+            blocks: rows of n_canary, n_control, x_canary, x_control, shape (B, 4).
+        """
+        n_c, n_t, x_c, x_t = blocks.T
+        bad = x_c + x_t
+        told = np.flatnonzero((n_c > 0) & (n_t > 0) & (bad > 0) & (bad < n_c + n_t))
+        found = np.zeros((len(blocks), self.size))
+        # Quantiles are the same share of every rollout's requests, so blocks come in few kinds.
+        kinds, kind_of = np.unique(np.stack((n_c, n_t, bad), axis=1)[told], axis=0, return_inverse=True)
+        log_m = log_mgf_of(kinds[:, 0], kinds[:, 1], kinds[:, 2], self.psi)
+        found[told] = x_c[told, None] * self.log_psi - log_m[kind_of.reshape(-1)]
         return found
 
     def log_e_of(self, values: Floats) -> Floats:

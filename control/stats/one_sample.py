@@ -46,6 +46,12 @@ class Above:
         result: Floats = x_c * self._log_bad + (n_c - x_c) * self._log_good
         return result
 
+    def log_increments_of(self, blocks: npt.NDArray[np.int64]) -> Floats:
+        """The same for many blocks, rows of n_c, n_t, x_c, x_t; shape (B, size)."""
+        n_c, x_c = blocks[:, :1], blocks[:, 2:3]
+        result: Floats = x_c * self._log_bad + (n_c - x_c) * self._log_good
+        return result
+
     def log_e(self, values: Floats) -> float:
         """Logarithm of the mixture over the grid."""
         return float(log_sum_exp(values + self._log_weights))
@@ -65,6 +71,12 @@ class Below:
 
     def log_increments(self, n_c: int, n_t: int, x_c: int, x_t: int) -> Floats:  # noqa: ARG002
         """Logarithms of one block's e-values, shape (12 for each limit,)."""
+        result: Floats = x_c * self._log_bad + (n_c - x_c) * self._log_good
+        return result
+
+    def log_increments_of(self, blocks: npt.NDArray[np.int64]) -> Floats:
+        """The same for many blocks, rows of n_c, n_t, x_c, x_t; shape (B, size)."""
+        n_c, x_c = blocks[:, :1], blocks[:, 2:3]
         result: Floats = x_c * self._log_bad + (n_c - x_c) * self._log_good
         return result
 

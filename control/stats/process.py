@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Protocol, runtime_checkable
+from typing import ClassVar, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -42,22 +42,18 @@ class HarmBet(Bet, Protocol):
         """Logarithm of the mixture, from what the members have won."""
 
 
-@runtime_checkable
-class BetOnMany(Protocol):
-    """A bet that is placed on several events of the same requests at once, for little more than one.
+def log_increments_of(bet: Bet, blocks: Counts) -> Floats:
+    """What each member of a bet wins on each of many blocks, shape (B, size).
 
-    What depends on the numbers of requests alone, the better part of the work, is the same for all of them.
+    Args:
+        bet: one with a method of this name works out all blocks together.
+        blocks: rows of n_canary, n_control, x_canary, x_control, shape (B, 4).
     """
-
-    def log_increments_of(self, n_c: int, n_t: int, x: Counts) -> Floats:
-        """What members win on each event, shape (P, size), from those of both arms, shape (P, 2)."""
-
-
-def log_increments_of(bet: Bet, n_c: int, n_t: int, x: Counts) -> Floats:
-    """What each member of a bet wins on each of several events of one block, shape (P, size)."""
-    if len(x) > 1 and isinstance(bet, BetOnMany):
-        return bet.log_increments_of(n_c, n_t, x)
-    return np.stack([bet.log_increments(n_c, n_t, int(x_c), int(x_t)) for x_c, x_t in x])
+    together = getattr(bet, "log_increments_of", None)
+    if together is not None and len(blocks) > 1:
+        found: Floats = together(blocks)
+        return found
+    return np.stack([bet.log_increments(*block) for block in blocks.tolist()])
 
 
 class Reversed:
@@ -71,6 +67,10 @@ class Reversed:
     def log_increments(self, n_c: int, n_t: int, x_c: int, x_t: int) -> Floats:
         """What each member wins on one block, as logarithms, shape (size,)."""
         return self._bet.log_increments(n_t, n_c, x_t, x_c)
+
+    def log_increments_of(self, blocks: Counts) -> Floats:
+        """The same for many blocks, shape (B, size)."""
+        return log_increments_of(self._bet, blocks[:, (1, 0, 3, 2)])
 
     def log_e(self, values: Floats) -> float:
         """Logarithm of the mixture, from what the members have won."""

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -98,11 +98,26 @@ class Wealth:
             pending=np.zeros(shape),
         )
 
+    @classmethod
+    def stack(cls, held: Sequence[Wealth]) -> Self:
+        """Several processes with equal grids and registers side by side."""
+        return cls(
+            free=np.concatenate([one.free for one in held]).reshape(len(held), -1),
+            register=np.concatenate([one.register for one in held]).reshape(
+                len(held), *held[0].register.shape
+            ),
+            pending=np.concatenate([one.pending for one in held]).reshape(len(held), -1),
+        )
+
+    def fits(self, caution: Caution) -> bool:
+        """Whether it is kept for this caution."""
+        return bool(self.register.shape[-2] == caution.window + caution.gap)
+
     def fit(self, caution: Caution) -> Wealth:
         """The state for another caution: what is won stays, windows begin anew."""
-        length = caution.window + caution.gap
-        if self.register.shape[-2] == length:
+        if self.fits(caution):
             return self
+        length = caution.window + caution.gap
         least = np.minimum(self.free, self.register.min(axis=-2, initial=math.inf))
         register = np.full((*least.shape[:-1], length, least.shape[-1]), math.inf)
         return Wealth(free=least, register=register, pending=self.pending)

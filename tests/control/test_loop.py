@@ -15,7 +15,7 @@ import pytest
 from control.collect import Collector
 from control.commands import Verb
 from control.controller import Controller
-from control.judge import judge
+from control.judge import judged
 from control.ledger import Ledger
 from control.loop import Loop
 from control.plane import Plane
@@ -161,7 +161,7 @@ async def test_a_look_that_fails_holds_one_rollout_only(
         proxies = Proxies()
         await run(plane, clock, proxies, seconds=3)
         with monkeypatch.context() as patched:
-            patched.setattr("control.loop.judge", fail)
+            patched.setattr("control.looks.judged", fail)
             await run(plane, clock, proxies, seconds=3)
         assert plane.loop.failures == 3
         assert "a bug of ours" in plane.loop.problems["fraud"]
@@ -257,7 +257,7 @@ async def test_a_command_wins_over_a_tick_that_is_under_way(
         await configure(plane, configuration(steps=["10%", "50%"], rollout={"duration": "0s"}))
         proxies = Proxies()
         await run(plane, clock, proxies, seconds=2)
-        looked = plane.loop._look
+        looked = plane.loop.looks.look
 
         def look(*arguments: Any) -> Any:
             found = looked(*arguments)
@@ -268,7 +268,7 @@ async def test_a_command_wins_over_a_tick_that_is_under_way(
             return found
 
         loop = asyncio.get_running_loop()
-        monkeypatch.setattr(plane.loop, "_look", look)
+        monkeypatch.setattr(plane.loop.looks, "look", look)
         clock.now += 1
         await plane.loop.tick()
 
@@ -284,9 +284,9 @@ async def test_each_rollout_is_looked_at_in_its_own_interval(
 
     def counting(*arguments: Any, **named: Any) -> Any:
         looks.append(clock.now)
-        return judge(*arguments, **named)
+        return judged(*arguments, **named)
 
-    monkeypatch.setattr("control.loop.judge", counting)
+    monkeypatch.setattr("control.looks.judged", counting)
     async with plane_on(tmp_path / "db", clock) as plane:
         await configure(plane, configuration(rollout={"interval": "5s"}))
         await run(plane, clock, Proxies(), seconds=30)

@@ -1,0 +1,53 @@
+"""What is kept of a stage for people to look at: quantiles of latency, and means of metrics."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from control.evidence import ArmCounts
+from control.plan import RolloutPlan
+from control.stats.events import LATENCIES, Source
+from control.stats.latency import quantile_name, summary
+from proxy.metric_counts import UNREADABLE, VALUES
+
+# Levels at which latency is shown whatever the guardrails ask, and the level of its intervals.
+SHOWN_QUANTILES: Final = (0.5, 0.95, 0.99)
+SHOWN_ALPHA: Final = 0.05
+
+
+def shown_latency(plan: RolloutPlan, canary: ArmCounts, control: ArmCounts) -> dict[str, Any]:
+    """By source, arm and quantile: [seconds, low, high]."""
+    levels = sorted(
+        {*SHOWN_QUANTILES, *(event.quantile for event in plan.events if event.source in LATENCIES)}
+    )
+    names = [quantile_name(level) for level in levels]
+    array = np.array(levels)
+    return {
+        source.name.lower(): {
+            name: dict(
+                zip(
+                    names,
+                    summary(arm.total if source is Source.TOTAL else arm.first_byte, array, SHOWN_ALPHA),
+                    strict=True,
+                )
+            )
+            for name, arm in (("canary", canary), ("control", control))
+        }
+        for source in {Source.TOTAL, *(event.source for event in plan.events if event.source in LATENCIES)}
+    }
+
+
+def shown_metrics(plan: RolloutPlan, canary: ArmCounts, control: ArmCounts) -> dict[str, list[int]]:
+    """By metric: values, sum and sum of squares of the canary, then of control (`proxy.metric_counts`)."""
+    if canary.metrics is None or control.metrics is None:
+        return {}
+    return {
+        metric.label: [
+            int(cell)
+            for counts in (canary.metrics, control.metrics)
+            for cell in counts[metric.place, VALUES:UNREADABLE]
+        ]
+        for metric in plan.metrics
+    }
