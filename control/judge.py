@@ -36,6 +36,14 @@ class Judged:
         return replace(self.before, evidence=self.evidence, analysis=self.analysis or self.before.analysis)
 
 
+def by_route(totals: Mapping[ArmKey, Counts]) -> dict[str, dict[ArmKey, Counts]]:
+    """The counts of each route, so that nobody has to look through those of all."""
+    found: dict[str, dict[ArmKey, Counts]] = {}
+    for key, counts in totals.items():
+        found.setdefault(key.route, {})[key] = counts
+    return found
+
+
 def stages_of(record: Record, totals: Mapping[ArmKey, Counts]) -> list[StageCounts]:
     """The stages of *record* that its evidence covers, oldest first; the current one is always the last.
 

@@ -14,7 +14,7 @@ from typing import Final
 from control.analysis import urgent
 from control.counts import ArmKey, Counts
 from control.evidence import Evidence
-from control.judge import Case, Judged, StageCounts, judged, stages_of, take_in
+from control.judge import Case, Judged, StageCounts, by_route, judged, stages_of, take_in
 from control.records import Record
 
 log: Final = logging.getLogger("headgate.control")
@@ -67,10 +67,11 @@ class Looks:
         """Take in what has been counted, and analyse; a rollout that cannot be judged is left out."""
         looked: list[Looked] = []
         cases: list[Case] = []
+        counted = by_route(totals)
         for record in due:
             if not record.judged and not record.watched(now):
                 looked.append((record, [], None))
-            elif (case := self._case(record, totals)) is not None:
+            elif (case := self._case(record, counted.get(record.rollout.route, {}))) is not None:
                 cases.append(case)
         began = time.perf_counter()
         taken: list[tuple[Case, Evidence]] = []

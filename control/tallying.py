@@ -35,31 +35,25 @@ def counted(
 ) -> dict[str, Counted]:
     """By the key of the event, without those that nobody counts or whose threshold is not known yet."""
     found = {FAILURE.key: Counted((canary.failed, control.failed))}
-    sums: dict[tuple[Source, int, int], list[int]] = {}
+    sums: dict[tuple[int, int], _Sums | None] = {}
     for event in events:
-        if event.source is Source.FAILURE:
-            continue
-        if event.source is Source.SHADOW:
-            # How often the primary disagrees with itself need not be measured.
-            arms = [
-                None if canary.pairs is None else (canary.pairs[1], canary.pairs[0]),
-                (0, 0) if control.pairs is None else (control.pairs[1], control.pairs[0]),
-            ]
-        elif not event.threshold:
-            arms = [_plain(event, arm) for arm in (canary, control)]
-        else:
+        if event.threshold:
             bucket = thresholds.get(event.threshold)
             if bucket is None:
                 continue
-            arms = [
-                _beyond(event, arm, bucket + (event.shift if which == 0 else 0), sums, which)
-                for which, arm in enumerate((canary, control))
-            ]
-        if any(arm is None for arm in arms):
+            one = _beyond(event, canary, bucket + event.shift, sums, 0)
+            other = _beyond(event, control, bucket, sums, 1)
+        elif event.source is Source.FAILURE:
             continue
-        (x_c, n_c), (x_t, n_t) = (arm for arm in arms if arm is not None)
-        own = event.source not in LATENCIES
-        found[event.key] = Counted((x_c, x_t), (n_c, n_t) if own else None)
+        elif event.source is Source.SHADOW:
+            one = None if canary.pairs is None else (canary.pairs[1], canary.pairs[0])
+            # How often the primary disagrees with itself need not be measured.
+            other = (0, 0) if control.pairs is None else (control.pairs[1], control.pairs[0])
+        else:
+            one, other = _plain(event, canary), _plain(event, control)
+        if one is not None and other is not None:
+            own = None if event.source in LATENCIES else (one[1], other[1])
+            found[event.key] = Counted((one[0], other[0]), own)
     return found
 
 
@@ -82,25 +76,35 @@ def histogram(event: Event, arm: ArmCounts) -> Counts | None:
     return arm.total if event.source is Source.TOTAL else arm.first_byte
 
 
+class _Sums(NamedTuple):
+    """A histogram summed up to each bucket, and the requests that are beyond every bucket."""
+
+    upto: list[int]
+    overdue: int
+
+
 def _beyond(
-    event: Event, arm: ArmCounts, bucket: int, sums: dict[tuple[Source, int, int], list[int]], which: int
+    event: Event, arm: ArmCounts, bucket: int, sums: dict[tuple[int, int], _Sums | None], which: int
 ) -> tuple[int, int] | None:
     """Requests beyond a threshold, and requests asked."""
-    key = (event.source, event.place, which)
+    key = (event.histogram, which)
     if key not in sums:
-        counts = histogram(event, arm)
-        if counts is None:
-            return None
-        sums[key] = np.cumsum(counts).tolist()
-    below = sums[key]
-    n = below[-1]
-    upto = below[min(bucket, len(below) - 1)] if bucket >= 0 else 0
-    if event.below:
-        return upto, n
-    overdue = 0
-    for outcome in _OVERDUE.get(event.source, ()):
-        overdue += arm.outcomes[outcome]
-    return n - upto + overdue, n
+        sums[key] = _summed(event, arm)
+    found = sums[key]
+    if found is None:
+        return None
+    upto, overdue = found
+    n = upto[-1]
+    under = upto[min(bucket, len(upto) - 1)] if bucket >= 0 else 0
+    return (under, n) if event.below else (n - under + overdue, n)
+
+
+def _summed(event: Event, arm: ArmCounts) -> _Sums | None:
+    counts = histogram(event, arm)
+    if counts is None:
+        return None
+    overdue = sum(arm.outcomes[outcome] for outcome in _OVERDUE.get(event.source, ()))
+    return _Sums(counts.cumsum().tolist(), overdue)
 
 
 def _plain(event: Event, arm: ArmCounts) -> tuple[int, int] | None:

@@ -58,6 +58,8 @@ class Event:
     threshold: str = field(init=False, compare=False)
     """Where its threshold is kept: events that differ in the tolerated factor only share one. Empty for
     events without one."""
+    histogram: int = field(init=False, compare=False)
+    """A number that is equal for events that are read from the same counters."""
 
     def __post_init__(self) -> None:
         source = self.source.name.lower()
@@ -67,6 +69,7 @@ class Event:
         if self.source in (*LATENCIES, Source.METRIC):
             threshold = f"{source}:{self.quantile:g}{':below' if self.below else ''}"
         object.__setattr__(self, "threshold", threshold)
+        object.__setattr__(self, "histogram", 100 * int(self.source) + self.place)
         object.__setattr__(self, "key", f"{threshold}:{self.shift}" if threshold else source)
 
 
