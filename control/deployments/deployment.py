@@ -36,6 +36,8 @@ class Settings:
     probe_path: str = ""
     """Where endpoints are asked how they are, by GET; empty = whether they accept connections."""
     probe_interval_s: float = 2.0
+    metrics_path: str = ""
+    """Where an endpoint's own metrics are, as Prometheus text; empty = it is not asked for them."""
     key: tuple[str, ...] = ("client_address",)
     """What canary and rolling divide requests by."""
     preview: str = "x-headgate-preview"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from control.counts import NOTHING, ArmKey, Counts, quantile_seconds
 from control.deployments.deployment import Deployment
 from control.deployments.health import Metrics
+from control.deployments.resources import Resources
 from control.ledger import Ledger
 from control.recent import Recent, Window
 
@@ -24,6 +25,18 @@ def metrics_of(deployment: Deployment, totals: Mapping[ArmKey, Counts], recent: 
         failure_rate=min(failures, requests) / requests if requests else None,
     )
     return found if recent is None else _with_recent(found, recent, deployment.route, deployment.target)
+
+
+def with_resources(found: Metrics, told: Resources | None) -> Metrics:
+    """The figures with what endpoints tell of themselves."""
+    if told is None:
+        return found
+    return replace(
+        found,
+        cpu_cores=told.cpu_cores,
+        memory_bytes=told.memory_bytes,
+        endpoints_told=told.endpoints,
+    )
 
 
 def window_metrics(ledger: Ledger, window: Window, now: float, route: str, variant: str) -> Metrics:

@@ -53,6 +53,12 @@ class Metrics:
     p50: float | None = None
     p95: float | None = None
     p99: float | None = None
+    cpu_cores: float | None = None
+    """Processor seconds a second of all its endpoints, as they tell themselves."""
+    memory_bytes: int | None = None
+    """Resident memory of all its endpoints, as they tell themselves."""
+    endpoints_told: int = 0
+    """How many endpoints the two figures are from."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -21,7 +21,7 @@ _KEYS: Final = frozenset(
 )
 _TIMES: Final = {"duration": "duration_s", "expiry": "expiry_s", "probe_interval": "probe_interval_s"}
 _SHARES: Final = {"max_failure_rate": "max_failure_rate", "share": "share"}
-_TEXTS: Final = {"probe_path": "probe_path", "preview": "preview"}
+_TEXTS: Final = {"probe_path": "probe_path", "metrics_path": "metrics_path", "preview": "preview"}
 _SETTINGS: Final = frozenset({*_TIMES, *_SHARES, *_TEXTS, "key", "preset", "rollout"})
 
 

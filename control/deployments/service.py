@@ -18,11 +18,16 @@ from control.commands import Refused, Verb
 from control.configuration import ConfigurationError
 from control.controller import Controller
 from control.deployments.deployment import Deployment, Strategy
-from control.deployments.figures import metrics_of, window_metrics
+from control.deployments.figures import metrics_of, window_metrics, with_resources
 from control.deployments.health import check
 from control.deployments.prober import Prober
 from control.deployments.request import read_request
+<<<<<<< HEAD
 from control.deployments.states import OPEN, Event, Status
+=======
+from control.deployments.resources import Scraper
+from control.deployments.states import OPEN, Event, IllegalStatusError, Status
+>>>>>>> 56142d5 (Show processor time and memory that a deployment's endpoints tell)
 from control.deployments.strategies import SERVING, Next, Seen, next_of
 from control.errors import ConflictError, NotFoundError, TransitionError
 from control.ids import new_id
@@ -32,6 +37,8 @@ from control.store import undertakings
 
 log: Final = logging.getLogger("headgate.control")
 
+# Processor time of less than this is too short to divide by.
+_SCRAPE_SECONDS: Final = 5.0
 # Figures alone are written down this often; every change of status is, at once.
 _SAVE_SECONDS: Final = 10.0
 
@@ -70,6 +77,7 @@ class Deployments:
         self._ledger = controller.ledger
         self._window = window
         self.prober = prober or Prober()
+        self.scraper = Scraper()
         self._saved: dict[str, float] = {}
 
     async def create(self, body: Mapping[str, Any], origin: Origin) -> Deployment:
@@ -126,6 +134,7 @@ class Deployments:
                 )
             )
             self.prober.forget(made.endpoints)
+            self.scraper.forget(made.endpoints)
             await self._settle(change)
             return made
 
@@ -203,6 +212,7 @@ class Deployments:
     async def close(self) -> None:
         """Stop probing."""
         await self.prober.close()
+        await self.scraper.close()
 
     def _look(self, change: Change, deployment: Deployment, totals: Any, recent: Any) -> Deployment:
         if deployment.finished:
@@ -214,7 +224,13 @@ class Deployments:
             interval_s=settings.probe_interval_s,
             now=change.steady,
         )
-        figures = metrics_of(deployment, totals, recent)
+        told = self.scraper.resources(
+            deployment.endpoints,
+            settings.metrics_path,
+            interval_s=max(_SCRAPE_SECONDS, settings.probe_interval_s),
+            now=change.steady,
+        )
+        figures = with_resources(metrics_of(deployment, totals, recent), told)
         found = check(probes, figures, limit=settings.max_failure_rate, at=change.wall)
         looked = deployment.checked(found, figures)
         record = self._ledger.records.get(deployment.route)

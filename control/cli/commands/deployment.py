@@ -120,6 +120,16 @@ def _line(deployment: Mapping[str, Any]) -> str:
     return f"{what} on {deployment['route']} ({deployment['strategy'].replace('_', '-')}) is {status}{why}"
 
 
+def _resources(now: Mapping[str, Any]) -> str:
+    """What endpoints tell of themselves; what they do not tell is not zero."""
+    cores, memory = now["cpu_cores"], now["memory_bytes"]
+    parts = [
+        "cores unknown" if cores is None else f"{cores:.2f} cores",
+        "memory unknown" if memory is None else f"{memory / 2**20:.0f} MiB",
+    ]
+    return f"{', '.join(parts)}, told by {now['endpoints_told']}"
+
+
 def _blocks(deployment: Mapping[str, Any]) -> list[Block]:
     lines = [
         f"Deployment {deployment['id']}: {_line(deployment)}",
@@ -129,6 +139,8 @@ def _blocks(deployment: Mapping[str, Any]) -> list[Block]:
         f"  made         {moment(deployment['created_at'])} by {deployment['created_by']}",
         f"  health       {deployment['health']}: {deployment['health_text'] or 'not looked at yet'}",
     ]
+    if (now := deployment["now"]) and now.get("endpoints_told"):
+        lines.append(f"  resources    {_resources(now)} of {len(deployment['endpoints'])} endpoints")
     if deployment["rollout"]:
         lines.append(f"  rollout      {deployment['rollout']}")
     if deployment["rollback_reason"]:

@@ -1,0 +1,144 @@
+"""What endpoints say of their own processor time and memory, in the Prometheus text that they serve."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Final
+
+import aiohttp
+
+_TIMEOUT_SECONDS: Final = 3.0
+_BYTES_MAX: Final = 1 << 20
+_ENDPOINTS_MAX: Final = 2000
+_AT_ONCE: Final = 16
+# The names that client libraries of Prometheus give them in every language.
+_CPU: Final = "process_cpu_seconds_total"
+_MEMORY: Final = "process_resident_memory_bytes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Processor cores in use and resident bytes, summed over the endpoints that told. None is "no data"."""
+
+    endpoints: int = 0
+    cpu_cores: float | None = None
+    memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scrape:
+    """What one endpoint said, and when (steady seconds)."""
+
+    at: float
+    cpu_seconds: float | None
+    memory_bytes: float | None
+    cores: float | None = None
+    """Processor seconds a second since the scrape before."""
+
+    def after(self, before: _Scrape | None) -> _Scrape:
+        if before is None or before.cpu_seconds is None or self.cpu_seconds is None:
+            return self
+        spent, passed = self.cpu_seconds - before.cpu_seconds, self.at - before.at
+        # A process that was started again has counted less than before.
+        return replace(self, cores=spent / passed) if spent >= 0 and passed > 0 else self
+
+
+class Scraper:
+    """The last figures of every endpoint that somebody asks about. Asking never waits."""
+
+    def __init__(self) -> None:
+        self._scrapes: dict[tuple[str, str], _Scrape] = {}
+        self._due: dict[tuple[str, str], float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._at_once = asyncio.Semaphore(_AT_ONCE)
+        self._session: aiohttp.ClientSession | None = None
+
+    def resources(
+        self, endpoints: Collection[str], path: str, *, interval_s: float, now: float
+    ) -> Resources | None:
+        """What *endpoints* have told lately; begins the scrapes that are due at *now* (steady seconds).
+
+        Args:
+            path: where their metrics are; empty = they are not asked, and the answer is None.
+        """
+        if not path:
+            return None
+        known = []
+        for url in endpoints:
+            key = (url, path)
+            if now >= self._due.get(key, 0.0) and (key in self._due or len(self._due) < _ENDPOINTS_MAX):
+                self._due[key] = now + interval_s
+                task = asyncio.get_running_loop().create_task(self._scrape(key, now))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            # What is older says nothing about now.
+            if (last := self._scrapes.get(key)) is not None and now - last.at <= 3 * interval_s + 2:
+                known.append(last)
+        cores = [one.cores for one in known if one.cores is not None]
+        memory = [one.memory_bytes for one in known if one.memory_bytes is not None]
+        return Resources(
+            endpoints=len(known),
+            cpu_cores=sum(cores) if cores else None,
+            memory_bytes=round(sum(memory)) if memory else None,
+        )
+
+    def forget(self, endpoints: Collection[str]) -> None:
+        """Drop what is known of *endpoints*."""
+        for key in [key for key in self._due if key[0] in endpoints]:
+            self._due.pop(key, None)
+            self._scrapes.pop(key, None)
+
+    async def close(self) -> None:
+        """Give up what is under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _scrape(self, key: tuple[str, str], now: float) -> None:
+        text = ""
+        async with self._at_once:
+            with contextlib.suppress(TimeoutError, aiohttp.ClientError, OSError):
+                async with asyncio.timeout(_TIMEOUT_SECONDS):
+                    text = await self._get(key[0] + key[1])
+        cpu, memory = figure_of(text, _CPU), figure_of(text, _MEMORY)
+        if key in self._due and (cpu is not None or memory is not None):
+            scrape = _Scrape(at=now, cpu_seconds=cpu, memory_bytes=memory)
+            self._scrapes[key] = scrape.after(self._scrapes.get(key))
+
+    async def _get(self, url: str) -> str:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(trust_env=False)
+        async with self._session.get(url, allow_redirects=False) as answer:
+            if answer.status != 200:
+                return ""
+            body = bytearray()
+            async for part in answer.content.iter_chunked(65536):
+                body += part
+                if len(body) > _BYTES_MAX:
+                    return ""
+            return body.decode("utf-8", "replace")
+
+
+def figure_of(text: str, name: str) -> float | None:
+    """The sum of a family's samples in Prometheus text; None when it has none, or one that is no number."""
+    found: list[float] = []
+    for line in text.splitlines():
+        if not line.startswith(name) or line[len(name) : len(name) + 1] not in ("{", " "):
+            continue
+        # Labels may hold spaces; what follows them is the value, and perhaps a time.
+        rest = line[len(name) :] if line[len(name)] == " " else line.rpartition("}")[2]
+        try:
+            value = float(rest.split()[0])
+        except (ValueError, IndexError):
+            return None
+        if not math.isfinite(value) or value < 0:
+            return None
+        found.append(value)
+    return sum(found) if found else None
