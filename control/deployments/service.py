@@ -22,12 +22,8 @@ from control.deployments.figures import metrics_of, window_metrics, with_resourc
 from control.deployments.health import check
 from control.deployments.prober import Prober
 from control.deployments.request import read_request
-<<<<<<< HEAD
-from control.deployments.states import OPEN, Event, Status
-=======
 from control.deployments.resources import Scraper
-from control.deployments.states import OPEN, Event, IllegalStatusError, Status
->>>>>>> 56142d5 (Show processor time and memory that a deployment's endpoints tell)
+from control.deployments.states import OPEN, Event, Status
 from control.deployments.strategies import SERVING, Next, Seen, next_of
 from control.errors import ConflictError, NotFoundError, TransitionError
 from control.ids import new_id

@@ -17,8 +17,9 @@ from tests.helpers.waiting import until_async
 class ControlProcess:
     """One life of ``python -m control.app`` on the state directory *state*."""
 
-    def __init__(self, state: Path, *, tick: float = 1.0) -> None:
+    def __init__(self, state: Path, *, tick: float = 1.0, database: str = "") -> None:
         self.state = state
+        self._database = ["--database", database] if database else []
         self.socket = state / "control.sock"
         self._tick = tick
         self._process: asyncio.subprocess.Process | None = None
@@ -30,6 +31,7 @@ class ControlProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *python_command("control.app", "--state", str(self.state), "--socket", str(self.socket)),
                 *("--tick", str(self._tick)),
+                *self._database,
                 env=child_environment(environment),
                 stdout=log,
                 stderr=log,
