@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from config.rollouts import Rollout
 from control.analysis import Analysis, Evidence, analyse
 from control.audit.canonical import canonical
 from control.plan import RolloutPlan
@@ -158,13 +159,16 @@ def _with(source: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, A
         if first != "guardrails":
             if rest or not first:
                 raise ReplayError(f"{path} is no setting; write alpha=0.05 or guardrails.NAME.max=2%")
+            if first not in Rollout.model_fields:
+                known = ", ".join(sorted(Rollout.model_fields.keys() - {"guardrails"}))
+                raise ReplayError(f"{path} is no setting of a rollout; use one of {known}")
             changed[first] = value
             continue
         name, _, key = rest.partition(".")
-        known = changed.get("guardrails") or []
-        named = [entry for entry in known if (entry.get("name") or entry.get("kind")) == name]
+        given = changed.get("guardrails") or []
+        named = [entry for entry in given if (entry.get("name") or entry.get("kind")) == name]
         if not named or not key:
-            names = ", ".join(str(entry.get("name") or entry.get("kind")) for entry in known) or "none is set"
+            names = ", ".join(str(entry.get("name") or entry.get("kind")) for entry in given) or "none is set"
             raise ReplayError(f"{path} is no setting; the guardrails are: {names}")
         named[0][key] = value
     return changed

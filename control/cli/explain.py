@@ -149,6 +149,7 @@ def _latency(values: Json) -> Grid:
     rows = [
         [name, *(_quantile(values["total"][arm].get(name)) for arm in ("canary", "control"))]
         for name in _QUANTILES
+        if any(name in values["total"][arm] for arm in ("canary", "control"))
     ]
     return Grid(headings=["latency", "canary", "control"], rows=rows)
 

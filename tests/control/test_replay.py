@@ -73,7 +73,9 @@ def test_a_guardrail_is_set_by_its_name(decisions: list[dict[str, Any]]) -> None
     assert "error_rate" in other.missing
 
 
-@pytest.mark.parametrize("setting", ["guardrails.nothing.max", "guardrails.error_rate", "steps.0.weight"])
+@pytest.mark.parametrize(
+    "setting", ["guardrails.nothing.max", "guardrails.error_rate", "steps.0.weight", "nonsense"]
+)
 def test_a_setting_that_is_none_is_refused(decisions: list[dict[str, Any]], setting: str) -> None:
     """With the names there are."""
     with pytest.raises(ReplayError, match="is no setting"):
