@@ -61,7 +61,7 @@ class PathRewrite(Model):
 
 
 class Rewrite(Model):
-    """How a request to this upstream is changed; the answer is not."""
+    """How a request to this upstream is changed; of the answer, only the model's name is."""
 
     add: Annotated[dict[HeaderName, HeaderValue], Field(max_length=32)] = Field(default_factory=dict)
     """Headers that are added; lines of these names that the client sent are left out."""
@@ -71,6 +71,8 @@ class Rewrite(Model):
     """Another beginning of the path."""
     host: HostPattern | None = None
     """Host that the upstream is told; x-forwarded-host keeps the client's."""
+    model: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """Name of the model in JSON requests; answers say the client's again."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

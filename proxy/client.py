@@ -21,6 +21,7 @@ from proxy.timers import TICKS_PER_SECOND, Timed
 if TYPE_CHECKING:
     from proxy.context import WorkerContext
     from proxy.relay import Relay
+    from proxy.restoring import Restorer
 
 # What the connection reads next.
 HEAD: Final = 0
@@ -50,6 +51,7 @@ class ClientConnection(Timed):
         "discarded",
         "eof",
         "relay",
+        "restorer",
         "state",
         "transport",
         "valve",
@@ -66,6 +68,8 @@ class ClientConnection(Timed):
         self.buffer = b""
         self.discarded = 0
         self.eof = False
+        # What `write` goes through while an answer is owed under another model name.
+        self.restorer: Restorer | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         worker = self.worker
@@ -100,6 +104,7 @@ class ClientConnection(Timed):
         worker.cells[CONNECTIONS_OPEN] -= 1
         worker.clients.discard(self)
         self.buffer = b""
+        self.restorer = None
         self.forget_request()
         relay = self.relay
         if relay is not None:
@@ -200,6 +205,8 @@ class ClientConnection(Timed):
         self.buffer = b""
         self.forget_request()
         self.valve.release(PIPELINED)
+        if self.restorer is not None:
+            self.restorer.end()
         # Over TLS there is no half-close: what was written goes out before the connection is closed.
         if self.eof or self.transport.is_closing() or not self.transport.can_write_eof():
             self.state = CLOSED

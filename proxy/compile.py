@@ -14,8 +14,8 @@ from config.problems import Path, Problem
 from config.routes import Route
 from config.schema import Config
 from proxy import plain
+from proxy.check_bodies import check_body
 from proxy.check_layers import check_layers
-from proxy.keys import parse_key
 from proxy.match import read_matcher
 from proxy.shadow.compile import check_shadows, shadow_parts
 from proxy.splits.base import Before, Split
@@ -325,7 +325,7 @@ def _check_route(loaded: Loaded, index: int, route: Route) -> Iterator[Problem]:
         return
     yield from _check_override(loaded, (*place, "override", "allow"), route, spec)
     yield from check_shadows(loaded, place, route)
-    yield from _check_body(loaded, (*place, "split", "key"), spec)
+    yield from check_body(loaded, (*place, "split", "key"), spec)
     if route.rollout is not None and route.rollout.enabled and not has_canary(spec):
         yield loaded.problem(
             (*place, "rollout"),
@@ -344,14 +344,4 @@ def _check_override(loaded: Loaded, path: Path, route: Route, spec: SplitSpec) -
                 (*path, number),
                 f"{name!r} is not a variant of this route",
                 f"use: {', '.join(spec.upstreams)}",
-            )
-
-
-def _check_body(loaded: Loaded, path: Path, spec: SplitSpec) -> Iterator[Problem]:
-    for number, key in enumerate(spec.key):
-        if parse_key(key).needs_body and loaded.config.limits.inspect_bytes == 0:
-            yield loaded.problem(
-                (*path, number) if len(spec.key) > 1 else path,
-                f"{key} looks into the body, which limits.inspect_bytes 0 forbids",
-                "raise limits.inspect_bytes, or use another key",
             )

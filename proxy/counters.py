@@ -65,6 +65,7 @@ RETRIES_DENIED: Final = 34  # for want of budget
 INTERNAL_ERRORS: Final = 35  # exceptions that a loop survived: always a bug of ours
 OVERLOAD: Final = 36  # gauge: degree of overload (proxy.admission)
 HANDSHAKES_FAILED: Final = 38  # clients that did not agree on keys
+MODEL_NAMES_KEPT: Final = 39  # messages in which a model name could not be replaced
 QUEUED: Final = 37  # gauge: requests that wait for a place at their upstream
 
 # Slot: counts of one arm.

@@ -26,6 +26,7 @@ from proxy.outbound import request_message
 from proxy.pace import drips
 from proxy.relay import Relay
 from proxy.request import RequestView
+from proxy.restoring import renamed
 from proxy.retrying import REPLAY_BYTES_MAX
 from proxy.shadow.tap import tap_for
 from proxy.timers import NEVER
@@ -166,12 +167,16 @@ class Downstream(ClientConnection):
     def _assign(
         self, route: Route, view: RequestView, head: RequestHead, data: bytes, end: int, started_ns: int
     ) -> None:
+        arm = self._choose(route, view)
+        self._open(arm, head, data, end, started_ns, view.overridden, view.group)
+
+    def _choose(self, route: Route, view: RequestView) -> LiveArm:
         """Let the route choose an arm, unless that arm is diverted just now."""
         arms = self.worker.live.arms
         arm = arms[route.assign(view).index]
         if arm.guarded and not view.overridden and arm.guard is not None and arm.guard.diverts():
             arm = arms[arm.fallback]
-        self._open(arm, head, data, end, started_ns, view.overridden, view.group)
+        return arm
 
     def _open(
         self,
@@ -327,7 +332,8 @@ class Downstream(ClientConnection):
         assert held is not None
         held.add(data)
         worker = self.worker
-        if not complete and held.size <= worker.live.table.limits.inspect_bytes:
+        small = held.size <= worker.live.table.limits.inspect_bytes
+        if small and not complete:
             worker.wheel.set(self, worker.live.request_body_idle)
             return
         self.held = None
@@ -335,12 +341,17 @@ class Downstream(ClientConnection):
         # Another connection's request was scanned in between: scan ours again, it is known to be valid.
         scan_request(head, held.head, held.end, worker.live.headers_max)
         # A body over the limit is not looked into: the key counts as absent, and the request streams on.
-        body = held.body() if complete else None
+        body = held.body() if small else None
         view = RequestView.of(head, held.head, held.end, self.client, body)
+        arm = self._choose(held.route, view)
+        data, end = held.message(), held.end
+        if arm.model and not head.is_head:
+            data, end = renamed(self, held, body, arm.model)
+            scan_request(head, data, end, worker.live.headers_max)
         # From here on it is a request like any other, read again from its first byte.
-        data = held.message() + self.buffer
+        data += self.buffer
         self.buffer = b""
-        self._assign(held.route, view, head, data, held.end, held.started_ns)
+        self._open(arm, head, data, end, held.started_ns, view.overridden, view.group)
 
     # Ends.
 

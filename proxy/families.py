@@ -56,6 +56,11 @@ WORKER_COUNTERS: Final[tuple[tuple[str, str, int], ...]] = (
     ("refused_requests", "Requests refused because they were over a limit.", counters.REQUESTS_REFUSED),
     ("head_timeouts", "Requests whose head did not come in time.", counters.REQUESTS_TIMED_OUT_HEAD),
     ("body_timeouts", "Requests whose body stopped coming.", counters.REQUESTS_TIMED_OUT_BODY),
+    (
+        "model_names_kept",
+        "Messages too large, or compressed, to write another model name into.",
+        counters.MODEL_NAMES_KEPT,
+    ),
     ("keepalive_expirations", "Idle client connections closed.", counters.KEEPALIVE_EXPIRED),
     ("upstream_connections", "Connections opened to endpoints.", counters.UPSTREAM_CONNECTIONS_OPENED),
     (

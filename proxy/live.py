@@ -57,6 +57,7 @@ class LiveArm:
         "keys",
         "meter",
         "mirrors",
+        "model",
         "only",
         "repeats",
         "response_lines",
@@ -87,6 +88,8 @@ class LiveArm:
         self.only: Endpoint | None = self.endpoints[0] if len(self.endpoints) == 1 else None
         self.authority = self.endpoints[0].authority
         self.rewrite: Rewrite | None = arm.upstream.rewrite
+        # What its servers call the model; empty where that is what clients say.
+        self.model = b"" if self.rewrite is None else self.rewrite.model
         self.failure: tuple[bool, ...] = route.failure
         # Retries look for another endpoint; with a single one the same failure would only come twice.
         retries = route.retries.attempts

@@ -11,11 +11,13 @@ from proxy.target import path_of, routing_path, split_target
 class Rewrite:
     """The changes for one upstream. Heads come from a strict scan: no folded lines, one Host at most."""
 
-    __slots__ = ("_added", "_dropped", "_host", "_prefix", "_replace")
+    __slots__ = ("_added", "_dropped", "_host", "_prefix", "_replace", "model")
 
     def __init__(
-        self, add: Mapping[str, str], remove: list[str], host: str, prefix: str, replace: str
+        self, add: Mapping[str, str], remove: list[str], host: str, prefix: str, replace: str, model: str
     ) -> None:
+        # Not a matter of the head: see `proxy.model_names`.
+        self.model = model.encode("utf-8")
         self._added = b"".join(f"{name}: {value}\r\n".encode("latin-1") for name, value in add.items())
         self._dropped = frozenset(name.lower().encode("ascii") for name in (*add, *remove))
         self._host = f"host: {host}".encode("ascii") if host else b""
@@ -75,4 +77,5 @@ def read_rewrite(value: object, place: str) -> Rewrite | None:
         plain.text(entry.get("host") or "", f"{place}.host"),
         plain.text(path.get("prefix", ""), f"{place}.path.prefix"),
         plain.text(path.get("replace", ""), f"{place}.path.replace"),
+        plain.text(entry.get("model") or "", f"{place}.model"),
     )

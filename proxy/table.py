@@ -91,9 +91,11 @@ class Route:
         self.shadows = shadows
         self.metrics = metrics
         self.arms = split.arms
-        self.needs_body = split.needs_body
+        renames = any(arm.upstream.rewrite is not None and arm.upstream.rewrite.model for arm in split.arms)
+        self.needs_body = split.needs_body or renames
         self.needs_view = split.needs_view or override is not None
-        self.direct = split.arms[0] if len(split.arms) == 1 and override is None else None
+        alone = len(split.arms) == 1 and override is None and not renames
+        self.direct = split.arms[0] if alone else None
 
     def assign(self, request: RequestView) -> Arm:
         """The arm of a request; `request.overridden` tells whether the client asked for it."""
