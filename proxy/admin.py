@@ -147,12 +147,11 @@ class AdminServer:
     async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Let a request through if its sender may send it; turn every error into JSON."""
         try:
-            principal = self._admit(request)
-            if principal is not None:
-                request[_PRINCIPAL] = principal
+            self._admit(request)
             return await handler(request)
         except DeniedError as exc:
             self.refused[exc.code] += 1
+            self._note(request, exc.code)
             response = error_response(exc.status, exc.code, exc.message, exc.remedy)
             if exc.status == 401:
                 response.headers["WWW-Authenticate"] = "Bearer"
@@ -169,8 +168,8 @@ class AdminServer:
             log.exception("%s %s failed", request.method, request.path)
             return error_response(500, "internal", "the agent failed to answer", "look at its log")
 
-    def _admit(self, request: web.Request) -> Principal | None:
-        """Return who sends a request, None where nobody need say; DeniedError when it may not be sent."""
+    def _admit(self, request: web.Request) -> None:
+        """Note who sends a request, unless nobody need say; DeniedError when it may not be sent."""
         headers = request.headers
         check_host(headers.get("Host"), self._bind.host)
         safe = request.method in SAFE_METHODS
@@ -178,15 +177,22 @@ class AdminServer:
             check_origin(headers.get("Origin"), headers.get("Sec-Fetch-Site"), headers.get("Host"))
         public = request.path in PROBES or (request.path == METRICS and self._open_metrics)
         if public and safe and "Authorization" not in headers and not self._authenticator.open:
-            return None
+            return
         authorization = headers.get("Authorization")
         principal = None
         if authorization is None and request.transport is not None:
             principal = self._authenticator.by_certificate(request.transport.get_extra_info("peercert"))
         if principal is None:
             principal = self._authenticator.identify(authorization, request.remote or "")
+        request[_PRINCIPAL] = principal
         require(principal, _role_for(request.path, safe=safe))
-        return principal
+
+    def _note(self, request: web.Request, code: str) -> None:
+        """Have it written into the audit log, if it was an attempt at what is not allowed."""
+        actor = request[_PRINCIPAL].actor if _PRINCIPAL in request else ""
+        self._agent.violations.note(
+            code, address=request.remote or "", actor=actor, method=request.method, path=request.path
+        )
 
     async def _livez(self, _: web.Request) -> web.Response:
         return json_response({"live": True})
@@ -253,7 +259,10 @@ class AdminServer:
         )
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
-        return await forward(request, self._agent.link, request[_PRINCIPAL])
+        response = await forward(request, self._agent.link, request[_PRINCIPAL])
+        if response.status == 403:
+            self._note(request, "refused_by_control")
+        return response
 
 
 def _role_for(path: str, *, safe: bool) -> Role:

@@ -42,6 +42,7 @@ from proxy.state import StateBusyError, StateDirectory, lock_file
 from proxy.tally import Tally
 from proxy.tokens import load_key
 from proxy.uplink import Uplink
+from proxy.violations import Violations
 
 log = logging.getLogger("headgate.agent")
 
@@ -63,6 +64,7 @@ class Agent:
         self.state = state
         self._lock = lock
         self.draining = False
+        self.violations = Violations()
         self.left = asyncio.Event()
         self.boot = secrets.token_hex(BOOT_BYTES)
         self.tally = Tally(node=socket.gethostname(), boot=self.boot, book=SlotBook())
@@ -212,6 +214,7 @@ class Agent:
                 helpers.append(tasks.create_task(self.certificates.follow()))
                 if self.link is not None:
                     helpers.append(tasks.create_task(self.link.follow()))
+                    helpers.append(tasks.create_task(self.violations.run(self.link)))
                 with orders(self, tasks):
                     if await self._first_table(tasks):
                         assert self.keeper.table is not None

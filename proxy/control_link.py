@@ -116,6 +116,12 @@ class ControlLink:
         if not 200 <= status < 300:
             raise ControlAwayError(f"POST /v1/statistics was answered {status}: {_brief(value)}")
 
+    async def post_violations(self, violations: list[dict[str, Any]]) -> None:
+        """Have attempts written into the audit log; ControlAwayError unless they are."""
+        status, value = await self._call("POST", "/v1/violations", {"violations": violations})
+        if status != 200:
+            raise ControlAwayError(f"POST /v1/violations was answered {status}: {_brief(value)}")
+
     async def close(self) -> None:
         """Close all connections."""
         await self.session.close()

@@ -13,7 +13,7 @@ from proxy.auth import DeniedError, Principal
 from proxy.control_link import BASE, ControlLink
 
 # The agent's own line to control: whoever could write here could invent tables and statistics.
-PRIVATE: Final = ("/v1/config", "/v1/watch", "/v1/statistics")
+PRIVATE: Final = ("/v1/config", "/v1/watch", "/v1/statistics", "/v1/violations")
 
 ACTOR_HEADER: Final = "X-Headgate-Actor"
 ROLE_HEADER: Final = "X-Headgate-Role"

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from typing import Final
 
 from aiohttp import web
@@ -17,15 +18,20 @@ from control.api.requests import (
     only,
     origin_of,
 )
+from control.audit.events import Origin
+from control.audit.kinds.access import SecurityViolation
 from control.configuration import ConfigurationError
 from control.publish import Published, TooManyWatchersError
 from control.report_values import ReportError
 from control.reports import parse_report
+from control.store import audit
 
 HEARTBEAT_SECONDS: Final = 5.0
 # A reader that takes nothing for this long is gone; it comes back by itself.
 _WRITE_SECONDS: Final = 30.0
 _REVISION_MAX: Final = 2**53
+# Twice what an agent gathers between two reports.
+_VIOLATIONS_MAX: Final = 64
 
 
 def routes() -> list[web.RouteDef]:
@@ -34,6 +40,7 @@ def routes() -> list[web.RouteDef]:
         web.put("/v1/config", put_config),
         web.get("/v1/watch", watch, allow_head=False),
         web.post("/v1/statistics", post_statistics),
+        web.post("/v1/violations", post_violations),
     ]
 
 
@@ -67,6 +74,31 @@ async def post_statistics(request: web.Request) -> web.Response:
         raise ApiError(400, "invalid_report", str(error), "send what docs/api.md describes") from error
     taken = await request.app[PLANE].controller.take(report)
     return json_response({"accepted": taken.accepted, "stale": taken.stale, "dropped": taken.dropped})
+
+
+async def post_violations(request: web.Request) -> web.Response:
+    """What was tried on the admin address and not allowed: one audit event for each kind of attempt."""
+    _refuse_forwarded(request)
+    body = await json_object(request)
+    attempts = body.get("violations")
+    if not isinstance(attempts, list) or len(attempts) > _VIOLATIONS_MAX:
+        message = f"violations: must be a list of at most {_VIOLATIONS_MAX}"
+        raise ApiError(400, "invalid_body", message, "send fewer")
+    events = [_violation(attempt) for attempt in attempts]
+    ledger = request.app[PLANE].ledger
+    digest = "" if ledger.active is None else ledger.active.digest
+    async with ledger.store.write() as connection:
+        for origin, event in events:
+            await audit.append(connection, [event], origin=origin, at=time.time(), config_digest=digest)
+    return json_response({"written": len(events)})
+
+
+def _violation(value: object) -> tuple[Origin, SecurityViolation]:
+    if not isinstance(value, dict) or not isinstance(value.get("reason"), str):
+        raise ApiError(400, "invalid_body", "violations: each needs a reason", "say what was tried")
+    what = {key: value[key] for key in ("code", "method", "path", "times") if key in value}
+    origin = Origin(actor=str(value.get("actor") or "unknown"), address=str(value.get("address") or ""))
+    return origin, SecurityViolation(resource_id="admin", reason=value["reason"], what=what)
 
 
 async def watch(request: web.Request) -> web.StreamResponse:

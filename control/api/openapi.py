@@ -36,7 +36,7 @@ _ERROR_SCHEMA: Final = {
     "required": ["error"],
 }
 # The agent's own line: never reachable through the admin address.
-_PRIVATE: Final = ("/v1/config", "/v1/watch", "/v1/statistics")
+_PRIVATE: Final = ("/v1/config", "/v1/watch", "/v1/statistics", "/v1/violations")
 
 
 def routes() -> list[web.RouteDef]:

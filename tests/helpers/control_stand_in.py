@@ -19,6 +19,7 @@ class ControlStandIn:
         self.socket = socket
         self.configs: list[dict[str, Any]] = []
         self.reports: list[dict[str, Any]] = []
+        self.violations: list[dict[str, Any]] = []
         self.forwarded: list[tuple[str, str, dict[str, str], bytes]] = []
         self.table: Table | None = None
         # Set, these are answered instead of success.
@@ -54,6 +55,7 @@ class ControlStandIn:
                 web.put("/v1/config", self._config),
                 web.get("/v1/watch", self._watch),
                 web.post("/v1/statistics", self._statistics),
+                web.post("/v1/violations", self._violations),
                 web.get("/metrics", self._metrics),
                 web.route("*", "/{path:.*}", self._any),
             ]
@@ -81,6 +83,10 @@ class ControlStandIn:
         if self.statistics_status == 200:
             self.reports.append(await request.json())
         return web.json_response({}, status=self.statistics_status)
+
+    async def _violations(self, request: web.Request) -> web.Response:
+        self.violations += (await request.json())["violations"]
+        return web.json_response({"written": 1})
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         self.watches += 1

@@ -170,6 +170,29 @@ async def test_counts_are_taken_in_and_a_repetition_says_so(tmp_path: Path) -> N
         assert (await client.json("POST", "/v1/statistics", body))["stale"] == 1
 
 
+async def test_attempts_stand_in_the_audit_log(tmp_path: Path) -> None:
+    """Each kind of them as one event, under the name and address that tried."""
+    attempt = {
+        "code": "token_wrong",
+        "reason": "a token that is not known here",
+        "address": "192.0.2.7",
+        "actor": "",
+        "method": "POST",
+        "path": "/-/reload",
+        "times": 12,
+    }
+    async with served(tmp_path / "db") as (_, client):
+        body = {"violations": [attempt, attempt | {"code": "role_too_low", "actor": "eve"}]}
+        assert await client.json("POST", "/v1/violations", body) == {"written": 2}
+        events = (await client.json("GET", "/v1/audit?type=security_violation"))["events"]
+        await client.json("POST", "/v1/violations", {"violations": [attempt] * 65}, status=400)
+        await client.json("POST", "/v1/violations", {"violations": [{"times": 1}]}, status=400)
+
+    told = {(event["actor"], event["address"], event["details"]["what"]["times"]) for event in events}
+    assert told == {("unknown", "192.0.2.7", 12), ("eve", "192.0.2.7", 12)}
+    assert {event["severity"] for event in events} == {"critical"}
+
+
 @pytest.mark.parametrize(
     ("body", "word"),
     [({}, "arms"), ({"arms": []}, "node"), ([], "object"), ("x", "object")],
@@ -208,7 +231,8 @@ async def test_a_configuration_with_a_malformed_envelope_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("PUT", "/v1/config"), ("GET", "/v1/watch"), ("POST", "/v1/statistics")]
+    ("method", "path"),
+    [("PUT", "/v1/config"), ("GET", "/v1/watch"), ("POST", "/v1/statistics"), ("POST", "/v1/violations")],
 )
 async def test_the_link_is_closed_to_whoever_came_through_the_agent(
     tmp_path: Path, method: str, path: str

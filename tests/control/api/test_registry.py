@@ -187,7 +187,7 @@ async def test_the_description_has_every_path_of_the_application(tmp_path: Path)
     async with plane_on(tmp_path / "headgate.db", FakeClock()) as plane:
         application = build_application(plane)
     described = document(application, "1")
-    private = {"/v1/config", "/v1/watch", "/v1/statistics"}
+    private = {"/v1/config", "/v1/watch", "/v1/statistics", "/v1/violations"}
     for route in application.router.routes():
         assert route.resource is not None
         path = route.resource.canonical
