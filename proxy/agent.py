@@ -222,7 +222,11 @@ class Agent:
                         serving = tasks.create_task(self.fleet.run(self.keeper.table))
                         helpers.append(tasks.create_task(self.uplink.run(self.fleet)))
                         helpers.append(tasks.create_task(self.comparer.run()))
-                        prober = Prober(lambda: self.reloader.loaded.config, self.fleet.tell_health)
+                        prober = Prober(
+                            lambda: self.reloader.loaded.config,
+                            self.fleet.tell_health,
+                            lambda: self.certificates.files,
+                        )
                         helpers.append(tasks.create_task(prober.run()))
                         leaving = tasks.create_task(self.left.wait())
                         await asyncio.wait((serving, leaving), return_when=asyncio.FIRST_COMPLETED)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from config.problems import Problem
+from proxy.expiry import expires_at
 from proxy.tls import ServerTls, client_context, client_tls, server_context
 
 if TYPE_CHECKING:
@@ -110,6 +111,14 @@ class Certificates:
         """Have what a configuration that is about to come into force needs, too."""
         self._loaded = loaded
         self._look()
+
+    @property
+    def expiry(self) -> dict[str, float]:
+        """When each certificate that we show ends, by its path, in Unix seconds."""
+        shown = [*(settings for _, settings in tls_settings(self._loaded)), *self._more]
+        names = {str(settings["certificate"]) for settings in shown if settings.get("certificate")}
+        ends = {name: expires_at(self.files[name]) for name in sorted(names) if name in self.files}
+        return {name: end for name, end in ends.items() if end is not None}
 
     async def follow(self) -> None:
         """Look for changes for ever."""

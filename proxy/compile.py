@@ -11,6 +11,7 @@ from xxhash import xxh3_64_hexdigest
 
 from config.load import Loaded, config_digest
 from config.problems import Path, Problem
+from config.rollouts import Step
 from config.routes import Route
 from config.schema import Config
 from proxy import plain
@@ -326,12 +327,35 @@ def _check_route(loaded: Loaded, index: int, route: Route) -> Iterator[Problem]:
     yield from _check_override(loaded, (*place, "override", "allow"), route, spec)
     yield from check_shadows(loaded, place, route)
     yield from check_body(loaded, (*place, "split", "key"), spec)
+    if split.kind == "blue_green":
+        yield from _check_whole(loaded, (*place, "rollout"), route)
     if route.rollout is not None and route.rollout.enabled and not has_canary(spec):
         yield loaded.problem(
             (*place, "rollout"),
             f"a {split.kind} split has no canary to ramp",
             "use a split of kind canary, or remove rollout",
             key=True,
+        )
+
+
+def _check_whole(loaded: Loaded, place: Path, route: Route) -> Iterator[Problem]:
+    """A rollout of a split that knows all or nothing: with a part of the requests its canary has none."""
+    rollout = route.rollout
+    if rollout is None or not rollout.enabled:
+        return
+    parts = [step.weight for step in rollout.steps or () if isinstance(step, Step) and step.weight < 1.0]
+    if rollout.steps is None or parts:
+        yield loaded.problem(
+            (*place, "steps") if parts else place,
+            "blue_green swaps all requests or none, so with a part its canary has nothing to be judged by",
+            "write steps: [100%], or use a split of kind canary",
+            key=not parts,
+        )
+    if rollout.bake is not None and rollout.bake.holdback > 0:
+        yield loaded.problem(
+            (*place, "bake", "holdback"),
+            "blue_green swaps all requests or none, so holding some back would swap all of them back",
+            "write holdback: 0, or leave bake out",
         )
 
 

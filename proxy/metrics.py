@@ -182,6 +182,14 @@ class AgentCollector(Collector):
         yield single_gauge("ready", "Whether /readyz says yes.", int(agent.ready))
         yield single_gauge("draining", "Whether the proxy is finishing.", int(agent.draining))
         yield single_gauge("earlier_boots", "Boots not taken over yet.", len(agent.leftovers))
+        expiry = GaugeMetricFamily(
+            "headgate_certificate_expiry_timestamp_seconds",
+            "When a certificate that we show ends, by its file.",
+            labels=("file",),
+        )
+        for name, end in agent.certificates.expiry.items():
+            expiry.add_metric((name,), end)
+        yield expiry
         if agent.link is not None:
             yield single_gauge(
                 "control_connected", "Whether control answers.", int(bool(agent.link.connected))

@@ -15,7 +15,7 @@ HOLDERS: Final = (b"response", b"message")
 # Strings and brackets that are looked at, some ten milliseconds' worth; a body of more stays as it is.
 TOKENS_MAX: Final = 50_000
 
-_TOKENS: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL).finditer
+_TOKENS: Final = re.compile(rb'"(?>(?:[^"\\]++|\\.)*)"|[{}\[\]]', re.DOTALL).finditer
 _COLON: Final = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*").match
 _DATA: Final = re.compile(rb"(?:\A|(?<=[\r\n]))data:[ \t]*(?=\{)([^\r\n]*)")
 _QUOTE: Final = ord('"')

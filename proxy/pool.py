@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, cast
 
 from proxy.faults import CONNECT_FAILED, TIMEOUT_CONNECT, Fault
@@ -27,7 +28,7 @@ WAITERS_MAX: Final = 1024
 class Pool:
     """The connections of one worker to one endpoint."""
 
-    __slots__ = ("connecting", "endpoint", "idle", "open", "waiters", "worker")
+    __slots__ = ("connecting", "endpoint", "gone", "idle", "open", "waiters", "worker")
 
     def __init__(self, worker: WorkerContext, endpoint: Endpoint) -> None:
         self.worker = worker
@@ -36,6 +37,8 @@ class Pool:
         self.waiters: deque[Relay] = deque()
         self.open = 0
         self.connecting = 0
+        # Addresses that the endpoint's name no longer stands for (`proxy.resolving`); None, nearly always.
+        self.gone: set[str] | None = None
 
     def enqueue(self, relay: Relay) -> bool:
         """Let ``relay`` wait for a connection, opening one if there may be more; False when too many wait."""
@@ -55,6 +58,9 @@ class Pool:
         if connection.valve.holders:
             connection.valve.release(PEER_FULL)
         if connection.transport.is_closing():
+            return
+        if self.gone is not None and self._has_left(connection):
+            connection.close()
             return
         connection.state = IDLE
         if self.waiters:
@@ -86,6 +92,22 @@ class Pool:
             self.forget(connection)
         if self.waiters:
             self._open_more()
+
+    def leave(self, addresses: Iterable[str]) -> None:
+        """Use no connection to these addresses any more; requests that are on one end there."""
+        self.gone = (self.gone or set()) | set(addresses)
+        for connection in self.idle[:]:
+            if self._has_left(connection):
+                connection.close()
+
+    def back(self, addresses: Iterable[str]) -> None:
+        """Use connections to these addresses again."""
+        if self.gone is not None:
+            self.gone = self.gone.difference(addresses) or None
+
+    def _has_left(self, connection: UpstreamConnection) -> bool:
+        peer = connection.transport.get_extra_info("peername")
+        return self.gone is not None and isinstance(peer, tuple) and peer[0] in self.gone
 
     def close_idle(self) -> None:
         """Close what nobody uses."""

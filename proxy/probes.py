@@ -3,14 +3,19 @@
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 
+from config.addresses import parse_endpoint_url
 from config.health import Health
 from config.schema import Config
+from proxy.sockets import place_of
+from proxy.tls import ClientTls, Files, client_context, client_tls
 
 log = logging.getLogger("headgate.health")
 
@@ -24,12 +29,14 @@ Down = dict[str, list[str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One endpoint and how it is asked."""
+    """One endpoint and how it is asked: over a Unix socket at `path`, with `tls`, or plainly."""
 
     upstream: str
     endpoint: str
     url: str
     health: Health
+    path: str = ""
+    tls: ClientTls | None = None
 
 
 def targets(config: Config) -> list[Target]:
@@ -38,10 +45,21 @@ def targets(config: Config) -> list[Target]:
     for name, upstream in config.upstreams.items():
         if upstream.health is None:
             continue
+        settings = {} if upstream.tls is None else upstream.tls.model_dump()
         for endpoint in upstream.endpoints:
-            key = endpoint.url.partition("://")[2]
-            url = f"{endpoint.url}{path_of(upstream.health)}"
-            found.append(Target(upstream=name, endpoint=key, url=url, health=upstream.health))
+            address = parse_endpoint_url(endpoint.url)
+            base = "http://localhost" if address.path else endpoint.url
+            found.append(
+                Target(
+                    upstream=name,
+                    # As workers name it (`proxy.arms.EndpointSpec.key`).
+                    endpoint=address.path or place_of(address.host, address.port),
+                    url=f"{base}{path_of(upstream.health)}",
+                    health=upstream.health,
+                    path=address.path,
+                    tls=client_tls(settings) if address.scheme == "https" else None,
+                )
+            )
     return found
 
 
@@ -53,18 +71,29 @@ def path_of(health: Health) -> str:
 
 
 class Prober:
-    """Follows the configuration: one task for each endpoint that has to be asked."""
+    """Follows the configuration: one task for each endpoint that has to be asked.
 
-    def __init__(self, config: Callable[[], Config], changed: Callable[[Down], None]) -> None:
+    `files` gives the PEM texts of the moment, by path.
+    """
+
+    def __init__(
+        self,
+        config: Callable[[], Config],
+        changed: Callable[[Down], None],
+        files: Callable[[], Files] = dict,
+    ) -> None:
         self._config = config
         self._changed = changed
+        self._files = files
         self._down: set[tuple[str, str]] = set()
+        self._contexts: dict[ClientTls, ssl.SSLContext] = {}
+        self._made_from: Mapping[str, str] | None = None
 
     async def run(self) -> None:
         """Ask until cancelled. Probes belong to no route: they are in no count and no statistic."""
         running: dict[Target, asyncio.Task[None]] = {}
         connector = aiohttp.TCPConnector(limit=64, force_close=True)
-        async with aiohttp.ClientSession(connector=connector) as session, asyncio.TaskGroup() as tasks:
+        async with _session(connector) as session, asyncio.TaskGroup() as tasks:
             seen: Config | None = None
             while True:
                 config = self._config()
@@ -81,11 +110,23 @@ class Prober:
     async def _follow(self, session: aiohttp.ClientSession, target: Target) -> None:
         health = target.health
         place = (target.upstream, target.endpoint)
+        if target.path:
+            async with _session(aiohttp.UnixConnector(target.path, force_close=True)) as own:
+                await self._ask_on(own, target, health, place)
+        else:
+            await self._ask_on(session, target, health, place)
+
+    async def _ask_on(
+        self, session: aiohttp.ClientSession, target: Target, health: Health, place: tuple[str, str]
+    ) -> None:
         in_a_row = 0
         # Endpoints that were added together are not asked in step.
         await asyncio.sleep(random.uniform(0, min(1.0, health.interval)))
         while True:
-            problem = await ask(session, target)
+            try:
+                problem = await ask(session, target, self._context(target))
+            except KeyError as exc:
+                problem = f"{exc.args[0]} was not read"
             down = place in self._down
             if (problem is None) == down:
                 in_a_row += 1
@@ -101,6 +142,19 @@ class Prober:
                 self._tell()
             await asyncio.sleep(health.interval * random.uniform(0.9, 1.1))
 
+    def _context(self, target: Target) -> ssl.SSLContext | bool:
+        """What speaks TLS to it, as workers do; made anew when the files are others."""
+        tls = target.tls
+        if tls is None:
+            return True
+        # Texts are used only when contexts could be made of them (`proxy.certificates`).
+        files = self._files()
+        if files is not self._made_from:
+            self._made_from, self._contexts = files, {}
+        if tls not in self._contexts:
+            self._contexts[tls] = client_context(tls, files)
+        return self._contexts[tls]
+
     def _forget(self, places: set[tuple[str, str]]) -> None:
         gone = self._down - places
         if gone:
@@ -114,11 +168,22 @@ class Prober:
         self._changed(down)
 
 
-async def ask(session: aiohttp.ClientSession, target: Target) -> str | None:
+@asynccontextmanager
+async def _session(connector: aiohttp.BaseConnector) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar()) as session:
+        yield session
+
+
+async def ask(
+    session: aiohttp.ClientSession, target: Target, context: ssl.SSLContext | bool = True
+) -> str | None:
     """What is wrong with an endpoint, in a few words; None when it answers well."""
     limit = aiohttp.ClientTimeout(total=target.health.timeout)
+    name = target.tls[3] or None if target.tls is not None else None
     try:
-        async with session.get(target.url, timeout=limit, allow_redirects=False) as answer:
+        async with session.get(
+            target.url, timeout=limit, allow_redirects=False, ssl=context, server_hostname=name
+        ) as answer:
             await answer.content.read(BODY_BYTES_MAX)
             return None if answer.status < 400 else f"answers {answer.status}"
     except TimeoutError:

@@ -25,6 +25,7 @@ from proxy.context import WorkerContext
 from proxy.counters import CounterPage
 from proxy.link import LINK_FD_VARIABLE, ORPHAN_SECONDS, LinkError, Message, Start, WorkerLink
 from proxy.live import LiveTable
+from proxy.resolving import Resolver, named
 from proxy.splits.load import load_all
 from proxy.table import RoutingTable
 from proxy.timers import TICKS_PER_SECOND
@@ -47,6 +48,7 @@ class Worker(WorkerContext):
         self.tasks: set[asyncio.Task[None]] = set()
         self.accepting = Accepting(self, start.listeners, start.index, start.files)
         self.dialer.use(start.files)
+        self.resolver = Resolver(loop, lambda: named(self), self.spawn)
         self.stopped = asyncio.Event()
         self._published: RoutingTable | None = None
         self.on_endpoints: Callable[[list[list[object]]], None] | None = None
@@ -113,6 +115,7 @@ class Worker(WorkerContext):
                 for budget in self.budgets.values():
                     budget.turn()
                 self.endpoints.turn(self.loop.time())
+                self.resolver.turn(self.loop.time())
                 self._report()
             if beats >= BEAT_TICKS:
                 beats = 0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+from pathlib import Path
 
 import pytest
+import trustme
 
 from config.health import Health
 from config.load import load_text
@@ -78,3 +81,49 @@ async def test_probes_follow_the_configuration() -> None:
         await eventually(lambda: told[-1] == {}, 15)
         prober.cancel()
         await asyncio.wait([prober])
+
+
+async def test_endpoints_are_reached_as_requests_reach_them(tmp_path: Path) -> None:
+    """By TLS with what the upstream believes, or a Unix socket; one that cannot prove itself is down."""
+    told: list[dict[str, list[str]]] = []
+    asked: list[str] = []
+    ca = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("model.test").configure_cert(context)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            asked.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+            writer.write(ok())
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    path = tmp_path / "model.sock"
+    secure = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    local = await asyncio.start_unix_server(answer, path)
+    port = secure.sockets[0].getsockname()[1]
+    health = "health: {interval: 20ms, timeout: 10s, unhealthy: 1, healthy: 1}"
+    text = f"""
+listeners: [{{bind: '127.0.0.1:0'}}]
+upstreams:
+  good: {{endpoints: ['https://127.0.0.1:{port}'], tls: {{ca: ca.pem, server_name: model.test}}, {health}}}
+  local: {{endpoints: ['unix:{path}'], {health}}}
+  gone: {{endpoints: ['unix:{path}.none'], {health}}}
+  other: {{endpoints: ['https://127.0.0.1:{port}'], tls: {{ca: ca.pem, server_name: else.test}}, {health}}}
+routes: [{{name: all, upstream: good}}]
+"""
+    config = load_text(text, file="h.yaml", environ={}).config
+    files = {"ca.pem": ca.cert_pem.bytes().decode()}
+    prober = asyncio.create_task(Prober(lambda: config, told.append, lambda: files).run())
+    down = {"gone": [f"{path}.none"], "other": [f"127.0.0.1:{port}"]}
+    await eventually(lambda: bool(told) and told[-1] == down, 15)
+    await eventually(lambda: len({request.split("host: ")[1] for request in asked}) == 2, 15)
+    prober.cancel()
+    await asyncio.wait([prober])
+    for server in (secure, local):
+        server.close()
+
+    assert told[-1] == down
+    assert {request.split(" ")[1] for request in asked} == {"/healthz"}

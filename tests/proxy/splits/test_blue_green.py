@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from proxy.compile import RouteState, compile_table
+from config.load import load_text
+from proxy.compile import RouteState, check_config, compile_table
 from proxy.plain import PlainError
 from proxy.splits.base import Split
 from proxy.splits.spec import SplitConfigError
@@ -97,3 +98,33 @@ def test_a_table_cannot_mix_the_colours() -> None:
         kind.from_table({**entry, "weights": [0.5, 0.5]}, arms_of(spec), "split")
     with pytest.raises(PlainError, match="must be canary and stable"):
         kind.from_table(entry, list(reversed(arms_of(spec))), "split")
+
+
+@pytest.mark.parametrize(
+    ("rollout", "path"),
+    [
+        ("{}", "rollout"),
+        ("{steps: [5%, 100%]}", "rollout.steps"),
+        ("{steps: [{linear: {from: 50%, to: 100%, count: 2}}]}", "rollout.steps"),
+        ("{steps: [100%], bake: {duration: 1m}}", "rollout.bake.holdback"),
+        ("{steps: [100%], bake: {duration: 1m, holdback: 0}}", ""),
+        ("{steps: [100%]}", ""),
+        ("{enabled: false}", ""),
+    ],
+)
+def test_rollouts_are_of_everything(rollout: str, path: str) -> None:
+    """A step that would leave the dark colour without requests, and so without evidence, is refused."""
+    loaded = load_text(
+        f"""
+listeners: [{{bind: ':1'}}]
+upstreams: {{v1: {{endpoints: ['http://127.0.0.1:8']}}, v2: {{endpoints: ['http://127.0.0.1:9']}}}}
+routes:
+  - name: r
+    split: {{kind: blue_green, blue: v1, green: v2}}
+    rollout: {rollout}
+""",
+        file="h.yaml",
+        environ={},
+    )
+
+    assert [problem.path for problem in check_config(loaded)] == ([f"routes[0].{path}"] if path else [])
