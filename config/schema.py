@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from config.audit import Audit
 from config.base import Model, as_tuple, refuse
 from config.checks import faults
 from config.fields import Name
@@ -44,6 +45,8 @@ class Config(Model):
     """Headers that Headgate itself writes."""
     startup: Startup = Startup()
     """What must be true before traffic is accepted."""
+    audit: Audit = Audit()
+    """The log of all that happened."""
     registry: Registry = Registry()
     """Releases, the stages they pass, and who must agree."""
     upstreams: Annotated[dict[Name, Upstream], Field(min_length=1, max_length=1000)]

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from control.api.server import build_application
 from control.audit.keys import KeyFileError
-from control.audit.witness import Witness
+from control.audit.witness import Intervals, Witness
 from control.clock import SteadyClock
 from control.collect import Collector
 from control.controller import Controller
@@ -169,7 +169,15 @@ async def _start(store: Store, state: Path, tick_seconds: float, sender: Sender)
             f"{store.place}: holds what this version cannot read ({type(error).__name__}: {error}); "
             "run the version that wrote it, or move the file away to start afresh"
         ) from error
-    witness = Witness(store, state)
+    ledger = controller.ledger
+
+    def intervals() -> Intervals:
+        if ledger.active is None:
+            return Intervals()
+        wanted = ledger.active.base.audit.checkpoints
+        return Intervals(events=wanted.events, seconds=wanted.interval)
+
+    witness = Witness(store, state, intervals=intervals)
     try:
         await witness.start()
     except KeyFileError as error:
@@ -178,7 +186,6 @@ async def _start(store: Store, state: Path, tick_seconds: float, sender: Sender)
     feedback = _feedback(controller, state)
     if feedback is not None:
         await feedback.start()
-    ledger = controller.ledger
 
     def tell(decision: dict[str, Any]) -> None:
         notifier.configure(() if ledger.active is None else ledger.active.config.notifications)

@@ -1,10 +1,14 @@
 """Everything one operation changes, written in one transaction: all of it is there afterwards, or nothing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from control.audit.canonical import canonical
 from control.audit.events import DECIDED, AuditEvent, Origin, QuarantineLifted, ReleaseQuarantined
+from control.audit.kinds.models import ModelRolledBack
 from control.collect import Unsaved
+from control.deployed import Begun, deployed_events
 from control.deployments.deployment import Deployment
 from control.describe import describe_plan, describe_steps
 from control.experiments.experiment import Experiment
@@ -64,6 +68,8 @@ class Change:
     quarantined: list[Quarantine] = field(default_factory=list)
     lifted: list[Lifted] = field(default_factory=list)
     events: list[AuditEvent] = field(default_factory=list)
+    begun: list[Begun] = field(default_factory=list)
+    """Releases that take requests from now on."""
     deployments: dict[str, Deployment] = field(default_factory=dict)
     """By id, those that are written."""
     experiments: dict[str, Experiment] = field(default_factory=dict)
@@ -133,6 +139,7 @@ async def write(store: Store, change: Change, *, revision: int, config_digest: s
                 connection, _stored(decided, change, revision=revision, config_digest=config_digest)
             )
         events = [*change.events, *(_event(decided, revision) for decided in change.decided)]
+        events += [_taken_back(decided) for decided in change.decided if _of_release(decided)]
         for row in change.quarantined:
             if await rollouts.add_quarantine(connection, row):
                 events.append(_quarantined(row))
@@ -145,6 +152,7 @@ async def write(store: Store, change: Change, *, revision: int, config_digest: s
                 reason=lifted.reason,
             )
             events.append(_lifted(lifted))
+        events += await deployed_events(store, connection, change.begun)
         await _write_undertakings(connection, change)
         if change.table is not None:
             await tables.add_table(connection, change.table)
@@ -219,6 +227,23 @@ def _event(decided: Decided, revision: int) -> AuditEvent:
     )
 
 
+def _of_release(decided: Decided) -> bool:
+    """Whether a rollback took a release out that has a name."""
+    return decided.decision.kind is DecisionKind.ROLLED_BACK and bool(decided.record.release)
+
+
+def _taken_back(decided: Decided) -> AuditEvent:
+    model, _, version = decided.record.release.partition(":")
+    return ModelRolledBack(
+        resource_id=decided.record.release,
+        model=model,
+        version=version,
+        route=decided.decision.route,
+        replaced_by=decided.record.rollout.stable,
+        reason=decided.decision.reason,
+    )
+
+
 def _needs(decision: Decision) -> list[dict[str, object]]:
     return [] if decision.analysis is None else [need.to_json() for need in needs(decision.analysis)]
 
@@ -247,30 +272,32 @@ def _lifted(lifted: Lifted) -> AuditEvent:
     )
 
 
+_Undertaken = TypeVar("_Undertaken", Deployment, Experiment)
+
+
 async def _write_undertakings(connection: Connection, change: Change) -> None:
-    # A route has one current deployment and experiment: the one that goes makes room first.
-    for deployment in sorted(change.deployments.values(), key=lambda each: each.current):
+    await _save(connection, undertakings.DEPLOYMENTS, change.deployments, change.wall)
+    await _save(connection, undertakings.EXPERIMENTS, change.experiments, change.wall)
+
+
+async def _save(
+    connection: Connection,
+    kind: undertakings.Kind,
+    changed: Mapping[str, _Undertaken],
+    at: float,
+) -> None:
+    # A route has one in charge: the one that goes makes room first.
+    for each in sorted(changed.values(), key=lambda each: each.current):
         row = Undertaking(
-            id=deployment.id,
-            route=deployment.route,
-            status=deployment.status.name.lower(),
-            label=deployment.environment,
-            current=deployment.current,
-            updated_at=change.wall,
-            document=canonical(deployment.to_json()).decode(),
+            id=each.id,
+            route=each.route,
+            status=each.status.name.lower(),
+            label=str(getattr(each, kind.label)),
+            current=each.current,
+            updated_at=at,
+            document=canonical(each.to_json()).decode(),
         )
-        await undertakings.save(connection, undertakings.DEPLOYMENTS, row)
-    for experiment in sorted(change.experiments.values(), key=lambda each: each.current):
-        row = Undertaking(
-            id=experiment.id,
-            route=experiment.route,
-            status=experiment.status.name.lower(),
-            label=experiment.layer,
-            current=experiment.current,
-            updated_at=change.wall,
-            document=canonical(experiment.to_json()).decode(),
-        )
-        await undertakings.save(connection, undertakings.EXPERIMENTS, row)
+        await undertakings.save(connection, kind, row)
 
 
 async def _write_counts(connection: Connection, unsaved: Unsaved, wall: float) -> None:

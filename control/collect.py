@@ -132,6 +132,20 @@ class Collector:
             for cells in self._boots.values()
         )
 
+    def diverted(self) -> set[tuple[str, str, str, str]]:
+        """Route, variant, node and boot of every diversion at this moment."""
+        return {
+            (key.route, key.variant, *boot)
+            for boot, cells in self._boots.items()
+            for key, cell in cells.items()
+            if cell.diverted_now
+        }
+
+    def has_reported(self, boot: Boot) -> bool:
+        """Whether this process has heard of a boot that has not ended; what was restored was heard before."""
+        heard = self._heard.get(boot)
+        return heard is not None and heard.revision > 0
+
     def heard(self) -> dict[Boot, Heard]:
         """The last word of each boot that has not ended."""
         return dict(self._heard)

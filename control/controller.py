@@ -101,6 +101,7 @@ class Controller:
                     changes=[] if before is None else _changes(before, active),
                 )
             )
+            change.events += ledger.standing.access_events(active.base.admin.tokens)
             change.events += shadow_events(None if before is None else before.config, active.config)
             records = reconcile(
                 change,

@@ -11,6 +11,7 @@ from control.change import Change, decision_body, write
 from control.collect import Collector
 from control.configuration import Active, ConfigurationError, read_stored
 from control.counts import ArmKey, loads_counts
+from control.deployed import begun
 from control.deployments.deployment import Deployment
 from control.deployments.strategies import overlay_of
 from control.experiments.experiment import Experiment
@@ -23,6 +24,7 @@ from control.shadows.collect import ShadowCollector
 from control.shadows.counts import ROLES, ShadowKey
 from control.shadows.gate import ShadowFinding
 from control.shadows.saved import read_shadows
+from control.standing import Standing, read_standing
 from control.store import rollouts, statistics, tables, undertakings
 from control.store.engine import Store
 from control.store.rollouts import Quarantine
@@ -57,6 +59,8 @@ class Ledger:
         self.revision = 0
         self.decisions: dict[str, int] = {}
         """Decisions by kind, since this process began."""
+        self.standing = Standing()
+        """What the audit log has told of the beginning of, and not of the end."""
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         """Told of each decision, as the API shows it, once it is written; they must not wait or raise."""
         self._states: dict[str, RouteState] = {}
@@ -157,6 +161,7 @@ class Ledger:
             condemned = await rollouts.quarantined(connection)
             deployed = await undertakings.current(connection, undertakings.DEPLOYMENTS)
             compared = await undertakings.current(connection, undertakings.EXPERIMENTS)
+            self.standing = await read_standing(connection)
         self.deployments = {row.route: Deployment.from_json(orjson.loads(row.document)) for row in deployed}
         self.experiments = {row.route: Experiment.from_json(orjson.loads(row.document)) for row in compared}
         self.records = {row.route: Record.from_stored(row) for row in rows}
@@ -203,6 +208,7 @@ class Ledger:
                 body=orjson.dumps(table).decode(),
                 published_at=change.wall,
             )
+            change.begun = begun(self.table, table, active.config)
         if not change.empty:
             self._stale = True
             await write(
@@ -214,6 +220,7 @@ class Ledger:
             self._stale = False
         self.active, self.records, self.quarantine = active, dict(records), quarantine
         self._states = states
+        self.standing = self.standing.after(change.events)
         self.deployments = _current(self.deployments, change.deployments)
         self.experiments = _current(self.experiments, change.experiments)
         for decided in change.decided:

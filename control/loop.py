@@ -120,6 +120,9 @@ class Loop:
                 # A command or a configuration may have come first; it wins, and the next tick looks again.
                 if ledger.records.get(record.rollout.route) is record:
                     records[record.rollout.route] = self._decide(change, record, judged, asked)
+            change.events += ledger.standing.traffic_events(ledger.collector)
+            if ledger.active is not None:
+                change.events += ledger.standing.freeze_events(ledger.active.base, change.wall)
             self._collect_counts(change, now)
             await ledger.commit(change, records)
             self.looks.note(looked, records)

@@ -73,7 +73,7 @@ async def times(question: Callable[[int], Awaitable[Any]], rounds: int) -> dict[
 async def fill(directory: Path, total: int) -> dict[str, Any]:
     """Append *total* events; processor time is the figure, since others may use the machine meanwhile."""
     store = await open_store(sqlite_url(directory / "headgate.db"))
-    witness = Witness(store, directory, events=1000)
+    witness = Witness(store, directory)
     await witness.start()
     chunk = total // 10
     rates, costs = [], []
@@ -102,7 +102,7 @@ async def measure(directory: Path, total: int, rounds: int) -> dict[str, Any]:
         found["one_a_commit_empty_per_second"] = round(await append(other, 0, 300, total, 1))
         await other.close()
     store = await open_store(sqlite_url(directory / "headgate.db"))
-    witness = Witness(store, directory, events=1000)
+    witness = Witness(store, directory)
     await witness.start()
     found["one_a_commit_full_per_second"] = round(await append(store, total, 300, total, 1))
     note = await witness.sign(time.time())

@@ -11,9 +11,8 @@ from control.api.description import Field, operation
 from control.api.errors import ApiError
 from control.api.keys import PLANE
 from control.api.requests import json_response, only, origin_of
-from control.audit.kinds.access import DataAccess
 from control.audit.render import render
-from control.audit.report import Period, report
+from control.audit.report import Period, read_report, report
 from control.store import audit
 
 _DEFAULT_SECONDS: Final = 30 * 86_400
@@ -49,13 +48,9 @@ async def get_report(request: web.Request) -> web.Response:
     if form not in ("json", "yaml", "html"):
         raise ApiError(400, "invalid_parameter", f"format: {form!r} is none", "use json, yaml or html")
     store = request.app[PLANE].ledger.store
-    made = await report(store, Period(since=since, until=until))
-    event = DataAccess(
-        resource_id="compliance report",
-        form=form,
-        filters={"since": since, "until": until},
-        rows=made["total_events"],
-    )
+    period = Period(since=since, until=until)
+    made = await report(store, period)
+    event = read_report(period, form=form, rows=made["total_events"])
     async with store.write() as connection:
         await audit.append(connection, [event], origin=origin_of(request), at=time.time(), config_digest="")
     if form == "html":

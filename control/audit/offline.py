@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Callable, Sequence
 
 from control.audit.note import VerifierKey
+from control.audit.upper_tiles import check_upper_tiles
 from control.audit.verify import StoredNote, Verdict, Verifier, changes_of_key
 from control.store.offline import OfflineLog
 
@@ -30,7 +31,12 @@ def verify_database(
         verifier.event(row)
         if progress is not None and done % _STEP == 0:
             progress(done, head.size)
-    return verifier.finish()
+    for sequence, tag in stored.stray_tags():
+        text = f"the index files event {sequence}, which is not there, under {tag!r}"
+        verifier.verdict.add("inserted", text, sequence)
+    verdict = verifier.finish()
+    check_upper_tiles(verdict, verdict.size, stored.upper_tiles(), stored.roots_under)
+    return verdict
 
 
 def _size(note: StoredNote) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from control.audit.controls import CONTROLS, Control
+from control.audit.kinds.access import DataAccess
 from control.audit.note import parse
 from control.audit.record import AuditRecord
 from control.store import audit, audit_counts, audit_tiles, checkpoints
@@ -74,6 +75,16 @@ async def report(store: Store, period: Period) -> dict[str, Any]:
         "integrity": integrity,
         "controls": [_evidence(control, types, integrity) for control in CONTROLS],
     }
+
+
+def read_report(period: Period, *, form: str, rows: int) -> DataAccess:
+    """The event of somebody having read the report of a period."""
+    return DataAccess(
+        resource_id="compliance report",
+        form=form,
+        filters={"since": period.since, "until": period.until},
+        rows=rows,
+    )
 
 
 def separation_exceptions(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:

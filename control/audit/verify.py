@@ -31,6 +31,8 @@ class StoredEvent:
     leaf_hash: bytes
     columns: Mapping[str, Any] = field(default_factory=dict)
     personal: Personal = field(default_factory=Personal)
+    tags: tuple[str, ...] | None = None
+    """What it is filed under in the index of tags, sorted; None = there is no such index."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +240,12 @@ class Verifier:
                     f"event {sequence}: it is filed under {name} {value!r} but says {body.get(name)!r}",
                     sequence,
                 )
+        if row.tags is not None and row.tags != tuple(sorted(body.get("tags", ()))):
+            verdict.add(
+                "changed",
+                f"event {sequence}: it is filed under the tags {list(row.tags)} but says {body.get('tags')}",
+                sequence,
+            )
         self._check_personal(row, body)
         kind, details = body.get("type"), body.get("details", {})
         if kind == CheckpointSigned.name and self._every_note:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -25,20 +26,27 @@ SECONDS_MAX: Final = 60.0
 _LOOK_SECONDS: Final = 1.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intervals:
+    """When to sign: so many events after the last checkpoint, or any and it is so many seconds old."""
+
+    events: int = EVENTS_MAX
+    seconds: float = SECONDS_MAX
+
+
 class Witness:
-    """Signs when *events* have come since the last checkpoint, or any and it is *seconds* old.
+    """Signs the log's head at the *intervals* that are in force when it looks.
 
     A checkpoint is of the log as a snapshot shows it, so appends never wait for a signature. The newest is
     also kept in a file beside the key: a database that was put back to an earlier state disagrees with it.
     """
 
     def __init__(
-        self, store: Store, directory: Path, *, events: int = EVENTS_MAX, seconds: float = SECONDS_MAX
+        self, store: Store, directory: Path, *, intervals: Callable[[], Intervals] = Intervals
     ) -> None:
         self._store = store
         self._directory = directory
-        self._events = events
-        self._seconds = seconds
+        self._intervals = intervals
         self._signer: Signer | None = None
         self._lock = asyncio.Lock()
         self.signed = 0
@@ -101,10 +109,11 @@ class Witness:
         async with self._store.read() as connection:
             size = await audit.size(connection)
             last = await checkpoints.newest(connection)
+        wanted = self._intervals()
         before = 0 if last is None else last.size
         # The event that tells of a checkpoint needs none of its own, or there would be no end.
         fresh = size - before - (0 if last is None else 1)
-        if fresh <= 0 or (fresh < self._events and last is not None and now - last.at < self._seconds):
+        if fresh <= 0 or (fresh < wanted.events and last is not None and now - last.at < wanted.seconds):
             return None
         return await self.sign(now)
 

@@ -8,6 +8,7 @@ from control.audit.events import AuditEvent
 from control.audit.kinds.shadows import (
     ShadowDeploymentCreated,
     ShadowDeploymentStopped,
+    ShadowDiffered,
     ShadowGateDecided,
 )
 from control.guardrails.finding import Verdict
@@ -52,20 +53,34 @@ def gate_events(record: Record, decision: Decision, finding: ShadowFinding | Non
     if finding.verdict not in (Verdict.PASS, Verdict.FAIL):
         return []
     latency = finding.figures["latency_ratio"]
-    return [
+    compared, disagreed = finding.figures["compared"], finding.figures["disagreed"]
+    events: list[AuditEvent] = [
         ShadowGateDecided(
             resource_id=f"{record.rollout.route}/{gate.shadow}",
             route=record.rollout.route,
             variant=record.rollout.canary,
             reason=finding.reason,
             verdict=finding.verdict.name.lower(),
-            compared=finding.figures["compared"],
-            disagreed=finding.figures["disagreed"],
+            compared=compared,
+            disagreed=disagreed,
             target=gate.agreement,
             latency_ratio=None if latency is None else latency["median"],
             rollout=record.rollout.id,
         )
     ]
+    differing, allowed = disagreed / max(1, compared), 1.0 - gate.agreement
+    if finding.verdict is Verdict.FAIL and differing > allowed:
+        events.append(
+            ShadowDiffered(
+                resource_id=f"{record.rollout.route}/{gate.shadow}",
+                route=record.rollout.route,
+                variant=record.rollout.canary,
+                reason=finding.reason,
+                share=differing,
+                limit=allowed,
+            )
+        )
+    return events
 
 
 def _shadows(config: Config | None) -> dict[tuple[str, str], Shadow]:

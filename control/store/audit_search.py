@@ -1,5 +1,6 @@
 """Finds events: by what they are about, in pages, through an index whatever is asked for."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -95,6 +96,19 @@ async def bodies_of_type(connection: AsyncConnection, kind: str) -> list[bytes]:
     """The stored bytes of all events of this type, the oldest first."""
     query = select(audit_events.c.body).where(audit_events.c.type == kind).order_by(audit_events.c.sequence)
     return [bytes(body) for body in (await connection.execute(query)).scalars()]
+
+
+async def newest_of_types(
+    connection: AsyncConnection, kinds: Sequence[str], *, limit: int
+) -> list[AuditRecord]:
+    """The newest events of these types, at most *limit* of each, in the order they were written."""
+    chosen: list[int] = []
+    for kind in kinds:
+        # One at a time, in the order of their index: rare types in a long log are found at once.
+        query = select(audit_events.c.sequence).where(audit_events.c.type == kind)
+        newest = query.order_by(audit_events.c.sequence.desc()).limit(limit)
+        chosen += (await connection.execute(newest)).scalars()
+    return await fetch(connection, sorted(chosen))
 
 
 def record_of(row: RowMapping) -> AuditRecord:

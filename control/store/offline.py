@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,8 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
 from control.audit.kinds.log import SigningKeyChanged
 from control.audit.personal import Personal
+from control.audit.tiles import WIDTH
+from control.audit.upper_tiles import UpperTile
 from control.audit.verify import StoredEvent, StoredHead, StoredNote, StoredTile
 from control.store.audit import utc
 from control.store.audit_tables import (
@@ -19,11 +22,13 @@ from control.store.audit_tables import (
     audit_events,
     audit_head,
     audit_personal,
+    audit_tags,
     audit_tiles,
 )
 from control.store.engine import StoreError
 
 _ROWS: Final = 1000
+_STRAY_MAX: Final = 20
 _COLUMNS: Final = ("id", "type", "severity", "resource_type", "resource_id")
 
 
@@ -47,12 +52,17 @@ class OfflineLog:
         joined = audit_events.outerjoin(audit_personal, audit_personal.c.sequence == audit_events.c.sequence)
         personal = [column for column in audit_personal.c if column.name not in ("sequence", "at")]
         query = select(*audit_events.c, *personal).select_from(joined).order_by(audit_events.c.sequence)
+        tags = self._tags()
+        tagged = next(tags, None)
         for row in self._stream(query):
+            while tagged is not None and tagged[0] < row["sequence"]:
+                tagged = next(tags, None)
             yield StoredEvent(
                 sequence=row["sequence"],
                 body=_bytes(row["body"]),
                 leaf_hash=_bytes(row["leaf_hash"]),
                 columns={name: row[name] for name in _COLUMNS} | {"at": utc(row["at"])},
+                tags=tagged[1] if tagged is not None and tagged[0] == row["sequence"] else (),
                 personal=Personal(
                     actor=row["actor"],
                     actor_salt=None if row["actor_salt"] is None else _bytes(row["actor_salt"]),
@@ -67,6 +77,31 @@ class OfflineLog:
         for row in self._stream(query):
             yield StoredTile(number=row["number"], root=_bytes(row["root"]), hashes=_bytes(row["hashes"]))
 
+    def stray_tags(self) -> list[tuple[int, str]]:
+        """Rows of the index of tags that belong to no event, a few of them."""
+        joined = audit_tags.outerjoin(audit_events, audit_events.c.sequence == audit_tags.c.sequence)
+        query = select(audit_tags.c.sequence, audit_tags.c.tag).select_from(joined)
+        rows = self._connection.execute(query.where(audit_events.c.sequence.is_(None)).limit(_STRAY_MAX))
+        return [(row.sequence, row.tag) for row in rows]
+
+    def upper_tiles(self) -> Iterator[UpperTile]:
+        """The tiles above those that hold leaf hashes, by level and number."""
+        order = (audit_tiles.c.level, audit_tiles.c.number)
+        for row in self._stream(select(audit_tiles).where(audit_tiles.c.level > 0).order_by(*order)):
+            hashes = _bytes(row["hashes"])
+            yield UpperTile(level=row["level"], number=row["number"], root=_bytes(row["root"]), hashes=hashes)
+
+    def roots_under(self, tile: UpperTile) -> bytes:
+        """The roots of the 256 tiles below one, that are there."""
+        first = tile.number * WIDTH
+        query = select(audit_tiles.c.root).where(
+            audit_tiles.c.level == tile.level - 1,
+            audit_tiles.c.number >= first,
+            audit_tiles.c.number < first + WIDTH,
+        )
+        rows = self._connection.execute(query.order_by(audit_tiles.c.number)).scalars()
+        return b"".join(_bytes(root) for root in rows)
+
     def notes(self) -> Iterator[StoredNote]:
         """The checkpoints, by size."""
         for row in self._stream(select(audit_checkpoints).order_by(audit_checkpoints.c.size)):
@@ -77,6 +112,12 @@ class OfflineLog:
         """The bodies of the events that tell of another key."""
         query = select(audit_events.c.body).where(audit_events.c.type == SigningKeyChanged.name)
         return [_bytes(body) for body in self._connection.execute(query).scalars()]
+
+    def _tags(self) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """By sequence number, what each event is filed under, sorted."""
+        query = select(audit_tags).order_by(audit_tags.c.sequence)
+        for sequence, rows in groupby(self._stream(query), key=lambda row: int(row["sequence"])):
+            yield sequence, tuple(sorted(str(row["tag"]) for row in rows))
 
     def _stream(self, query: Select[Any]) -> Iterator[Any]:
         result = self._connection.execution_options(yield_per=_ROWS).execute(query)

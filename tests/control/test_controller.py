@@ -52,11 +52,15 @@ async def test_a_configuration_publishes_a_table_and_is_audited(tmp_path: Path) 
 
         assert plane.ledger.publisher.revision == 1
         assert arms(plane) == {"canary": 0.0, "stable": 1.0, "control": 0.0}
-        first, second = await events(plane)
+        first, second, *begun = await events(plane)
         assert first["type"] == "configuration_changed"
         assert first["details"]["digest"] == config_body(configuration())["digest"]
         assert first["details"]["revision"] == 1
         assert second["type"] == "rollout_created"
+        assert [(each["type"], each["details"]["route"]) for each in begun] == [
+            ("model_deployed", "fraud"),
+            ("model_deployed", "rest"),
+        ]
 
 
 async def test_the_same_configuration_twice_is_once(tmp_path: Path) -> None:
@@ -168,8 +172,9 @@ async def test_a_condemned_release_gets_nothing_under_another_address_or_a_fixed
         assert await plane.controller.command("fraud", Verb.RESTART, "a new disk", ALICE) is None
         assert arms(plane)["canary"] == 0.07
         assert overrides(plane) == {"v1", "v2"}
-        assert (await events(plane))[-1]["type"] == "quarantine_lifted"
-        assert (await events(plane))[-1]["details"]["reason"] == "a new disk"
+        lifted, deployed = (await events(plane))[-2:]
+        assert (lifted["type"], deployed["type"]) == ("quarantine_lifted", "model_deployed")
+        assert lifted["details"]["reason"] == "a new disk"
 
 
 async def test_a_restart_lifts_the_quarantine_and_begins_again(tmp_path: Path) -> None:
@@ -190,7 +195,7 @@ async def test_a_restart_lifts_the_quarantine_and_begins_again(tmp_path: Path) -
         table = plane.ledger.table
         assert table is not None
         assert table["routes"][0]["split"]["epoch"] > old.rollout.epoch
-        assert {"rollout_restarted", "quarantine_lifted"} <= set((await types(plane))[-2:])
+        assert {"rollout_restarted", "quarantine_lifted"} <= set((await types(plane))[-3:])
         async with plane.ledger.store.read() as connection:
             assert (await rollouts.find_rollout(connection, old.rollout.id)) is not None
 

@@ -16,6 +16,8 @@ class AccessGranted(AuditEvent):
 
     role: str
     reason: str = ""
+    token: str = ""
+    """The first digits of the SHA-256 of the token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,7 @@ class AccessRevoked(AuditEvent):
 
     role: str
     reason: str = ""
+    token: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

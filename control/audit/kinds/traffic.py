@@ -21,7 +21,7 @@ class TrafficDiverted(AuditEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class TrafficRestored(AuditEvent):
-    """A proxy gives a diverted canary its requests again."""
+    """A proxy gives a diverted canary its requests again, or has ended."""
 
     name = "traffic_restored"
     severity = Severity.WARNING
@@ -31,6 +31,7 @@ class TrafficRestored(AuditEvent):
     variant: str
     node: str
     boot: str
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,8 +79,9 @@ async def test_events_are_paged_in_both_orders(tmp_path: Path) -> None:
                     return seen
                 path = f"/v1/audit?limit=2&order={order}&after={page['next']}"
 
-        assert await walk("oldest") == [1, 2, 3]
-        assert await walk("newest") == [3, 2, 1]
+        # A configuration, a rollout, two releases that begin; a promotion, and another one begins.
+        assert await walk("oldest") == [1, 2, 3, 4, 5, 6]
+        assert await walk("newest") == [6, 5, 4, 3, 2, 1]
 
 
 async def test_events_are_filtered(tmp_path: Path) -> None:
@@ -93,14 +94,15 @@ async def test_events_are_filtered(tmp_path: Path) -> None:
             return len((await client.json("GET", f"/v1/audit?{query}"))["events"])
 
         assert await count("type=rollout_created") == 1
-        assert await count("actor=local") == 3
+        assert await count("actor=local") == 6
         assert await count("actor=nobody") == 0
         assert await count("severity=info") == 3
+        assert await count("type=model_deployed&severity=warning") == 3
         assert await count("resource=rollout") == 2
         assert await count(f"resource=rollout:{rollout}") == 2
         assert await count("resource=rollout:other") == 0
         assert await count("since=1600000000&until=1600000001") == 0
-        assert await count("since=1600000000") == 3
+        assert await count("since=1600000000") == 6
         for query in ("kind=x", "limit=0", "limit=5000", "after=-1", "order=up", "since=yesterday"):
             await client.json("GET", f"/v1/audit?{query}", status=400)
 

@@ -48,7 +48,7 @@ async def test_a_scrape_shows_rollouts_guardrails_and_the_loop(tmp_path: Path) -
     assert found["headgate_rollout_e_value_threshold", "fraud"] == 100
     assert found["headgate_decisions_total", "started"] == 1
     assert found["headgate_decisions_total", "rolled_back"] == 0
-    assert found["headgate_audit_events_total",] == 3
+    assert found["headgate_audit_events_total",] == 6
     assert found["headgate_tick_failures_total",] == 0
     assert found["headgate_statistics_received_total",] == 15
 

@@ -155,6 +155,10 @@ async def test_a_shadow_that_disagrees_never_becomes_a_canary(tmp_path: Path) ->
         events = (await client.json("GET", "/v1/audit"))["events"]
         decided = next(event for event in events if event["type"] == "shadow_gate_decided")
         assert decided["details"]["verdict"] == "fail"
+        differed = next(event for event in events if event["type"] == "shadow_differed")
+        assert differed["resource_id"] == "fraud/v2"
+        assert differed["details"]["share"] == pytest.approx(1 / 6)
+        assert differed["details"]["limit"] == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(

@@ -350,6 +350,31 @@ def test_changed_hashes_are_found(state: Path) -> None:
     assert kinds(verify(state)) == {"tile", "root"}
 
 
+def test_a_changed_index_of_tags_is_found(state: Path) -> None:
+    """A tag put on an event, one for an event that is not there."""
+    tamper(
+        state,
+        "INSERT INTO audit_tags (tag, sequence) VALUES ('quiet', 12)",
+        "INSERT INTO audit_tags (tag, sequence) VALUES ('ghost', 5000)",
+    )
+
+    texts = [finding.text for finding in verify(state).findings]
+
+    assert texts == [
+        "event 12: it is filed under the tags ['quiet'] but says []",
+        "the index files event 5000, which is not there, under 'ghost'",
+    ]
+
+
+def test_a_tile_that_does_not_belong_is_found(state: Path) -> None:
+    """Of a level that the log has not reached."""
+    tamper(state, "INSERT INTO audit_tiles VALUES (1, 0, zeroblob(32), zeroblob(8192))")
+
+    assert [finding.text for finding in verify(state).findings] == [
+        "tile 0 of level 1 is of no use to 334 events"
+    ]
+
+
 def test_trimming_by_hand_is_found(state: Path) -> None:
     """Retention leaves an event that tells of it; somebody with a shell does not."""
     tamper(state, "UPDATE audit_head SET trimmed = 256", "DELETE FROM audit_events WHERE sequence <= 256")

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from config.audit import Checkpoints
 from control.audit.keys import KeyFileError, open_key, prepare_key, read_public, trusted_keys
 from control.audit.merkle import root_of
 from control.audit.note import Signer, parse
-from control.audit.witness import CHECKPOINT_FILE, Witness
+from control.audit.witness import CHECKPOINT_FILE, Intervals, Witness
 from control.store import checkpoints
+from tests.config.text import SMALL, load, only_problem
 from tests.helpers.audit import ALICE, START, everything, fill, log_in
 
 
@@ -49,10 +51,44 @@ async def test_a_key_that_others_may_read_is_refused(tmp_path: Path) -> None:
         open_key(tmp_path)
 
 
+async def test_a_configuration_says_when_checkpoints_come(tmp_path: Path) -> None:
+    """What is in force when it looks counts, so a reload takes effect without a restart."""
+    wanted = load(SMALL + "audit: {checkpoints: {events: 3, interval: 5m}}\n").config.audit.checkpoints
+    now = Intervals(events=wanted.events, seconds=wanted.interval)
+    assert (now.events, now.seconds) == (3, 300.0)
+    assert load(SMALL).config.audit.checkpoints == Checkpoints()
+    async with log_in(tmp_path) as (store, _):
+        witness = Witness(store, tmp_path, intervals=lambda: now)
+        assert await witness.look(START) is not None
+        await fill(store, 3)
+        assert await witness.look(START) is not None
+        await fill(store, 2)
+        assert await witness.look(START + 299) is None
+        now = Intervals(events=2, seconds=300.0)
+        assert await witness.look(START + 299) is not None
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "problem"),
+    [
+        ("{checkpoints: {events: 0}}", "audit.checkpoints.events", "1"),
+        ("{checkpoints: {interval: 1ms}}", "audit.checkpoints.interval", "1"),
+        ("{checkpoints: {interval: 2d}}", "audit.checkpoints.interval", "86400"),
+        ("{checkpoints: {interval: often}}", "audit.checkpoints.interval", "often"),
+        ("{checkpoint: {}}", "audit.checkpoint", "checkpoints"),
+    ],
+)
+def test_intervals_that_make_no_sense_are_refused_by_place(section: str, place: str, problem: str) -> None:
+    """With what is allowed."""
+    told = only_problem(SMALL + f"audit: {section}\n")
+    assert place in told
+    assert problem in told
+
+
 async def test_checkpoints_come_after_so_many_events_or_so_much_time(tmp_path: Path) -> None:
     """The first at once; then by number or age; none when only the last one's own event is new."""
     async with log_in(tmp_path) as (store, _):
-        witness = Witness(store, tmp_path, events=10, seconds=60)
+        witness = Witness(store, tmp_path, intervals=lambda: Intervals(events=10, seconds=60))
         first = await witness.look(START)
         assert first is not None
         assert first.checkpoint.size == 1

@@ -52,7 +52,8 @@ async def test_events_are_written_found_proven_and_exported(tmp_path: Path) -> N
     assert verify_export(tmp_path / "x.jsonl", read_public(tmp_path / "audit.pub"), []).whole
     assert made["most_active_user"] == "nightly"
     assert verdict.whole, verdict.findings
-    assert verdict.size == 4
+    # The key, the event, the checkpoint, the export and the report.
+    assert verdict.size == 5
 
 
 def test_what_only_headgate_knows_only_headgate_writes(tmp_path: Path) -> None:
