@@ -192,19 +192,10 @@ class Controller:
         if before is None:
             await ledger.commit(change, ledger.records)
             return
-        overlays = ledger.overlays(change)
-        if tuple(overlays) == before.overlays:
+        if tuple(ledger.overlays(change)) == before.overlays:
             await ledger.commit(change, ledger.records)
             return
-        active = with_overlays(
-            before.base,
-            digest=before.digest,
-            source=before.source,
-            at=before.accepted_at,
-            overlays=overlays,
-            places=before.places,
-        )
-        change.registry_revision = await self.follower.check(active, before)
+        active, change.registry_revision = await self._overlaid(change, before)
         records = reconcile(
             change,
             wanted=active.wanted,
@@ -216,6 +207,26 @@ class Controller:
             await ledger.commit(change, records, active=active)
         except RegistryMovedError as error:
             raise ConflictError("the registry has changed meanwhile", "try again") from error
+
+    async def try_out(self, change: Change) -> None:
+        """Make sure that `settle` could commit *change*, which is then not written.
+
+        Raises:
+            ConfigurationError: the result cannot be served, or a protected route may not have it.
+        """
+        if self.ledger.active is not None:
+            await self._overlaid(change, self.ledger.active)
+
+    async def _overlaid(self, change: Change, before: Active) -> tuple[Active, int]:
+        active = with_overlays(
+            before.base,
+            digest=before.digest,
+            source=before.source,
+            at=before.accepted_at,
+            overlays=self.ledger.overlays(change),
+            places=before.places,
+        )
+        return active, await self.follower.check(active, before)
 
     async def _skip(self, seen: int) -> None:
         ledger = self.ledger

@@ -24,7 +24,7 @@ from control.deployments.prober import Prober
 from control.deployments.request import read_request
 from control.deployments.resources import Scraper
 from control.deployments.states import OPEN, Event, Status
-from control.deployments.strategies import SERVING, Next, Seen, next_of
+from control.deployments.strategies import SERVING, Next, Seen, first_phase, next_of
 from control.errors import ConflictError, NotFoundError, TransitionError
 from control.ids import new_id
 from control.overlay import base_digest
@@ -81,7 +81,8 @@ class Deployments:
 
         Raises:
             InvalidError: the request cannot be meant.
-            ConflictError: something else decides about the route now.
+            ConflictError: something else decides about the route now, or the route is protected and may not
+                have the release.
         """
         ledger = self._ledger
         async with ledger.lock:
@@ -114,6 +115,9 @@ class Deployments:
             previous = ledger.deployments.get(wanted.route)
             if previous is not None:
                 change.deployments[previous.id] = replace(previous, current=False)
+            # Now, not at the tick that begins it: whoever asks learns whose approval is missing.
+            begins = Next(event=Event.BEGIN, phase=first_phase(made.strategy))
+            await self._try_out(change, _moved(made, begins, change))
             change.deployments[made.id] = made
             change.events.append(
                 DeploymentCreated(
@@ -193,6 +197,7 @@ class Deployments:
             change = self._controller.change(origin)
             totals = ledger.collector.totals()
             recent = self._window.recent(change.steady, totals)
+            before = dict(ledger.deployments)
             for deployment in list(ledger.deployments.values()):
                 after = self._look(change, deployment, totals, recent)
                 if after != deployment:
@@ -202,8 +207,25 @@ class Deployments:
                 elif after.health is not deployment.health or self._due(after.id, change.steady):
                     self._saved[after.id] = change.steady
                     change.deployments[after.id] = after
-            if not change.empty:
-                await self._settle(change)
+            if change.empty:
+                return
+            try:
+                await self._controller.settle(change)
+            except ConfigurationError as error:
+                ledger.deployments = before
+                await self._refuse(origin, str(error))
+            except BaseException:
+                ledger.deployments = before
+                raise
+
+    async def _refuse(self, origin: Origin, reason: str) -> None:
+        """End what was to begin and may not: approvals can lapse between the request and the tick."""
+        change = self._controller.change(origin)
+        for deployment in self._ledger.deployments.values():
+            if deployment.status is Status.PENDING:
+                step = Next(event=Event.CANCEL, reason=reason, trigger="approval")
+                change.deployments[deployment.id] = self._apply(change, deployment, step)
+        await self._controller.settle(change)
 
     async def close(self) -> None:
         """Stop probing."""
@@ -243,15 +265,7 @@ class Deployments:
         return self._apply(change, looked, step, totals) if step.event is not None or step.phase else looked
 
     def _apply(self, change: Change, deployment: Deployment, step: Next, totals: Any = None) -> Deployment:
-        moved = deployment
-        if step.event is not None:
-            moved = moved.moved(
-                step.event,
-                actor=change.origin.actor,
-                reason=step.reason,
-                at=change.wall,
-                trigger=step.trigger,
-            )
+        moved = _moved(deployment, replace(step, phase=""), change)
         if step.phase and step.phase != deployment.phase:
             counted = self._ledger.collector.totals() if totals is None else totals
             moved = replace(
@@ -263,6 +277,14 @@ class Deployments:
         log.info("deployment %s of %s: %s, because %s", moved.id, moved.route, moved.status.name, step.reason)
         change.events.append(_event(deployment, moved, step))
         return moved
+
+    async def _try_out(self, change: Change, begun: Deployment) -> None:
+        trial = self._controller.change(change.origin)
+        trial.deployments = change.deployments | {begun.id: begun}
+        try:
+            await self._controller.try_out(trial)
+        except ConfigurationError as error:
+            raise ConflictError(str(error), "correct the request, or get it approved") from error
 
     async def _settle(self, change: Change) -> None:
         try:
@@ -327,3 +349,12 @@ def _event(before: Deployment, after: Deployment, step: Next) -> DeploymentMoved
         to_status=after.status.name.lower(),
         phase=after.phase,
     )
+
+
+def _moved(deployment: Deployment, step: Next, change: Change) -> Deployment:
+    moved = deployment
+    if step.event is not None:
+        moved = moved.moved(
+            step.event, actor=change.origin.actor, reason=step.reason, at=change.wall, trigger=step.trigger
+        )
+    return replace(moved, phase=step.phase) if step.phase else moved

@@ -1,8 +1,8 @@
 """Reads the log of a database that may not be running, may be damaged, and must not be changed."""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
@@ -47,14 +47,19 @@ class OfflineLog:
         root = None if row["root"] is None else bytes(row["root"])
         return StoredHead(size=row["size"], root=root, trimmed=row["trimmed"])
 
-    def events(self) -> Iterator[StoredEvent]:
+    def events(self) -> Generator[StoredEvent]:
         """All rows, by sequence number."""
         joined = audit_events.outerjoin(audit_personal, audit_personal.c.sequence == audit_events.c.sequence)
         personal = [column for column in audit_personal.c if column.name not in ("sequence", "at")]
         query = select(*audit_events.c, *personal).select_from(joined).order_by(audit_events.c.sequence)
-        tags = self._tags()
+        with closing(self._tags()) as tags, closing(self._stream(query)) as rows:
+            yield from self._with_tags(rows, tags)
+
+    def _with_tags(
+        self, rows: Iterator[Any], tags: Iterator[tuple[int, tuple[str, ...]]]
+    ) -> Iterator[StoredEvent]:
         tagged = next(tags, None)
-        for row in self._stream(query):
+        for row in rows:
             while tagged is not None and tagged[0] < row["sequence"]:
                 tagged = next(tags, None)
             yield StoredEvent(
@@ -71,7 +76,7 @@ class OfflineLog:
                 ),
             )
 
-    def tiles(self) -> Iterator[StoredTile]:
+    def tiles(self) -> Generator[StoredTile]:
         """The tiles that hold leaf hashes."""
         query = select(audit_tiles).where(audit_tiles.c.level == 0).order_by(audit_tiles.c.number)
         for row in self._stream(query):
@@ -102,7 +107,7 @@ class OfflineLog:
         rows = self._connection.execute(query.order_by(audit_tiles.c.number)).scalars()
         return b"".join(_bytes(root) for root in rows)
 
-    def notes(self) -> Iterator[StoredNote]:
+    def notes(self) -> Generator[StoredNote]:
         """The checkpoints, by size."""
         for row in self._stream(select(audit_checkpoints).order_by(audit_checkpoints.c.size)):
             place = f"checkpoint of {row['size']} events"
@@ -113,15 +118,20 @@ class OfflineLog:
         query = select(audit_events.c.body).where(audit_events.c.type == SigningKeyChanged.name)
         return [_bytes(body) for body in self._connection.execute(query).scalars()]
 
-    def _tags(self) -> Iterator[tuple[int, tuple[str, ...]]]:
+    def _tags(self) -> Generator[tuple[int, tuple[str, ...]]]:
         """By sequence number, what each event is filed under, sorted."""
         query = select(audit_tags).order_by(audit_tags.c.sequence)
-        for sequence, rows in groupby(self._stream(query), key=lambda row: int(row["sequence"])):
-            yield sequence, tuple(sorted(str(row["tag"]) for row in rows))
+        with closing(self._stream(query)) as found:
+            for sequence, rows in groupby(found, key=lambda row: int(row["sequence"])):
+                yield sequence, tuple(sorted(str(row["tag"]) for row in rows))
 
-    def _stream(self, query: Select[Any]) -> Iterator[Any]:
+    def _stream(self, query: Select[Any]) -> Generator[Any]:
         result = self._connection.execution_options(yield_per=_ROWS).execute(query)
-        yield from result.mappings()
+        try:
+            yield from result.mappings()
+        finally:
+            # Whoever stops half-way leaves no cursor behind.
+            result.close()
 
 
 @contextmanager

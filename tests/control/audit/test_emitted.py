@@ -14,11 +14,11 @@ from control.audit.events import DECIDED, AuditEvent
 from control.audit.kinds.reviews import ReleaseRefused
 from control.audit.kinds.shadows import ShadowDiffered, ShadowGateDecided
 from control.audit.kinds.traffic import TrafficDiverted, TrafficRestored
-from control.audit.library import AuditLog
 from control.audit.load import load_all
 from control.commands import Verb
 from control.deployments.service import Act as Deploy
 from control.experiments.service import Act as Compare
+from control.library.audit import AuditLog
 from control.store.engine import Store
 from tests.control import test_follow, test_standing
 from tests.control.api import test_shadows
