@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import json
 import os
-import platform
 import random
 import resource
 import statistics
@@ -18,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.load.machine import describe
 from control.audit.events import Draft, Origin
 from control.audit.witness import Witness
 from control.store import audit, audit_search, audit_tiles
@@ -194,11 +194,7 @@ def main() -> None:
             return
         found = {"filling": json.loads(filled.read_text())}
         found |= asyncio.run(measure(directory, options.events, options.rounds))
-    found["machine"] = {
-        "python": platform.python_version(),
-        "processors": os.cpu_count(),
-        "load": os.getloadavg()[0],
-    }
+    found["machine"] = describe(Path(__file__).parents[2])
     text = json.dumps(found, indent=2) + "\n"
     if options.to is None:
         sys.stdout.write(text)
