@@ -15,6 +15,9 @@ from proxy.control_link import BASE, ControlLink
 # The agent's own line to control: whoever could write here could invent tables and statistics.
 PRIVATE: Final = ("/v1/config", "/v1/watch", "/v1/statistics", "/v1/violations")
 
+# Bodies below this path are not read before they are passed on.
+STREAMED: Final = "/v1/artifacts/"
+
 ACTOR_HEADER: Final = "X-Headgate-Actor"
 ROLE_HEADER: Final = "X-Headgate-Role"
 ADDRESS_HEADER: Final = "X-Headgate-Address"
@@ -63,7 +66,9 @@ async def forward(request: web.Request, link: ControlLink | None, principal: Pri
             "this Headgate runs without its control process",
             "install headgate[control] and start it again",
         )
-    body = await request.read()
+    # An artifact is as large as a model: it passes through in pieces, and control says how much it takes.
+    streamed = request.method == "PUT" and request.path.startswith(STREAMED)
+    body = request.content if streamed else await request.read() or None
     if request.method not in SAFE_METHODS and await _abandoned(request):
         raise DeniedError(
             408, "abandoned", "whoever sent this order has gone and was told that it failed", "send it again"
@@ -73,11 +78,15 @@ async def forward(request: web.Request, link: ControlLink | None, principal: Pri
         async with link.session.request(
             request.method,
             URL(BASE + request.raw_path, encoded=True),
-            data=body or None,
+            data=body,
             headers=_headers(request, principal),
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(
-                total=None, connect=CONNECT_SECONDS, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
+                total=None,
+                connect=CONNECT_SECONDS,
+                sock_connect=CONNECT_SECONDS,
+                # Nothing is said while an artifact comes in; control bounds how slowly it may.
+                sock_read=None if streamed else SILENCE_SECONDS,
             ),
         ) as answer:
             response = web.StreamResponse(status=answer.status, reason=answer.reason)

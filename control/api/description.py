@@ -63,6 +63,8 @@ class Operation:
     status: int = 200
     errors: tuple[int, ...] = ()
     answer: str = "application/json"
+    takes: str = ""
+    """What is in a body that is no JSON."""
 
 
 def operation(
@@ -72,9 +74,12 @@ def operation(
     status: int = 200,
     errors: tuple[int, ...] = (),
     answer: str = "application/json",
+    takes: str = "",
 ) -> Callable[[Handler], Handler]:
     """Describe the handler below; its docstring is the summary."""
-    described = Operation(query=query or {}, body=body, status=status, errors=errors, answer=answer)
+    described = Operation(
+        query=query or {}, body=body, status=status, errors=errors, answer=answer, takes=takes
+    )
 
     def note(handler: Handler) -> Handler:
         setattr(handler, _KEY, described)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import Any, Final
 
@@ -36,7 +35,6 @@ def routes() -> list[web.RouteDef]:
         web.post("/v1/models/{name}/rollback", rollback),
         web.get(_ONE, get_release),
         web.get(f"{_ONE}/lineage", get_lineage),
-        web.get(f"{_ONE}/artifact", get_artifact),
         web.post(f"{_ONE}/promote", promote),
         web.post(f"{_ONE}/archive", archive),
         web.post(f"{_ONE}/verify", verify),
@@ -190,7 +188,7 @@ async def get_comparison(request: web.Request) -> web.Response:
 async def get_release(request: web.Request) -> web.Response:
     """One release, by its version or by `@alias`."""
     query_of(request)
-    return json_response(await _details(request.app[DOOR], _reference(request)))
+    return json_response(await _details(request.app[DOOR], reference_of(request)))
 
 
 @operation(errors=(404,))
@@ -198,34 +196,7 @@ async def get_lineage(request: web.Request) -> web.Response:
     """What a release was made from, and what was made from it."""
     query_of(request)
     registry = request.app[DOOR].shelf.registry
-    return json_response(await registry.lineage(_reference(request)))
-
-
-@operation(errors=(404, 422), answer="application/octet-stream")
-async def get_artifact(request: web.Request) -> web.StreamResponse:
-    """The artifact's bytes; the connection is cut when they are not what was registered."""
-    query_of(request)
-    shelf = request.app[DOOR].shelf
-    release = (await shelf.registry.get(_reference(request))).release
-    artifacts = await shelf.artifacts()
-    await asyncio.to_thread(artifacts.check, release.artifact)
-    response = web.StreamResponse(
-        headers={
-            "Content-Type": "application/octet-stream",
-            "Content-Length": str(release.artifact_size),
-            "X-Headgate-Digest": release.artifact_digest,
-        }
-    )
-    await response.prepare(request)
-    pieces = artifacts.read(release.artifact)
-    waiting = b""
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        # One piece stays behind, so that a wrong artifact never arrives whole.
-        await response.write(waiting)
-        waiting = piece
-    await response.write(waiting)
-    await response.write_eof()
-    return response
+    return json_response(await registry.lineage(reference_of(request)))
 
 
 @operation(
@@ -238,7 +209,7 @@ async def promote(request: web.Request) -> web.Response:
     door = request.app[DOOR]
     await check_glass(request, door, given["break_glass"])
     release = await door.shelf.registry.promote(
-        _reference(request),
+        reference_of(request),
         given["stage"],
         origin_of(request),
         reason=given["reason"],
@@ -253,7 +224,7 @@ async def archive(request: web.Request) -> web.Response:
     given = await body_of(request)
     door = request.app[DOOR]
     release = await door.shelf.registry.archive(
-        _reference(request), origin_of(request), reason=given["reason"]
+        reference_of(request), origin_of(request), reason=given["reason"]
     )
     return await _moved(door, release.label)
 
@@ -275,7 +246,7 @@ async def rollback(request: web.Request) -> web.Response:
 async def verify(request: web.Request) -> web.Response:
     """Read the artifact of a release through and compare it with its digest."""
     await body_of(request)
-    release = await request.app[DOOR].shelf.verify(_reference(request))
+    release = await request.app[DOOR].shelf.verify(reference_of(request))
     return json_response(
         {"release": release.label, "digest": release.artifact_digest, "bytes": release.artifact_size}
     )
@@ -303,7 +274,8 @@ def require_role(request: web.Request, role: Role) -> None:
         )
 
 
-def _reference(request: web.Request) -> str:
+def reference_of(request: web.Request) -> str:
+    """The release that a path names, as NAME:VERSION or NAME@ALIAS."""
     return _joined(request.match_info["name"], request.match_info["version"])
 
 

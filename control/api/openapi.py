@@ -105,6 +105,9 @@ def _operation(route: web.AbstractRoute, path: str) -> dict[str, Any]:
             "required": bool(required),
             "content": {"application/json": {"schema": schema}},
         }
+    if said.takes:
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        described["requestBody"] = {"required": True, "content": {said.takes: binary}}
     return described
 
 

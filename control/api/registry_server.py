@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from control.api import aliases, approvals, models
+from control.api import aliases, approvals, artifacts, models
 from control.api.door import DOOR, Door
 from control.api.errors import errors_as_json
 from control.registry.shelf import Shelf
@@ -18,6 +18,7 @@ def registry_application(shelf: Shelf) -> web.Application:
 
     application = web.Application(middlewares=[errors_as_json])
     application[DOOR] = Door(shelf=shelf, follow=nothing, revision=lambda: 0, troubles=dict)
-    for module in (models, aliases, approvals):
+    artifacts.prepare(application)
+    for module in (models, artifacts, aliases, approvals):
         application.add_routes(module.routes())
     return application

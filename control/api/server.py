@@ -7,6 +7,7 @@ from aiohttp import web
 from control.api import (
     aliases,
     approvals,
+    artifacts,
     audit_log,
     audit_report,
     deployments,
@@ -41,10 +42,11 @@ def build_application(plane: Plane) -> web.Application:
         revision=lambda: plane.ledger.revision,
         troubles=lambda: plane.controller.follower.troubles,
     )
+    artifacts.prepare(application)
     for module in (
         *(link, status, rollouts, shadows, deployments, experiments, feedback),
         *(audit_log, audit_report, history, metrics, page),
-        *(models, aliases, approvals, openapi),
+        *(models, artifacts, aliases, approvals, openapi),
     ):
         application.add_routes(module.routes())
     return application

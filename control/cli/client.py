@@ -8,7 +8,8 @@ import json
 import os
 import re
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from control.cli.failure import CommandError, UnreachableError
 DEFAULT_ADMIN = "http://127.0.0.1:9901"
 _SUPERVISOR_FILE = Path(".headgate/supervisor.json")
 _TIMEOUT_S = 10.0
+# Storing what has come takes a while, too.
+_UPLOAD_TIMEOUT_S = 600.0
 _BODY_BYTES_MAX = 64 << 20
 
 
@@ -58,24 +61,61 @@ class AdminClient:
         return self._checked("POST", path, body or {})
 
     def stream(self, path: str, **query: str | int | float | None) -> Iterator[bytes]:
-        """The body of `path`, line by line or piece by piece, however long it is; raises as `get` does."""
+        """The body of `path`, line by line, however long it is; raises as `get` does."""
         given = {name: str(value) for name, value in query.items() if value is not None}
+        return self._streamed(path + (f"?{urlencode(given)}" if given else ""), 0)
+
+    def pieces(self, path: str, size: int) -> Iterator[bytes]:
+        """The same in pieces of `size` bytes."""
+        return self._streamed(path, size)
+
+    def _streamed(self, path: str, size: int) -> Iterator[bytes]:
         headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
         connection = self._connection()
         try:
-            target = self._parts.path.rstrip("/") + path + (f"?{urlencode(given)}" if given else "")
-            connection.request("GET", target, None, headers)
+            connection.request("GET", self._parts.path.rstrip("/") + path, None, headers)
             response = connection.getresponse()
             if response.status >= 400:
                 text = response.read(_BODY_BYTES_MAX).decode("utf-8", "replace")
                 raise self.failure(Answer(status=response.status, value=_parsed(text), text=text))
-            yield from response
+            if size:
+                yield from iter(lambda: response.read(size), b"")
+            else:
+                yield from response
         except (OSError, http.client.HTTPException) as error:
             raise UnreachableError(
                 f"{self.address} broke off ({_reason(error)})", "look at the log of headgate run"
             ) from error
         finally:
             connection.close()
+
+    def upload(self, path: str, pieces: Iterable[bytes], size: int) -> Any:
+        """Send `size` bytes in pieces and return the parsed answer; raises as `get` does."""
+        headers = {
+            "content-type": "application/octet-stream",
+            "content-length": str(size),
+            **self.extra_headers,
+        }
+        if self._token:
+            headers["authorization"] = f"Bearer {self._token}"
+        connection = self._connection()
+        connection.timeout = _UPLOAD_TIMEOUT_S
+        try:
+            # Whoever refuses it early closes early, and says why.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                connection.request("PUT", self._parts.path.rstrip("/") + path, pieces, headers)
+            response = connection.getresponse()
+            text = response.read(_BODY_BYTES_MAX).decode("utf-8", "replace")
+        except (OSError, http.client.HTTPException) as error:
+            raise UnreachableError(
+                f"{self.address} broke off ({_reason(error)})", "look at the log of headgate run"
+            ) from error
+        finally:
+            connection.close()
+        answer = Answer(status=response.status, value=_parsed(text), text=text)
+        if answer.status >= 400:
+            raise self.failure(answer)
+        return answer.value
 
     def put(self, path: str, body: dict[str, Any]) -> Any:
         """Send `body` as JSON and return the parsed answer; raises as `get` does."""

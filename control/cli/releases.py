@@ -83,8 +83,14 @@ def comparison_blocks(answer: Json) -> list[Block]:
             f"live: {each['release']} on {each['route']} against {each['against']}: "
             f"{each['outcome'].replace('_', ' ')}, {each['reason']}"
         )
-    if not answer["live"]:
-        blocks.append("live: neither has been a canary")
+    for each in answer["experiments"]:
+        ended = each["reason"] if each["reason"] else f"it is {each['status']}"
+        blocks.append(
+            f"A/B test {each['name']} on {each['route']}: {each['release']} against {each['against']}: "
+            f"{each['verdict'].replace('_', ' ')}, {ended}"
+        )
+    if not answer["live"] and not answer["experiments"]:
+        blocks.append("live: neither has been a canary, or in an A/B test")
     return blocks
 
 

@@ -40,15 +40,15 @@ def draft_body(
 
 def stored(client: AdminClient, path: Path) -> dict[str, Any]:
     """Put an artifact where the registry keeps them; returns how a registration names it."""
+    from control.cli.distant import kept_by
     from control.errors import HeadgateError
-    from control.registry.artifacts import Artifacts
     from control.registry.packing import Source
 
     place = client.get("/v1/registry")["artifacts"]
     try:
         size = _size(Source.of(path).path)
         with progress_bar("storing", 2 * size) as progress:
-            artifact = Artifacts.at(place).put(path, progress=progress)
+            artifact = kept_by(client, place, "").put(path, progress=progress)
     except HeadgateError as error:
         raise CommandError(error.message, error.remedy) from error
     return {
@@ -61,14 +61,15 @@ def stored(client: AdminClient, path: Path) -> dict[str, Any]:
 
 def artifacts_of(client: AdminClient, release: Mapping[str, Any]) -> tuple[Artifact, Artifacts]:
     """The artifact of a release as the API shows it, and where it is kept."""
+    from control.cli.distant import kept_by
     from control.errors import HeadgateError
-    from control.registry.artifacts import Artifacts
     from control.registry.release import Artifact
 
     said = release["artifact"]
     artifact = Artifact(digest=said["digest"], size=said["size"], name=said["name"], kind=said["kind"])
     try:
-        return artifact, Artifacts.at(client.get("/v1/registry")["artifacts"])
+        where = release_path(f"{release['name']}:{release['version']}")
+        return artifact, kept_by(client, client.get("/v1/registry")["artifacts"], f"{where}/artifact")
     except HeadgateError as error:
         raise CommandError(error.message, error.remedy) from error
 

@@ -57,6 +57,8 @@ class Experiment:
     started_at: float | None = None
     finished_at: float | None = None
     reason: str = ""
+    releases: Mapping[str, str] = field(default_factory=dict)
+    """By variant, the release it was when the experiment began; left out where none is named."""
     began: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """What each variant had counted when the experiment began."""
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
@@ -100,6 +102,7 @@ class Experiment:
             "variants": dict(self.variants),
             "key": list(self.key),
             "range": list(self.range),
+            "releases": dict(self.releases),
             "began": {name: dict(counts) for name, counts in self.began.items()},
             "comparisons": {name: each.to_json() for name, each in self.comparisons.items()},
             "moves": [{each.name: getattr(move, each.name) for each in fields(move)} for move in self.moves],

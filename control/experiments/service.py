@@ -211,7 +211,10 @@ class Experiments:
             place = found
         totals = ledger.collector.totals()
         began = {name: _marks(_total(totals, experiment.route, name)) for name in experiment.variants}
-        return replace(experiment, range=place, began=began)
+        upstreams = ledger.active.config.upstreams
+        named = {name: upstreams[name].release for name in experiment.variants if name in upstreams}
+        releases = {name: release for name, release in named.items() if release}
+        return replace(experiment, range=place, began=began, releases=releases)
 
     def _check_free(self, route: str) -> None:
         ledger = self._ledger

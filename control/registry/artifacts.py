@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -127,27 +127,15 @@ class Artifacts:
         Raises:
             ArtifactError: it is missing, or not what its digest says.
         """
-        hashed = hashlib.sha256()
-        size = 0
         try:
             stream = obstore.get(self._store, _key(artifact.digest)).stream(min_chunk_size=_CHUNK_BYTES)
-            for chunk in stream:
-                data = bytes(chunk)
-                hashed.update(data)
-                size += len(data)
-                yield data
+            yield from checked(artifact, map(bytes, stream), self.place)
         except FileNotFoundError as error:
             raise ArtifactError(
                 f"artifact {artifact.digest} is not in {self.place}", "restore it from a copy"
             ) from error
         except (OSError, obstore.exceptions.BaseError) as error:
             raise ArtifactError(f"{self.place} cannot be read: {_cause(error)}", "try again") from error
-        if f"sha256:{hashed.hexdigest()}" != artifact.digest or size != artifact.size:
-            raise ArtifactError(
-                f"artifact {artifact.digest} in {self.place} is not what was stored "
-                f"({size} bytes with SHA-256 {hashed.hexdigest()})",
-                "do not use it; restore it from a copy",
-            )
 
     def verify(self, artifact: Artifact, *, progress: Progress = _quiet) -> None:
         """Read all of it and compare; raises as `read`."""
@@ -217,6 +205,25 @@ class Artifacts:
             raise ArtifactError(
                 f"{self.place} cannot be written: {_cause(error)}", "check access to it"
             ) from error
+
+
+def checked(artifact: Artifact, chunks: Iterable[bytes], place: str) -> Iterator[bytes]:
+    """*chunks* as they come, and an error behind the last one when they were not the artifact.
+
+    Raises:
+        ArtifactError: they have another digest or another size.
+    """
+    hashed, size = hashlib.sha256(), 0
+    for chunk in chunks:
+        hashed.update(chunk)
+        size += len(chunk)
+        yield chunk
+    if f"sha256:{hashed.hexdigest()}" != artifact.digest or size != artifact.size:
+        raise ArtifactError(
+            f"artifact {artifact.digest} in {place} is not what was stored "
+            f"({size} bytes with SHA-256 {hashed.hexdigest()})",
+            "do not use it; restore it from a copy",
+        )
 
 
 def _key(digest: str) -> str:

@@ -9,8 +9,18 @@ from control.registry.policy import Policy
 from control.registry.release import Release
 
 
-def compare(policy: Policy, old: Release, new: Release, live: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What changes from *old* to *new*; *live* are the decisions in which either was a canary."""
+def compare(
+    policy: Policy,
+    old: Release,
+    new: Release,
+    *,
+    live: Sequence[Mapping[str, Any]],
+    experiments: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What changes from *old* to *new*.
+
+    *live* are the decisions in which either was a canary, *experiments* those in which either was compared.
+    """
     metrics = sorted({*old.metrics, *new.metrics})
     return {
         "from": _side(old),
@@ -19,6 +29,7 @@ def compare(policy: Policy, old: Release, new: Release, live: Sequence[Mapping[s
         "same_artifact": old.artifact_digest == new.artifact_digest,
         "config": _differences(old.config, new.config),
         "live": list(live),
+        "experiments": list(experiments),
     }
 
 

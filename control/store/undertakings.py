@@ -1,9 +1,10 @@
 """Deployments and experiments: a row each, with a document that the module it belongs to writes and reads."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Column, Table, insert, select, update
+from sqlalchemy import Column, Table, insert, or_, select, update
 from sqlalchemy.engine import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -89,6 +90,15 @@ async def listed(
         query = query.where(kind.column == label)
     if route is not None:
         query = query.where(kind.table.c.route == route)
+    return [_row(kind, row) for row in (await connection.execute(query)).mappings()]
+
+
+async def mentioning(
+    connection: AsyncConnection, kind: Kind, words: Sequence[str], *, limit: int
+) -> list[Undertaking]:
+    """At most *limit* whose document has one of *words* as a JSON text, newest first."""
+    has = [kind.table.c.document.contains(f'"{word}"', autoescape=True) for word in words]
+    query = select(kind.table).where(or_(*has)).order_by(kind.table.c.id.desc()).limit(limit)
     return [_row(kind, row) for row in (await connection.execute(query)).mappings()]
 
 

@@ -41,6 +41,17 @@ class Client:
             assert response.content_type == "application/json"
             return await response.json()
 
+    async def send(self, method: str, path: str, data: Any) -> tuple[int, Any]:
+        """Send bytes, or pieces of them; status and JSON of the answer."""
+        async with self.session.request(method, f"http://control{path}", data=data) as response:
+            return response.status, await response.json()
+
+    async def bytes(self, path: str) -> bytes:
+        """The body of a path that answers with something other than text."""
+        async with self.session.get(f"http://control{path}") as response:
+            assert response.status == 200
+            return await response.read()
+
     async def text(
         self, path: str, *, status: int = 200, headers: dict[str, str] | None = None
     ) -> tuple[str, aiohttp.ClientResponse]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from control.api import artifacts
 from control.api.openapi import document
 from control.api.server import build_application
 from control.errors import HeadgateError
@@ -197,3 +200,48 @@ async def test_the_description_has_every_path_of_the_application(tmp_path: Path)
     assert not private & described["paths"].keys()
     names = [each["operationId"] for path in described["paths"].values() for each in path.values()]
     assert len(names) == len(set(names))
+
+
+async def test_an_artifact_comes_in_pieces_and_is_stored_once(api: Served, tmp_path: Path) -> None:
+    """Under its digest and no other; what is registered then is what was sent, and comes back as it was."""
+    plane, client = api
+    plane.controller.shelf.base = tmp_path
+    content = random.Random(7).randbytes(3_000_000)
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(content), 100_000):
+            yield content[start : start + 100_000]
+
+    for _ in range(2):
+        status, made = await client.send("PUT", f"/v1/artifacts/{digest}", pieces())
+        assert (status, made) == (201, {"digest": digest, "size": len(content)})
+    body = {"name": "fraud", "version": "1.0.0", "artifact": made}
+    await client.json("POST", "/v1/models", body, status=201, headers=ALICE)
+    assert await client.bytes("/v1/models/fraud/versions/1.0.0/artifact") == content
+    assert _left(tmp_path) == [digest.removeprefix("sha256:")]
+
+
+async def test_an_artifact_that_is_not_what_it_should_be_is_not_stored(
+    api: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Changed on its way, named by no digest, too large: nothing is left of it."""
+    plane, client = api
+    plane.controller.shelf.base = tmp_path
+    digest = f"sha256:{hashlib.sha256(b'model').hexdigest()}"
+
+    status, answer = await client.send("PUT", f"/v1/artifacts/{digest}", b"mOdel")
+    assert (status, answer["error"]["code"]) == (422, "artifact")
+    assert f"{digest} was to come" in answer["error"]["message"]
+    status, answer = await client.send("PUT", "/v1/artifacts/sha256:..", b"model")
+    assert (status, answer["error"]["remedy"]) == (400, "write sha256: and 64 hexadecimal digits")
+    monkeypatch.setattr(artifacts, "UPLOAD_BYTES_MAX", 4)
+    status, answer = await client.send("PUT", f"/v1/artifacts/{digest}", b"model")
+    assert (status, answer["error"]["code"]) == (413, "body_too_large")
+    assert "headgate registry register" in answer["error"]["remedy"]
+    assert _left(tmp_path) == []
+
+
+def _left(folder: Path) -> list[str]:
+    """The names of artifacts, stored or on their way."""
+    return [path.name for path in (*folder.glob("upload-*"), *folder.glob("artifacts/sha256/*/*"))]

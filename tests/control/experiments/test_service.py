@@ -17,10 +17,12 @@ from control.experiments.layers import free_range
 from control.experiments.service import Act, Experiments
 from control.experiments.states import TRANSITIONS, Status
 from control.plane import Plane
+from control.registry.live import compared
 from control.reports import parse_report
 from control.store import audit_search
 from control.transitions import diagram
 from tests.helpers.control import ALICE, FakeClock, Proxies, configuration, configure, plane_on
+from tests.helpers.registry import draft
 
 BODY = {"name": "ranker", "route": "rest", "variants": {"v1": 50, "v3": 50}, "key": "header:x-user-id"}
 
@@ -222,3 +224,23 @@ def test_the_document_shows_the_machine_that_is() -> None:
     """The table of transitions is the only one."""
     assert {then for row in TRANSITIONS.values() for then in row.values()} | {Status.DRAFT} == set(Status)
     assert diagram(TRANSITIONS) in (Path(__file__).parents[3] / "docs" / "experiments.md").read_text()
+
+
+async def test_the_result_stands_beside_the_releases_it_was_about(tmp_path: Path) -> None:
+    """Comparing two releases shows what an experiment has shown of them, under their names."""
+    async with begun(tmp_path) as (plane, clock, experiments):
+        shelf, releases = plane.controller.shelf, {}
+        for name, upstream in routes().upstreams.items():
+            model, _, version = upstream.release.partition(":")
+            releases[name] = (await shelf.registry.register(draft(version, model), ALICE)).label
+        made = await experiments.create(BODY, ALICE)
+        assert (await compared(shelf.desk, releases["v1"], releases["v3"]))["experiments"] == []
+        await experiments.act(made.id, Act.START, "", ALICE)
+        await serve(plane, clock, Proxies(failing={"v1": 0.10, "v3": 0.02}), 30)
+        await experiments.act(made.id, Act.COMPLETE, "", ALICE)
+
+        [found] = (await compared(shelf.desk, releases["v1"], releases["v3"]))["experiments"]
+        assert (found["release"], found["against"]) == (releases["v3"], releases["v1"])
+        assert (found["verdict"], found["status"], found["name"]) == ("better", "completed", "ranker")
+        assert found["improvement"]["absolute"]["value"] > 0.05
+        assert (await compared(shelf.desk, releases["v2"], releases["v2"]))["experiments"] == []
