@@ -144,9 +144,8 @@ class Approval:
         """
         state = TRANSITIONS[self.state].get(event)
         if state is None:
-            raise TransitionError(
-                f"approval {self.id} is {self.state.word.replace('_', ' ')}", "ask for another one"
-            )
+            remedy = "headgate approvals show " + self.id if self.open else "ask for another one"
+            raise TransitionError(f"approval {self.id} is {self.state.word.replace('_', ' ')}", remedy)
         final = not TRANSITIONS[state]
         closed = final or state is ApprovalState.APPROVED
         return replace(

@@ -22,7 +22,13 @@ from control.cli.failure import ProblemsError
     metavar="PRESET|STEPS",
     help="Ramp and judge the canary instead: conservative, balanced, aggressive, or steps such as 5,25,100.",
 )
-@click.option("--key", multiple=True, metavar="SPEC", help="Keep a client on its variant by this key.")
+@click.option(
+    "--key",
+    multiple=True,
+    metavar="SPEC",
+    help="Keep a client on its variant by this key, such as header:x-user-id; with --rollout, where none is "
+    "given, by its address: all that comes from one machine goes one way.",
+)
 @click.option("--bind", metavar="ADDRESS", help="Where requests are accepted.  [default: 127.0.0.1:8080]")
 @click.option("--admin", metavar="ADDRESS", help="Admin address.  [default: 127.0.0.1:9901]")
 @click.option("--workers", metavar="N", help="Worker processes, or auto.")

@@ -136,7 +136,7 @@ async def test_every_error_says_what_is_wrong_and_what_would_do(ask: Ask, tmp_pa
         (("registry", "download", "fraud:1.0.0", one), "exists already", "another place"),
         (request, f"{asked} asks for fraud:1.0.0 in production already", f"headgate approvals show {asked}"),
         (("approvals", "show", "p-none"), "there is no approval 'p-none'", "headgate approvals list"),
-        (("approvals", "renew", asked), "is pending", "ask"),
+        (("approvals", "renew", asked), "is pending", "headgate approvals show"),
         ((*request, "--config", "no.yaml"), "no.yaml: there is no such file", "check the path"),
     ):
         said = await ask("alice", *arguments, code=2)
