@@ -114,7 +114,8 @@ def read_public(path: Path) -> VerifierKey:
     try:
         return VerifierKey.parse(path.read_text("utf-8"))
     except OSError as error:
-        raise KeyFileError(f"{path}: {error.strerror}; name the file with the public key") from error
+        remedy = "name the file with the public key: the first headgate run makes it, in its state directory"
+        raise KeyFileError(f"{path}: {error.strerror}; {remedy}") from error
     except (NoteError, UnicodeDecodeError) as error:
         raise KeyFileError(f"{path}: {error}") from error
 

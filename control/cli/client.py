@@ -45,6 +45,8 @@ class AdminClient:
         self._token = token
         self._timeout_s = timeout_s
         self.extra_headers: dict[str, str] = {}
+        # What else would do where nobody answers.
+        self.otherwise = ""
 
     def get(self, path: str, **query: str | int | None) -> Any:
         """The parsed JSON of `path`.
@@ -148,7 +150,7 @@ class AdminClient:
         except (OSError, http.client.HTTPException) as error:
             raise UnreachableError(
                 f"nobody answers at {self.address} ({_reason(error)})",
-                "start headgate run, or name the address with --admin or HEADGATE_ADMIN",
+                "start headgate run, or name the address with --admin or HEADGATE_ADMIN" + self.otherwise,
             ) from error
         finally:
             connection.close()

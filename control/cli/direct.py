@@ -141,7 +141,9 @@ def registry_options(command: Callable[..., Any]) -> Callable[..., Any]:
         **others: Any,
     ) -> Any:
         if store is None:
-            return command(client=AdminClient(discover(admin), _token(token)), **others)
+            running = AdminClient(discover(admin), _token(token))
+            running.otherwise = "; with --store DIRECTORY nothing needs to run"
+            return command(client=running, **others)
         with direct_client(store, artifacts, actor or getpass.getuser()) as client:
             return command(client=client, **others)
 

@@ -171,3 +171,13 @@ def _stored(folder: Path, content: bytes) -> list[Path]:
     """The artifacts below a folder that are this."""
     files = [path for path in folder.rglob("sha256/*/*") if path.is_file()]
     return [path for path in files if path.read_bytes() == content]
+
+
+def test_where_nobody_answers_a_store_would_do() -> None:
+    """The error knows that these commands need nothing that runs."""
+    done = CliRunner().invoke(
+        cli, ["registry", "list", "--admin", "http://127.0.0.1:1"], env={"HEADGATE_STORE": None}
+    )
+
+    assert done.exit_code == 3
+    assert done.stderr.strip().endswith("or HEADGATE_ADMIN; with --store DIRECTORY nothing needs to run")
