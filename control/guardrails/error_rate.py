@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, Self
+from collections.abc import Sequence
+from typing import ClassVar, Final
 
-from control.guardrails.base import Defaults, Guardrail, GuardrailConfigError, View, verdict_of
-from control.guardrails.figures import measure, remaining
-from control.guardrails.finding import Family, Finding, Mode, Verdict
-from control.guardrails.parameters import SHARE, refuse_unknown, share
-from control.guardrails.words import e_value, percent, rate
-from control.stats.events import FAILURE, Tally
-from control.stats.looseness import limits
+from control.guardrails.base import View, verdict_of
+from control.guardrails.figures import measure
+from control.guardrails.finding import Family, Finding, Verdict
+from control.guardrails.share_limit import ShareLimit
+from control.guardrails.words import percent, rate
+from control.stats.events import FAILURE, Event, Tally
 from control.stats.mixture import ODDS
-from control.stats.one_sample import Above, Below
-from control.stats.power import below_requests
-from control.stats.process import HarmProcess, Process, SafeProcess
+from control.stats.process import HarmProcess, Process
 
 RELATIVE: Final = HarmProcess(event=FAILURE, bet=ODDS)
 
 
-class ErrorRate(Guardrail):
+class ErrorRate(ShareLimit):
     """Holds the canary's failure rate against `max`.
 
     While control gets requests too, breaking the limit is not enough: the canary must also fail more often
@@ -32,32 +29,7 @@ class ErrorRate(Guardrail):
 
     kind: ClassVar[str] = "error_rate"
     family: ClassVar[Family] = Family.ERRORS
-    schema: ClassVar[Mapping[str, Any]] = {"max": SHARE}
-    compares: ClassVar[bool] = False
-
-    def __init__(self, *, name: str, mode: Mode, maximum: float) -> None:
-        super().__init__(name=name, mode=mode)
-        self.maximum = maximum
-        self._below = Below(limits(maximum))
-        self._harm = HarmProcess(event=FAILURE, bet=Above(maximum))
-        self._absence = SafeProcess(event=FAILURE, bet=self._below)
-
-    @classmethod
-    def from_config(
-        cls,
-        parameters: Mapping[str, Any],
-        *,
-        name: str,
-        mode: Mode,
-        defaults: Defaults,  # noqa: ARG003 - the interface of all kinds
-    ) -> Self:
-        refuse_unknown(parameters, cls.schema)
-        maximum = share(parameters, "max", None)
-        if not 0 < maximum < 0.9:
-            raise GuardrailConfigError(
-                ("max",), f"{percent(maximum)} is no limit that can be tested", "write a share such as 2%"
-            )
-        return cls(name=name, mode=mode, maximum=maximum)
+    event: ClassVar[Event] = FAILURE
 
     def processes(self) -> Sequence[Process]:
         return (self._harm, self._absence, RELATIVE)
@@ -99,13 +71,6 @@ class ErrorRate(Guardrail):
             and view.harm(self._harm) >= math.log(1.0 / view.alpha)
         )
 
-    def _needed(self, view: View, tally: Tally, log_e_safe: float) -> int | None:
-        if not tally.n_canary:
-            return None
-        p = (tally.x_canary + 0.5) / (tally.n_canary + 1.0)
-        limit = self._below.limits[view.level]
-        return remaining(below_requests(p, limit, view.alpha_promote), log_e_safe, view)
-
     def _reason(
         self,
         view: View,
@@ -125,14 +90,4 @@ class ErrorRate(Guardrail):
                 f"{figures}, above the limit of {percent(self.maximum)}, but control failed {control}:"
                 " a fault both share, so the rollout waits"
             )
-        limit = percent(self._below.limits[view.level])
-        match verdict:
-            case Verdict.FAIL:
-                return f"{figures}, above the limit of {percent(self.maximum)}; e-value {e_value(log_e)}"
-            case Verdict.PASS:
-                return f"{figures}; shown to be below {limit} (e-value {e_value(log_e_safe)})"
-            case _:
-                return (
-                    f"{figures}; not yet shown to be below {limit}"
-                    f" (e-value {e_value(log_e_safe)} of {1 / view.alpha_promote:.3g})"
-                )
+        return self._concluded(figures, view, verdict, log_e, log_e_safe)

@@ -8,7 +8,10 @@ from typing import Final
 
 # Modules of this package that define no kind.
 SHARED: Final = frozenset(
-    {"__init__", "base", "figures", "finding", "load", "parameters", "plumbing", "slowness", "words"}
+    {
+        *("__init__", "base", "figures", "finding", "load", "parameters", "plumbing", "share_limit"),
+        *("slowness", "words"),
+    }
 )
 
 
