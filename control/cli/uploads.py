@@ -97,7 +97,18 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def model_path(name: str) -> str:
-    """`/v1/models/<name>`, quoted."""
+    """`/v1/models/<name>`.
+
+    Raises:
+        CommandError: no model can have this name, and no path may be made of it.
+    """
+    from control.errors import InvalidError
+    from control.registry.names import check_name
+
+    try:
+        check_name(name)
+    except InvalidError as error:
+        raise CommandError(error.message, error.remedy) from error
     return f"/v1/models/{quote(name, safe='')}"
 
 

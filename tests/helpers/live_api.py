@@ -91,4 +91,5 @@ async def _furnish(plane: Plane, folder: Path) -> Mapping[str, tuple[str, ...]]:
         "name": ("fraud", "v1"),
         "version": ("1.0.0", "2.0.0", "@champion"),
         "alias": ("champion", "prod"),
+        "digest": (made.digest,),
     }

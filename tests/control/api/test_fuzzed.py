@@ -51,7 +51,9 @@ def _drive(api: LiveApi, *, examples: int) -> int:
 def _modes(operation: APIOperation[Any, Any, Any, Any]) -> list[GenerationMode]:
     """Where there is neither query nor body, nothing can be malformed: every text is a path."""
     modes = [GenerationMode.POSITIVE]
-    return [*modes, GenerationMode.NEGATIVE] if operation.query or operation.body else modes
+    # Any bytes at all may be an artifact.
+    described = any(body.media_type == "application/json" for body in operation.body)
+    return [*modes, GenerationMode.NEGATIVE] if operation.query or described else modes
 
 
 def _drive_one(

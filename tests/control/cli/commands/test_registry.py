@@ -49,7 +49,9 @@ async def ask(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[A
         for name, role in ROLES.items()
     ]
     upstreams = {"v1": {"endpoints": ["http://127.0.0.1:9"]}}
-    gate = Headgate(tmp_path, {"upstreams": upstreams, "routes": [{"name": "r", "upstream": "v1"}]})
+    routes = [{"name": "rest", "upstream": "v1"}]
+    startup = {"require_upstreams": False}
+    gate = Headgate(tmp_path, {"upstreams": upstreams, "routes": routes, "startup": startup})
     gate.settings["admin"]["tokens"] = tokens
     gate.write()
 
