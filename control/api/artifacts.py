@@ -73,7 +73,7 @@ async def put_artifact(request: web.Request) -> web.Response:
 
 @operation(errors=(404, 422), answer=_BYTES)
 async def get_artifact(request: web.Request) -> web.StreamResponse:
-    """The artifact's bytes; the connection is cut when they are not what was registered."""
+    """The artifact's bytes; refused, or cut on the way, when they are not what was registered."""
     query_of(request)
     shelf = request.app[DOOR].shelf
     release = (await shelf.registry.get(reference_of(request))).release
@@ -86,13 +86,14 @@ async def get_artifact(request: web.Request) -> web.StreamResponse:
             "X-Headgate-Digest": release.artifact_digest,
         }
     )
-    await response.prepare(request)
     pieces = artifacts.read(release.artifact)
-    waiting = b""
-    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-        # One piece stays behind, so that a wrong artifact never arrives whole.
+    waiting = await asyncio.to_thread(next, pieces, b"")
+    # One piece stays behind, so that a wrong artifact never arrives whole; a small one is refused in words.
+    piece = await asyncio.to_thread(next, pieces, None)
+    await response.prepare(request)
+    while piece is not None:
         await response.write(waiting)
-        waiting = piece
+        waiting, piece = piece, await asyncio.to_thread(next, pieces, None)
     await response.write(waiting)
     await response.write_eof()
     return response

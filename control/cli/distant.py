@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from control.cli.client import AdminClient
+from control.cli.failure import CommandError, UnreachableError
+from control.errors import ArtifactError
 from control.registry.artifacts import Artifacts, Progress, checked
 from control.registry.packing import Source
 from control.registry.release import Artifact
@@ -44,7 +46,12 @@ class Distant(Artifacts):
 
     def read(self, artifact: Artifact) -> Iterator[bytes]:
         """The bytes, piece by piece; raises as `Artifacts.read`."""
-        yield from checked(artifact, self._client.pieces(self._where, _PIECE_BYTES), self.place)
+        try:
+            yield from checked(artifact, self._client.pieces(self._where, _PIECE_BYTES), self.place)
+        except UnreachableError:
+            raise
+        except CommandError as error:
+            raise ArtifactError(error.format_message()) from error
 
     def _write(self, artifact: Artifact, source: Source, progress: Progress) -> None:
         def pieces() -> Iterator[bytes]:
