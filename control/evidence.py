@@ -46,7 +46,7 @@ class ArmCounts:
     metrics: Counts | None = None
     pairs: tuple[int, int] | None = None
     """Compared answers of a shadow, and those that disagreed: of the canary's, or in control's place of the
-    primary's own version."""
+    primary's own version. Unlike the rest, these go on from stage to stage."""
 
     @property
     def exposed(self) -> int:

@@ -1,7 +1,7 @@
 """From collected counts to an analysis of one rollout: which arms, which stages, in which order."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from control.analysis import Analysis, ArmCounts, Evidence, analyse
 from control.counts import NOTHING, ArmKey, Counts
@@ -73,6 +73,8 @@ class Case:
     record: Record
     stages: Sequence[StageCounts]
     changed: Collection[Stage]
+    pairs: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """Answers of the canary's shadows that were compared, and those that disagreed, by role."""
 
 
 def judge(record: Record, stages: list[StageCounts], *, changed: Collection[Stage], now: float) -> Judged:
@@ -109,12 +111,14 @@ def _to_observe(case: Case) -> list[StageCounts]:
 
 
 def _look(case: Case, evidence: Evidence, stage: StageCounts, now: float) -> Look:
+    # Pairs belong to no stage: whatever has come is taken in with the current one.
+    pairs = case.pairs if stage is case.stages[-1] else {}
     return Look(
         evidence=evidence,
         plan=case.record.plan,
         stage=str(stage.stage),
-        canary=_arm(stage.canary),
-        control=_arm(stage.control),
+        canary=_arm(stage.canary, pairs.get("shadow")),
+        control=_arm(stage.control, pairs.get("noise")),
         now=now,
         share=_share(case.record, stage.stage),
     )
@@ -142,7 +146,7 @@ def _share(record: Record, stage: Stage) -> float | None:
     return None if control <= 0 else weight / (weight + control)
 
 
-def _arm(counts: Counts) -> ArmCounts:
+def _arm(counts: Counts, pairs: tuple[int, int] | None) -> ArmCounts:
     keyed = bool(counts.group_requests.any())
     return ArmCounts(
         started=counts.started,
@@ -157,4 +161,5 @@ def _arm(counts: Counts) -> ArmCounts:
         group_requests=counts.group_requests if keyed else None,
         group_failures=counts.group_failures if keyed else None,
         metrics=counts.metrics,
+        pairs=pairs,
     )

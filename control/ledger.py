@@ -21,8 +21,9 @@ from control.publish import Published, Publisher
 from control.records import Record
 from control.registry.resolve import places_in
 from control.shadows.collect import ShadowCollector
-from control.shadows.counts import ROLES, ShadowKey
-from control.shadows.gate import ShadowFinding
+from control.shadows.counts import NOTHING as NO_PAIRS
+from control.shadows.counts import ROLES, ShadowKey, ShadowTotals
+from control.shadows.gate import ShadowFinding, ShadowGate
 from control.shadows.saved import read_shadows
 from control.standing import Standing, read_standing
 from control.store import rollouts, statistics, tables, undertakings
@@ -87,17 +88,47 @@ class Ledger:
             if arm["role"] in ROLES
         ]
 
+    def shadow_totals(self, route: str, shadow: str) -> dict[str, ShadowTotals]:
+        """What a shadow of the table in force has counted, by role: "shadow", and "noise" where measured."""
+        return {
+            key.role: self.shadows.total(key)
+            for key in self.shadow_keys()
+            if (key.route, key.shadow) == (route, shadow)
+        }
+
+    def shadow_pairs(self, record: Record) -> dict[str, tuple[int, int]]:
+        """Pairs compared and disagreed of all shadows of a rollout's canary, by role."""
+        if self.active is None:
+            return {}
+        route = next((each for each in self.active.config.routes if each.name == record.rollout.route), None)
+        found: dict[str, tuple[int, int]] = {}
+        for shadow in () if route is None else route.shadows:
+            if shadow.upstream != record.rollout.canary:
+                continue
+            for role, totals in self.shadow_totals(record.rollout.route, shadow.label).items():
+                compared, disagreed = found.get(role, (0, 0))
+                found[role] = (compared + totals.compared, disagreed + totals.disagreed)
+        return found
+
     def shadow_finding(self, record: Record) -> ShadowFinding | None:
         """What the shadow of a rollout's step has shown; None where there is none to judge."""
         plan = record.plan
         gate = plan.step(record.rollout.step).shadow
         if gate is None:
             return None
-        for key in self.shadow_keys():
-            if (key.route, key.shadow, key.role) == (record.rollout.route, gate.shadow, "shadow"):
-                totals = self.shadows.total(key)
-                return gate.verdict(totals, alpha=plan.alpha, alpha_promote=plan.alpha_promote)
-        return None
+        return self.gate_finding(
+            gate, record.rollout.route, alpha=plan.alpha, alpha_promote=plan.alpha_promote
+        )
+
+    def gate_finding(
+        self, gate: ShadowGate, route: str, *, alpha: float, alpha_promote: float
+    ) -> ShadowFinding | None:
+        """What the shadow that a gate asks for has shown on a route; None where the table has none."""
+        found = self.shadow_totals(route, gate.shadow)
+        if "shadow" not in found:
+            return None
+        noise = found.get("noise", NO_PAIRS)
+        return gate.verdict(found["shadow"], alpha=alpha, alpha_promote=alpha_promote, noise=noise)
 
     def skip(self, revision: int) -> None:
         """Make every later table newer than *revision*."""

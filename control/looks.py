@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 from control.analysis import urgent
@@ -28,6 +29,8 @@ ANALYSES_LEAST: Final = 32
 SHORTEST_SECONDS: Final = 0.05
 
 Looked = tuple[Record, Sequence[StageCounts], Judged | None]
+Pairs = Mapping[str, tuple[int, int]]
+NO_PAIRS: Final[Mapping[str, Pairs]] = MappingProxyType({})
 
 
 class Looks:
@@ -63,15 +66,27 @@ class Looks:
         self._due |= {record.rollout.id: at for at, record in due}
         return [record for _, record in due]
 
-    def look(self, due: Sequence[Record], totals: Mapping[ArmKey, Counts], now: float) -> list[Looked]:
-        """Take in what has been counted, and analyse; a rollout that cannot be judged is left out."""
+    def look(
+        self,
+        due: Sequence[Record],
+        totals: Mapping[ArmKey, Counts],
+        now: float,
+        pairs: Mapping[str, Pairs] = NO_PAIRS,
+    ) -> list[Looked]:
+        """Take in what has been counted, and analyse; a rollout that cannot be judged is left out.
+
+        *pairs* are by route what the shadows of its canary have shown.
+        """
         looked: list[Looked] = []
         cases: list[Case] = []
         counted = by_route(totals)
         for record in due:
             if not record.judged and not record.watched(now):
                 looked.append((record, [], None))
-            elif (case := self._case(record, counted.get(record.rollout.route, {}))) is not None:
+                continue
+            route = record.rollout.route
+            case = self._case(record, counted.get(route, {}), pairs.get(route, {}))
+            if case is not None:
                 cases.append(case)
         began = time.perf_counter()
         taken: list[tuple[Case, Evidence]] = []
@@ -104,14 +119,14 @@ class Looks:
         at = self._due.get(record.rollout.id, now)
         self._due[record.rollout.id] = max(at + interval, now + interval / 2)
 
-    def _case(self, record: Record, totals: Mapping[ArmKey, Counts]) -> Case | None:
+    def _case(self, record: Record, totals: Mapping[ArmKey, Counts], pairs: Pairs) -> Case | None:
         try:
             stages = stages_of(record, totals)
         except Exception as error:
             self._failed(record, error)
             return None
         changed = {stage.stage for stage in stages if self._changed(record, stage)}
-        return Case(record=record, stages=stages, changed=changed)
+        return Case(record=record, stages=stages, changed=changed, pairs=pairs)
 
     def _changed(self, record: Record, stage: StageCounts) -> bool:
         seen = self._observed.get((record.rollout.id, stage.stage.number))

@@ -110,7 +110,8 @@ class Loop:
         totals = ledger.collector.totals()
         self.window.sample(now, totals)
         # Off the event loop: watchers and commands do not wait for the arithmetic.
-        looked = await asyncio.to_thread(self.looks.look, due, totals, now)
+        pairs = {record.rollout.route: ledger.shadow_pairs(record) for record in due if record.plan.paired}
+        looked = await asyncio.to_thread(self.looks.look, due, totals, now, pairs)
         async with ledger.lock:
             await ledger.fresh()
             change = self._controller.change(CONTROLLER)

@@ -16,7 +16,7 @@ from control.betting import Bets, place, take, views
 from control.evidence import ArmCounts, Baseline, Evidence, Raw, StageLedger
 from control.plan import RolloutPlan
 from control.shown import shown_latency, shown_metrics
-from control.stats.events import FAILURE
+from control.stats.events import FAILURE, Source
 from control.stats.overdispersion import phi, requests_per_unit
 from control.stats.process import log_start_weight
 from control.stats.sample_ratio import sample_ratio_log_e
@@ -113,6 +113,7 @@ def _open(look: Look) -> Evidence | _Block:
     ledger = StageLedger(stage=look.stage, opened_at=now, begun_at=now) if known is None else known
     if known is None:
         evidence = _begin_stage(evidence, plan, ledger)
+        ledger = evidence.stages[-1]
     raw = Raw.of(canary, control)
     if not ledger.raw.precedes(raw):
         # A report was lost with its process; what comes later in its place will be higher again.
@@ -204,9 +205,16 @@ def _watch(evidence: Evidence, plan: RolloutPlan, n: int, x: int) -> Evidence:
 def _begin_stage(evidence: Evidence, plan: RolloutPlan, ledger: StageLedger) -> Evidence:
     _, log_e, earlier = evidence.sample_ratio
     if evidence.current is not None:
+        last = evidence.current
+        # Pairs of answers are counted on from stage to stage, so each goes on where the last one was.
+        paired = {event.key for event in plan.events if event.source is Source.SHADOW}
+        ledger = replace(
+            ledger,
+            x={key: x for key, x in last.x.items() if key in paired},
+            own={key: n for key, n in last.own.items() if key in paired},
+        )
         # Only failures, and what is reported later, are still taken in from a stage that has ended.
         kept = {FAILURE.key, *(event.key for event in plan.delayed)}
-        last = evidence.current
         last = replace(
             last,
             x={key: x for key, x in last.x.items() if key in kept},

@@ -46,6 +46,14 @@ class Settings:
     """The rollout section of canary and rolling."""
     share: float = 1.0
     """Share of requests that a shadow gets a copy of."""
+    noise: float = 0.0
+    """Share of requests also copied to the version that answers them."""
+    agreement: float = 0.0
+    """Share of pairs that must agree for a shadow to be done; 0 = its health alone decides."""
+    latency_ratio: float = 0.0
+    """The median of shadow / primary must be below it; 0 = not asked."""
+    pairs: int = 0
+    """The least pairs compared."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""

@@ -20,9 +20,10 @@ _KEYS: Final = frozenset(
     {"route", "strategy", "upstream", "endpoints", "release", "environment", "settings", "reason"}
 )
 _TIMES: Final = {"duration": "duration_s", "expiry": "expiry_s", "probe_interval": "probe_interval_s"}
-_SHARES: Final = {"max_failure_rate": "max_failure_rate", "share": "share"}
+_SHARES: Final = {name: name for name in ("max_failure_rate", "share", "noise", "agreement")}
+_NUMBERS: Final = {name: name for name in ("latency_ratio", "pairs")}
 _TEXTS: Final = {"probe_path": "probe_path", "metrics_path": "metrics_path", "preview": "preview"}
-_SETTINGS: Final = frozenset({*_TIMES, *_SHARES, *_TEXTS, "key", "preset", "rollout"})
+_SETTINGS: Final = frozenset({*_TIMES, *_SHARES, *_NUMBERS, *_TEXTS, "key", "preset", "rollout"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +155,13 @@ class _Reader:
         for name in sorted(given.keys() - _SETTINGS):
             self._fault(f"settings.{name}", f"is no setting; use {', '.join(sorted(_SETTINGS))}")
         plain: dict[str, Any] = {}
-        for keys, parse in ((_TIMES, parse_duration), (_SHARES, parse_fraction), (_TEXTS, _text)):
+        readers = (
+            (_TIMES, parse_duration),
+            (_SHARES, parse_fraction),
+            (_NUMBERS, _number),
+            (_TEXTS, _text),
+        )
+        for keys, parse in readers:
             for name, field in keys.items():
                 if name in given:
                     try:
@@ -164,11 +171,22 @@ class _Reader:
         if "key" in given:
             key = given["key"]
             plain["key"] = (key,) if isinstance(key, str) else tuple(key)
+        self._check_gate(strategy, plain)
         if strategy in (Strategy.CANARY, Strategy.ROLLING):
             plain["rollout"] = self._rollout(strategy, given, endpoints)
         elif "rollout" in given or "preset" in given:
             self._fault("settings.rollout", f"a {strategy} deployment has no rollout; use canary or rolling")
         return Settings(**plain)
+
+    def _check_gate(self, strategy: Strategy, plain: Mapping[str, Any]) -> None:
+        """A shadow ends by what its answers show only where that can be shown."""
+        asked = [name for name in ("agreement", "latency_ratio", "pairs", "noise") if plain.get(name)]
+        if asked and strategy is not Strategy.SHADOW:
+            self._fault(f"settings.{asked[0]}", f"a {strategy} deployment compares no answers; use shadow")
+        elif asked and not plain.get("agreement") and asked != ["noise"]:
+            self._fault(f"settings.{asked[0]}", "means nothing without agreement; add for example 99%")
+        if plain.get("agreement", 0.0) >= 1.0:
+            self._fault("settings.agreement", "100% can never be shown; use for example 99.9%")
 
     def _rollout(self, strategy: Strategy, given: Mapping[str, Any], endpoints: int) -> dict[str, Any]:
         section = given.get("rollout", {})
@@ -184,6 +202,12 @@ class _Reader:
             place = ".".join(("settings.rollout", *map(str, problem.path)))
             self._fault(place, f"{problem.problem}; {problem.remedy}")
         return made
+
+
+def _number(value: object) -> float | int:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1e9:
+        raise InvalidValueError("is no number from 0 to 10^9", "write a number without quotes")
+    return value
 
 
 def _text(value: object) -> str:

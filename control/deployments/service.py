@@ -28,13 +28,17 @@ from control.deployments.strategies import SERVING, Next, Seen, first_phase, nex
 from control.errors import ConflictError, NotFoundError, TransitionError
 from control.ids import new_id
 from control.overlay import base_digest
+from control.presets import PRESETS
 from control.recent import Window
+from control.shadows.gate import ShadowFinding, ShadowGate
 from control.store import undertakings
 
 log: Final = logging.getLogger("headgate.control")
 
 # Processor time of less than this is too short to divide by.
 _SCRAPE_SECONDS: Final = 5.0
+# How often a shadow's gate may be wrong: a deployment has no rollout of its own to say so.
+_ODDS: Final = PRESETS["balanced"]
 # Figures alone are written down this often; every change of status is, at once.
 _SAVE_SECONDS: Final = 10.0
 
@@ -256,6 +260,7 @@ class Deployments:
         seen = Seen(
             now=change.steady,
             probes=probes,
+            shadow=self._shown(looked),
             rollout=record.rollout.state if record is not None and mine else None,
             rollout_reason=record.rollout.reason if record is not None and mine else "",
         )
@@ -263,6 +268,21 @@ class Deployments:
         if record is not None and mine and looked.rollout != record.rollout.id:
             looked = replace(looked, rollout=record.rollout.id)
         return self._apply(change, looked, step, totals) if step.event is not None or step.phase else looked
+
+    def _shown(self, deployment: Deployment) -> ShadowFinding | None:
+        """What a shadow has shown, where its answers decide."""
+        settings = deployment.settings
+        if deployment.strategy is not Strategy.SHADOW or not settings.agreement:
+            return None
+        gate = ShadowGate(
+            shadow=deployment.target,
+            agreement=settings.agreement,
+            latency_ratio=settings.latency_ratio,
+            requests=settings.pairs,
+        )
+        return self._ledger.gate_finding(
+            gate, deployment.route, alpha=_ODDS.alpha, alpha_promote=_ODDS.alpha_promote
+        )
 
     def _apply(self, change: Change, deployment: Deployment, step: Next, totals: Any = None) -> Deployment:
         moved = _moved(deployment, replace(step, phase=""), change)

@@ -9,8 +9,10 @@ from typing import Any, Final
 from control.deployments.deployment import Deployment, Strategy
 from control.deployments.health import Health, Probes, ready
 from control.deployments.states import Event, Status
+from control.guardrails.finding import Verdict
 from control.overlay import Overlay
 from control.rollout import State
+from control.shadows.gate import ShadowFinding
 
 WARMING: Final = "warming"
 """The release stands by and is probed; it has no requests."""
@@ -29,6 +31,8 @@ class Seen:
     now: float
     probes: Mapping[str, Probes] = field(default_factory=dict)
     """By endpoint of the release."""
+    shadow: ShadowFinding | None = None
+    """What the answers to copies have shown, where that is asked for."""
     rollout: State | None = None
     """Where the rollout of its route stands, if that is about this deployment."""
     rollout_reason: str = ""
@@ -116,10 +120,15 @@ def _mirror(deployment: Deployment, seen: Seen) -> Next:
     settings, lasted = deployment.settings, seen.now - deployment.phase_since
     if deployment.health is Health.UNHEALTHY:
         return Next(event=Event.FAIL, reason=deployment.health_text, trigger="health")
-    if lasted >= settings.duration_s and deployment.health is Health.HEALTHY:
-        return Next(event=Event.COMPLETE, reason=f"mirrored for {lasted:.0f} s: {deployment.health_text}")
+    shown = seen.shadow
+    if shown is not None and shown.verdict is Verdict.FAIL:
+        return Next(event=Event.FAIL, reason=shown.reason, trigger="shadow")
+    text = deployment.health_text if shown is None else shown.reason
+    enough = lasted >= settings.duration_s if shown is None else shown.verdict is Verdict.PASS
+    if enough and deployment.health is Health.HEALTHY:
+        return Next(event=Event.COMPLETE, reason=f"mirrored for {lasted:.0f} s: {text}")
     if lasted >= settings.expiry_s:
-        return Next(event=Event.STALL, reason=f"undecided after {lasted:.0f} s: {deployment.health_text}")
+        return Next(event=Event.STALL, reason=f"undecided after {lasted:.0f} s: {text}")
     return NOTHING
 
 
@@ -171,7 +180,8 @@ def overlay_of(deployment: Deployment) -> Overlay | None:
             return _over(deployment, colours)
         case Strategy.SHADOW:
             mirrors = deployment.phase == MIRRORING and not back and status is not Status.PENDING
-            shadow = {"upstream": deployment.target, "share": deployment.settings.share}
+            settings = deployment.settings
+            shadow = {"upstream": deployment.target, "share": settings.share, "noise": settings.noise}
             made = _over(deployment, _direct(deployment.baseline))
             return replace(made, shadows=(shadow,)) if mirrors else made
         case Strategy.CANARY | Strategy.ROLLING:

@@ -44,6 +44,26 @@ async def say(plane: Plane, *, agree: int, differ: int = 0, role: str = "shadow"
     await plane.controller.take(parse_report(body))
 
 
+async def test_the_guardrail_is_fed_with_pairs_and_noise(tmp_path: Path) -> None:
+    """What shadows have shown reaches the analysis of the rollout, each look once."""
+    config = with_shadow("10%", "100%").to_json()
+    config["routes"][0]["rollout"]["guardrails"] = [{"kind": "shadow_agreement", "max": "2%"}]
+    clock = FakeClock()
+    async with plane_on(tmp_path / "db", clock) as plane:
+        await bring(plane, Config.from_json(config))
+        await rollout_of(plane, clock, plane.loop)
+        await say(plane, agree=180, differ=20)
+        await say(plane, agree=49, differ=1, role="noise")
+        for _ in range(8):
+            await rollout_of(plane, clock, plane.loop)
+        analysis = plane.ledger.records["fraud"].analysis
+
+    assert analysis is not None
+    (finding,) = (f for f in analysis.findings if f.kind == "shadow_agreement")
+    assert (finding.canary.events, finding.canary.n) == (20, 200)
+    assert (finding.control.events, finding.control.n) == (1, 50)
+
+
 async def test_a_shadow_is_shown_with_all_it_has_counted(tmp_path: Path) -> None:
     """One by its name, all in a list, the noise floor apart."""
     async with served(tmp_path / "db") as (plane, client):

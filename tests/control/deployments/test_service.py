@@ -21,6 +21,7 @@ from control.reports import parse_report
 from control.store import audit_search
 from control.transitions import diagram
 from tests.helpers.control import AGENT, ALICE, FakeClock, Proxies, configuration, configure, plane_on
+from tests.helpers.pairs import comparison
 
 
 class Answers(Prober):
@@ -189,6 +190,43 @@ async def test_a_shadow_gets_copies_and_no_user(tmp_path: Path) -> None:
 
         assert done.status is Status.ACTIVE
         assert at.proxies.counted("v3") == 0
+
+
+@pytest.mark.parametrize(
+    ("differ", "status"), [(0, Status.ACTIVE), (200, Status.FAILED), (None, Status.INCONCLUSIVE)]
+)
+async def test_a_shadow_can_end_by_what_its_answers_show(
+    tmp_path: Path, differ: int | None, status: Status
+) -> None:
+    """Long before its time where agreement is shown or refuted; never by time alone."""
+    settings = {"duration": "2s", "expiry": "20s", "agreement": "99%", "pairs": 100, "noise": "1%"}
+    async with bench(tmp_path) as at:
+        await at.create("shadow", settings=settings)
+        await at.pass_time(5)
+        table = at.plane.ledger.table
+        assert table is not None
+        arm = next(arm for arm in table["arms"] if arm["role"] == "shadow")
+        key = (arm["route"], arm["variant"], arm["role"], arm["stage"])
+        if differ is not None:
+            found = at.proxies.report() | {"comparisons": [comparison(key, agree=800, differ=differ)]}
+            await at.plane.controller.take(parse_report(found))
+
+        done = await at.pass_time(2 if differ is not None else 20)
+
+        assert done.status is status
+        if differ is not None:
+            assert f"of {800 + differ} pairs agree" in done.reason
+
+
+async def test_a_gate_is_for_shadows_and_needs_a_target(tmp_path: Path) -> None:
+    """What could never be shown, or asks nothing, is refused with what would do."""
+    async with bench(tmp_path) as at:
+        with pytest.raises(InvalidError, match="a direct deployment compares no answers; use shadow"):
+            await at.create("direct", settings={"agreement": "99%"})
+        with pytest.raises(InvalidError, match="means nothing without agreement"):
+            await at.create("shadow", settings={"latency_ratio": 1.5})
+        with pytest.raises(InvalidError, match="100% can never be shown"):
+            await at.create("shadow", settings={"agreement": "100%"})
 
 
 async def test_new_endpoints_need_not_be_in_the_configuration(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from control.evidence import ArmCounts
 from control.guardrails.finding import Finding, Verdict
+from control.guardrails.shadow_agreement import PAIRS
 from control.observation import observe
 from tests.control.feeding import Feeder
 
@@ -48,3 +50,21 @@ def test_verdicts(pairs: tuple[int, int] | None, noise: tuple[int, int] | None, 
     if verdict is Verdict.FAIL:
         assert "the shadow disagreed in" in found.reason
         assert "above the limit of 2.00 %" in found.reason
+
+
+def test_pairs_go_on_from_stage_to_stage() -> None:
+    """A stage that begins takes in none twice, and those that came between the last look and its first."""
+    watched = Feeder(CONFIG)
+    for second, (stage, pairs) in enumerate([("s", 100), ("s", 200), ("t", 230), ("t", 300)], start=1):
+        for _ in range(2):
+            watched.evidence = observe(
+                watched.evidence,
+                watched.plan,
+                stage=stage,
+                canary=ArmCounts(started=20 * second, finished=20 * second, pairs=(pairs, pairs // 10)),
+                control=ArmCounts(started=20 * second, finished=20 * second),
+                now=11.0 * second,
+            )
+
+    tally = watched.evidence.tally(PAIRS.key)
+    assert (tally.n_canary, tally.x_canary) == (300, 30)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
+import numpy as np
 import pytest
 
 from control.guardrails.finding import Verdict
@@ -81,22 +83,68 @@ def test_the_median_ratio_is_within_a_bucket() -> None:
     assert ratio_bucket(0, 0) == ratio_bucket(1, 1)
 
 
-def test_a_shadow_at_the_limit_seldom_passes_however_often_it_is_looked_at() -> None:
-    """400 shadows that disagree in exactly 1 % of pairs, looked at every 25 of 3 000 pairs.
+def noisy(shadow: tuple[int, int], primary: tuple[int, int]) -> Verdict:
+    """Agreed and differing pairs of the shadow, and of the primary with itself."""
+    found, noise = (
+        ShadowTotals({"compared": agree + differ, "agreed": agree}) for agree, differ in (shadow, primary)
+    )
+    gate = ShadowGate(shadow="v2", agreement=0.99, latency_ratio=0.0)
+    finding = gate.verdict(found, alpha=0.01, alpha_promote=0.05, noise=noise)
+    assert finding.figures["noise"] == {"compared": sum(primary), "disagreed": primary[1]}
+    return finding.verdict
 
-    At most 5 % may pass: 20 expected at most; a correct test exceeds 34 once in a thousand seeds.
+
+def test_what_the_primary_differs_from_itself_is_allowed_on_top() -> None:
+    """A model that samples is not condemned for it, and one that is as noisy passes with enough pairs."""
+    assert noisy((9500, 500), (950, 50)) is Verdict.INCONCLUSIVE
+    assert noisy((190_000, 10_000), (190_000, 10_000)) is Verdict.PASS
+    assert noisy((8500, 1500), (9500, 500)) is Verdict.FAIL
+    # Quiet pairs are judged as without noise, if a little later.
+    assert noisy((1500, 0), (100, 0)) is Verdict.PASS
+
+
+def test_a_shadow_at_the_limit_above_noise_is_seldom_judged_wrongly() -> None:
+    """100 shadows that disagree in 6 % where the primary does in 5 %: neither a pass nor a fail is right.
+
+    Looked at after every 500 of 10 000 pairs; at most 5 % may pass and 1 % fail. More than 13 and 5 would be
+    seen once in a thousand seeds.
+    """
+    draw = np.random.default_rng(6)
+    gate = ShadowGate(shadow="v2", latency_ratio=0.0)
+    seen: Counter[Verdict] = Counter()
+    for _ in range(100):
+        differ = np.cumsum(draw.binomial(500, 0.06, 20))
+        floor = np.cumsum(draw.binomial(500, 0.05, 20))
+        for look in range(20):
+            count = 500 * (look + 1)
+            found, noise = (
+                ShadowTotals({"compared": count, "agreed": count - int(bad[look])}) for bad in (differ, floor)
+            )
+            verdict = gate.verdict(found, alpha=0.01, alpha_promote=0.05, noise=noise).verdict
+            if verdict in (Verdict.PASS, Verdict.FAIL):
+                seen[verdict] += 1
+                break
+
+    assert seen[Verdict.PASS] <= 13
+    assert seen[Verdict.FAIL] <= 5
+
+
+def test_a_shadow_at_the_limit_seldom_passes_however_often_it_is_looked_at() -> None:
+    """150 shadows that disagree in exactly 1 % of pairs, looked at every 75 of 3 000 pairs.
+
+    At most 5 % may pass: 7.5 expected at most; a correct test exceeds 17 once in a thousand seeds.
     """
     draw = random.Random(5)
     passed = 0
-    for _ in range(400):
+    for _ in range(150):
         agreed = differed = 0
-        for _ in range(120):
-            bad = sum(draw.random() < 0.01 for _ in range(25))
-            agreed, differed = agreed + 25 - bad, differed + bad
+        for _ in range(40):
+            bad = sum(draw.random() < 0.01 for _ in range(75))
+            agreed, differed = agreed + 75 - bad, differed + bad
             values = {"compared": agreed + differed, "agreed": agreed}
             gate = ShadowGate(shadow="v2", latency_ratio=0.0)
             if verdict(ShadowTotals(values), gate) is Verdict.PASS:
                 passed += 1
                 break
 
-    assert passed <= 34
+    assert passed <= 17
