@@ -206,8 +206,11 @@ class ShadowConnection(Timed):
 
     def _end(self, copy: Copy, now_ns: int) -> None:
         self.copy = None
+        lane = self.lane
+        if lane.failures or lane.paused_until:
+            lane.answered()
         if self.reusable:
-            self.lane.give_back(self)
+            lane.give_back(self)
         else:
             self.close()
         copy.mirror.ended(copy, OK, now_ns)
@@ -217,6 +220,9 @@ class ShadowConnection(Timed):
         self.copy = None
         self.abort()
         if copy is not None:
+            # One that is too long or too late was an answer: budget and deadline see to it.
+            if outcome in (STREAM_ERROR, INVALID_RESPONSE):
+                self.lane.broke_off()
             copy.mirror.ended(copy, outcome, 0)
 
     def eof_received(self) -> bool:
@@ -238,6 +244,7 @@ class ShadowConnection(Timed):
         copy = self.copy
         if copy is not None:
             self.copy = None
+            self.lane.broke_off()
             copy.mirror.ended(copy, RESET if state == HEAD else STREAM_TRUNCATED, 0)
 
     def expire(self) -> None:

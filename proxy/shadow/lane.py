@@ -1,7 +1,8 @@
 """Connections of a shadow to one endpoint: their own, never those of the primary path.
 
-Nobody waits in line here: a copy takes an idle connection or opens one. After a failure to connect, the
-endpoint is left alone for a while, longer each time, so that a dead shadow costs nothing per request.
+Nobody waits in line here: a copy takes an idle connection or opens one. After a failure to connect, or many
+answers in a row that broke off, the endpoint is left alone for a while, longer each time until it answers
+again: a dead shadow costs nothing per request.
 """
 
 from __future__ import annotations
@@ -23,12 +24,24 @@ TIMEOUT_CONNECT: Final = 5
 CLIENT_ABORT: Final = 14
 PAUSE_TICKS_FIRST: Final = TICKS_PER_SECOND
 PAUSE_TICKS_MAX: Final = 16 * TICKS_PER_SECOND
+# Each costs a connection: dearer than the request itself, and for nothing.
+FAILURES_MAX: Final = 20
 
 
 class Lane:
     """The way to one endpoint."""
 
-    __slots__ = ("endpoint", "host", "idle", "mirror", "pause", "paused_until", "port", "retired")
+    __slots__ = (
+        "endpoint",
+        "failures",
+        "host",
+        "idle",
+        "mirror",
+        "pause",
+        "paused_until",
+        "port",
+        "retired",
+    )
 
     def __init__(self, mirror: Mirror, endpoint: Endpoint) -> None:
         self.mirror = mirror
@@ -38,6 +51,8 @@ class Lane:
         self.idle: list[ShadowConnection] = []
         self.paused_until = 0
         self.pause: int = PAUSE_TICKS_FIRST
+        # Answers in a row that broke off.
+        self.failures = 0
         self.retired = False
 
     def send(self, copy: Copy) -> None:
@@ -69,11 +84,9 @@ class Lane:
             mirror.ended(copy, CLIENT_ABORT, 0)
             raise
         if connection is None or connection.state == CLOSED:
-            self.paused_until = mirror.shadows.wheel.now + self.pause
-            self.pause = min(PAUSE_TICKS_MAX, self.pause * 2)
+            self._leave_alone()
             mirror.ended(copy, outcome or CONNECT_FAILED, 0)
             return
-        self.pause = PAUSE_TICKS_FIRST
         if copy.state == SENT:
             connection.serve(copy)
         else:
@@ -82,6 +95,25 @@ class Lane:
     def _make_connection(self) -> asyncio.BaseProtocol:
         # A protocol by its methods: compiled classes do not inherit from interpreted ones.
         return cast(asyncio.BaseProtocol, ShadowConnection(self))
+
+    def _leave_alone(self) -> None:
+        now: int = self.mirror.shadows.wheel.now
+        if self.paused_until <= now:
+            # Copies that were under way fail together: that is one failure of the endpoint.
+            self.paused_until = now + self.pause
+            self.pause = min(PAUSE_TICKS_MAX, self.pause * 2)
+
+    def broke_off(self) -> None:
+        """An answer ended before its end, or was none."""
+        self.failures += 1
+        if self.failures >= FAILURES_MAX:
+            self._leave_alone()
+
+    def answered(self) -> None:
+        """A whole answer came."""
+        self.failures = 0
+        self.paused_until = 0
+        self.pause = PAUSE_TICKS_FIRST
 
     def give_back(self, connection: ShadowConnection) -> None:
         """Keep a connection whose exchange ended cleanly."""

@@ -13,7 +13,7 @@ from control.plane import Plane
 from control.report_values import ReportError
 from control.reports import parse_report
 from control.rollout import State
-from tests.helpers.control import FakeClock, configuration, plane_on
+from tests.helpers.control import FakeClock, Proxies, configuration, plane_on
 from tests.helpers.control import configure as bring
 from tests.helpers.control_server import served
 from tests.helpers.pairs import comparison, copies
@@ -51,11 +51,15 @@ async def test_the_guardrail_is_fed_with_pairs_and_noise(tmp_path: Path) -> None
     clock = FakeClock()
     async with plane_on(tmp_path / "db", clock) as plane:
         await bring(plane, Config.from_json(config))
-        await rollout_of(plane, clock, plane.loop)
-        await say(plane, agree=180, differ=20)
-        await say(plane, agree=49, differ=1, role="noise")
-        for _ in range(8):
+        proxies = Proxies()
+        for _ in range(4):
             await rollout_of(plane, clock, plane.loop)
+            assert plane.ledger.table is not None
+            proxies.serve(plane.ledger.table, 50)
+            arms = proxies.report()["arms"]
+            await say(plane, agree=180, differ=20, arms=arms)
+            await say(plane, agree=49, differ=1, role="noise", arms=arms)
+        await rollout_of(plane, clock, plane.loop)
         analysis = plane.ledger.records["fraud"].analysis
 
     assert analysis is not None

@@ -1,0 +1,1 @@
+"""What bad shadows do to the primary."""

@@ -1,0 +1,194 @@
+"""Shadows under the real agent: workers and the comparing process are killed, and every count adds up."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from proxy.launch import child_environment, python_command
+from tests.helpers.headgate import Headgate, headgate
+from tests.helpers.http import Message, answering, connected, ok, post, read_response
+from tests.helpers.waiting import until, until_async
+
+CLIENTS = 8
+SECONDS = 60.0
+ROUTES = [
+    {
+        "name": "fraud",
+        "split": {"kind": "direct", "upstream": "v1"},
+        "shadows": [{"upstream": "v2", "limits": {"lag": "0s", "body": 1000}}],
+    }
+]
+
+
+def model(host: str) -> Any:
+    """A server whose answers name it, and are otherwise the same."""
+
+    def answer(request: Message) -> bytes:
+        value = {"id": request.get("x-request-id"), "label": len(request.body) % 3, "host": {"name": host}}
+        return ok(json.dumps(value).encode(), "content-type: application/json\r\n")
+
+    return answering(answer)
+
+
+class Traffic:
+    """Clients that ask one after the other until they are told to stop, and come back when cut off."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._stop = False
+        self.statuses: Counter[int] = Counter()
+        self.cut_off = 0
+
+    async def run(self, seconds_least: float = 0.0, until_answers: int = 0) -> None:
+        """Ask for at least so long, and until so many more answers have come."""
+        loop = asyncio.get_running_loop()
+        end, goal = loop.time() + seconds_least, self.statuses.total() + until_answers
+
+        async def client() -> None:
+            number = 0
+            while loop.time() < end or self.statuses.total() < goal:
+                try:
+                    async with connected(self._port) as (reader, writer):
+                        while loop.time() < end or self.statuses.total() < goal:
+                            number += 1
+                            # Every fifth is too large to be copied.
+                            writer.write(post(b"x" * (2000 if number % 5 == 0 else 100 + number % 7)))
+                            self.statuses[(await read_response(reader)).status] += 1
+                except (OSError, EOFError, asyncio.IncompleteReadError):
+                    self.cut_off += 1
+
+        async with asyncio.timeout(SECONDS):
+            await asyncio.gather(*(client() for _ in range(CLIENTS)))
+
+
+async def cli(gate: Headgate, *arguments: str) -> str:
+    """What a command of the program says."""
+    ran = await asyncio.create_subprocess_exec(
+        *python_command("control.cli", *arguments, "--admin", gate.admin),
+        cwd=gate.folder,
+        env=child_environment({"NO_COLOR": "1"}),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await ran.communicate()
+    assert ran.returncode == 0, err.decode()
+    return out.decode()
+
+
+async def settled(gate: Headgate) -> Any:
+    """The shadow's report once nothing is under way, and control has heard of all that workers count."""
+    last: Any = None
+
+    async def calm() -> bool:
+        nonlocal last
+        counted = await gate.metrics()
+        last = await gate.get("/v1/shadows/fraud/v2")
+        ended = sum(last["answers"].values()) + last["lost"]
+        return (
+            total(counted, "eligible_requests") == last["requests"]["eligible"]
+            and total(counted, "paired_answers") == last["pairs"]["handed_over"]
+            and total(counted, "lost_copies") == last["lost"]
+            and last["requests"]["mirrored"] == ended
+        )
+
+    await until_async(calm, seconds=SECONDS, what=lambda: (last, gate.said()))
+    return last
+
+
+def total(counted: dict[str, float], name: str) -> float:
+    """The sum of a family of the shadow's metrics."""
+    start = f"headgate_shadow_{name}_total{{"
+    return sum(value for key, value in counted.items() if key.startswith(start))
+
+
+def check(report: Any) -> None:
+    """Every eligible request has one fate, every copy one end."""
+    requests = report["requests"]
+    skipped = sum(sum(sizes.values()) for sizes in requests["skipped_by_reason"].values())
+    assert skipped == requests["skipped"]
+    assert requests["eligible"] == requests["mirrored"] + skipped + requests["held_or_lost"]
+    assert requests["mirrored"] == sum(report["answers"].values()) + report["lost"]
+    pairs = report["pairs"]
+    ended = sum(report["answers"].values())
+    assert ended == pairs["handed_over"] + sum(pairs["not_compared"].values())
+
+
+async def test_counts_add_up_over_killed_workers_and_a_killed_comparer(tmp_path: Path) -> None:
+    """What a killed process took along is named; clients notice nothing of the comparer's end."""
+    async with contextlib.AsyncExitStack() as stack:
+        primary = await stack.enter_async_context(model("a"))
+        shadow = await stack.enter_async_context(model("b"))
+        config = {
+            "workers": 2,
+            "upstreams": {
+                "v1": {"endpoints": [f"http://127.0.0.1:{primary.port}"]},
+                "v2": {"endpoints": [f"http://127.0.0.1:{shadow.port}"]},
+            },
+            "routes": ROUTES,
+        }
+        gate = await stack.enter_async_context(headgate(tmp_path, config))
+        await until(lambda: comparers(gate), seconds=SECONDS, what=gate.said)
+        traffic = Traffic(gate.port)
+
+        # The comparer dies: pairs are lost and counted, and not one request fails.
+        await traffic.run(until_answers=200)
+        gate.kill(comparers(gate)[0])
+        await traffic.run(until_answers=200)
+        assert set(traffic.statuses) == {200}
+        assert traffic.cut_off == 0
+        await until(lambda: comparers(gate), seconds=SECONDS, what=gate.said)
+        compared = (await settled(gate))["agreement"]["compared"]
+
+        async def goes_on() -> bool:
+            await traffic.run(until_answers=20)
+            return bool((await gate.get("/v1/shadows/fraud/v2"))["agreement"]["compared"] > compared)
+
+        await until_async(goes_on, seconds=SECONDS, what=gate.said)
+        report = await settled(gate)
+        check(report)
+        assert report["lost"] == report["requests"]["held_or_lost"] == 0
+        assert report["requests"]["eligible"] == traffic.statuses.total() == len(primary.requests)
+        assert report["requests"]["mirrored"] == len(shadow.requests)
+        assert report["pairs"]["not_compared"]["comparer"] > 0
+        assert report["agreement"]["compared"] <= report["pairs"]["handed_over"]
+
+        # Workers die under load, one after the other; another takes the place of each.
+        for _ in range(2):
+            running = asyncio.create_task(traffic.run(seconds_least=1.0))
+            before = traffic.statuses.total()
+            await until(lambda before=before: traffic.statuses.total() > before + 50, seconds=SECONDS)
+            killed = gate.workers()[0]
+            gate.kill(killed)
+            await running
+            await until(
+                lambda killed=killed: killed not in gate.workers() and len(gate.workers()) == 2,
+                seconds=SECONDS,
+                what=gate.said,
+            )
+        await traffic.run(until_answers=50)
+        report = await settled(gate)
+        check(report)
+        answered, requests = traffic.statuses.total(), report["requests"]
+        assert answered <= requests["eligible"] <= answered + traffic.cut_off
+        # Named: copies that were under way, and requests that had not come to be copied.
+        assert 0 <= report["lost"] <= 2 * CLIENTS
+        assert 0 <= requests["held_or_lost"] <= 2 * CLIENTS
+        assert requests["mirrored"] - report["lost"] <= len(shadow.requests) <= requests["mirrored"]
+
+        # What an operator sees of it, and does about it.
+        shown = json.loads(await cli(gate, "shadow", "report", "fraud/v2", "-o", "json"))["shadows"]
+        assert shown[0]["requests"] == requests
+        assert "/host/name" in await cli(gate, "shadow", "report")
+        rule = await cli(gate, "shadow", "ignore-rule")
+        assert "ignore:" in rule
+        assert "/host/name" in rule
+
+
+def comparers(gate: Headgate) -> list[int]:
+    """The living comparing processes."""
+    return [pid for pid, line in gate.members().items() if "-m proxy.compare.process " in f"{line} "]
