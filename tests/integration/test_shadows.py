@@ -12,6 +12,7 @@ from typing import Any
 from proxy.launch import child_environment, python_command
 from tests.helpers.headgate import Headgate, headgate
 from tests.helpers.http import Message, answering, connected, ok, post, read_response
+from tests.helpers.shadow_reports import settled
 from tests.helpers.waiting import until, until_async
 
 CLIENTS = 8
@@ -80,32 +81,6 @@ async def cli(gate: Headgate, *arguments: str) -> str:
     return out.decode()
 
 
-async def settled(gate: Headgate) -> Any:
-    """The shadow's report once nothing is under way, and control has heard of all that workers count."""
-    last: Any = None
-
-    async def calm() -> bool:
-        nonlocal last
-        counted = await gate.metrics()
-        last = await gate.get("/v1/shadows/fraud/v2")
-        ended = sum(last["answers"].values()) + last["lost"]
-        return (
-            total(counted, "eligible_requests") == last["requests"]["eligible"]
-            and total(counted, "paired_answers") == last["pairs"]["handed_over"]
-            and total(counted, "lost_copies") == last["lost"]
-            and last["requests"]["mirrored"] == ended
-        )
-
-    await until_async(calm, seconds=SECONDS, what=lambda: (last, gate.said()))
-    return last
-
-
-def total(counted: dict[str, float], name: str) -> float:
-    """The sum of a family of the shadow's metrics."""
-    start = f"headgate_shadow_{name}_total{{"
-    return sum(value for key, value in counted.items() if key.startswith(start))
-
-
 def check(report: Any) -> None:
     """Every eligible request has one fate, every copy one end."""
     requests = report["requests"]
@@ -142,14 +117,14 @@ async def test_counts_add_up_over_killed_workers_and_a_killed_comparer(tmp_path:
         assert set(traffic.statuses) == {200}
         assert traffic.cut_off == 0
         await until(lambda: comparers(gate), seconds=SECONDS, what=gate.said)
-        compared = (await settled(gate))["agreement"]["compared"]
+        compared = (await settled(gate, "fraud/v2"))["agreement"]["compared"]
 
         async def goes_on() -> bool:
             await traffic.run(until_answers=20)
             return bool((await gate.get("/v1/shadows/fraud/v2"))["agreement"]["compared"] > compared)
 
         await until_async(goes_on, seconds=SECONDS, what=gate.said)
-        report = await settled(gate)
+        report = await settled(gate, "fraud/v2")
         check(report)
         assert report["lost"] == report["requests"]["held_or_lost"] == 0
         assert report["requests"]["eligible"] == traffic.statuses.total() == len(primary.requests)
@@ -171,7 +146,7 @@ async def test_counts_add_up_over_killed_workers_and_a_killed_comparer(tmp_path:
                 what=gate.said,
             )
         await traffic.run(until_answers=50)
-        report = await settled(gate)
+        report = await settled(gate, "fraud/v2")
         check(report)
         answered, requests = traffic.statuses.total(), report["requests"]
         assert answered <= requests["eligible"] <= answered + traffic.cut_off

@@ -16,6 +16,7 @@ from tests.real.exchanges import Answer, Ask, assert_same, assert_same_at_once, 
 from tests.real.front import Front, headgate_before
 from tests.real.same import assert_counted, assert_same_told, statuses
 from tests.real.servers import free_ports, serving
+from tests.real.shadows import shadow_report
 
 pytestmark = pytest.mark.real
 
@@ -165,3 +166,17 @@ def test_plain_http(litellm: str, front: Front) -> None:
 def test_plain_http_at_once(litellm: str, front: Front) -> None:
     """Eight connections at once, each with the same list of requests begun elsewhere."""
     assert_same_at_once(litellm, front, ASKS, clients=8, normalise=renumbered)
+
+
+async def test_streams_of_a_shadow_agree(litellm: str, tmp_path: Path) -> None:
+    """The same mock asked twice: ids, times and how the stream was cut are no disagreement; texts are."""
+    asks = [
+        chat(f"{model}-{stream}-{number}", model=model, stream=stream)
+        for model in ("story", "short")
+        for stream in (True, False)
+        for number in range(10)
+    ]
+    shown = await shadow_report(tmp_path, litellm, litellm, asks)
+
+    assert shown.agreed == [len(asks)], shown.report["differences"]
+    assert shown.report["agreement"]["rate"] == 1.0

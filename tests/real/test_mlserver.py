@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from tests.real.exchanges import TIMEOUT, Ask, assert_same, assert_same_at_once
 from tests.real.front import Front, headgate_before
 from tests.real.same import assert_counted, assert_same_told, statuses
 from tests.real.servers import free_ports, serving
+from tests.real.shadows import shadow_report
 
 pytestmark = pytest.mark.real
 
@@ -35,9 +37,15 @@ PAUSE_SECONDS = 0.3
 @pytest.fixture(scope="module")
 def mlserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of an MLServer with two models: a classifier, and one that streams slowly."""
+    with mlserver_in(tmp_path_factory.mktemp("mlserver")) as url:
+        yield url
+
+
+@contextmanager
+def mlserver_in(folder: Path, points: int = 300) -> Iterator[str]:
+    """Such a server, whose classifier has learned from so many points."""
     program = executable("mlserver", "mlserver")
-    folder = tmp_path_factory.mktemp("mlserver")
-    execute("mlserver", "models/train_clouds.py", str(folder), cwd=folder)
+    execute("mlserver", "models/train_clouds.py", str(folder), str(points), cwd=folder)
     port, grpc_port, metrics_port = free_ports(3)
     _write(folder / "clouds", "mlserver_sklearn.SKLearnModel", uri="../model.joblib", version="v1")
     _write(folder / "ticks", "ticking.Ticking")
@@ -308,3 +316,34 @@ def test_client_leaves_a_stream(mlserver: str, front: Front) -> None:
     assert front.settled() - before == {"client_abort": 1}
     assert front.blamed() == {}
     assert len(ticks(mlserver).parts) == TICKS
+
+
+def label_of(server: str, ask: Ask) -> object:
+    """What a server says of an input, asked directly."""
+    connection = http.client.HTTPConnection(urlsplit(server).netloc, timeout=TIMEOUT)
+    try:
+        connection.request(ask.method, ask.path, ask.body, ask.headers)
+        answer = connection.getresponse()
+        assert answer.status == 200
+        return json.loads(answer.read())["outputs"]
+    finally:
+        connection.close()
+
+
+async def test_agreement_of_two_models_is_what_they_say_directly(
+    mlserver: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Another model agrees where it does offline, on the same inputs; the same model always does."""
+    source = random.Random(11)
+    asks = [
+        infer(str(number), rows=1, data=[source.uniform(-12, 12) for _ in range(4)]) for number in range(200)
+    ]
+    with mlserver_in(tmp_path_factory.mktemp("other"), points=9) as other:
+        offline = [label_of(mlserver, ask) == label_of(other, ask) for ask in asks]
+        shown = await shadow_report(tmp_path_factory.mktemp("gate"), mlserver, other, asks, noise="100%")
+
+    assert 0 < sum(offline) < len(asks)
+    # The version in production, asked twice, with nothing but the default rules, always agrees.
+    assert shown.agreed == [sum(offline), len(asks)]
+    assert {entry["kind"] for entry in shown.report["differences"]["paths"]} == {"number"}
+    assert shown.report["noise_floor"]["agreement"]["rate"] == 1.0
