@@ -25,7 +25,7 @@ async def settled(gate: Headgate, which: str, *, compared: bool = False) -> Any:
         ended = sum(last["answers"].values()) + last["lost"]
         views = [last["agreement"], *([floor["agreement"]] if floor else [])]
         paired = [total(counted, "paired_answers", role) for role in ("shadow", "noise")]
-        return (
+        return bool(
             total(counted, "eligible_requests", "shadow") == last["requests"]["eligible"]
             and total(counted, "lost_copies", "shadow") == last["lost"]
             and last["requests"]["mirrored"] == ended

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import trustme
+
 from proxy.launch import child_environment, python_command
+from tests.helpers.configurations import configuration
 from tests.helpers.headgate import Headgate, headgate
-from tests.helpers.http import Message, answering, connected, ok, post, read_response
+from tests.helpers.http import Message, answering, connected, ok, post, read_request, read_response
 from tests.helpers.shadow_reports import settled
+from tests.helpers.supervisors import supervised
 from tests.helpers.waiting import until, until_async
 
 CLIENTS = 8
@@ -65,6 +70,19 @@ class Traffic:
 
         async with asyncio.timeout(SECONDS):
             await asyncio.gather(*(client() for _ in range(CLIENTS)))
+
+
+async def kill_a_worker_under(traffic: Traffic, gate: Headgate) -> None:
+    """Kill a worker while clients ask, and wait until another has its place."""
+    running = asyncio.create_task(traffic.run(seconds_least=1.0))
+    before = traffic.statuses.total()
+    await until(lambda: traffic.statuses.total() > before + 50, seconds=SECONDS, what=gate.said)
+    killed = gate.workers()[0]
+    gate.kill(killed)
+    await running
+    await until(
+        lambda: killed not in gate.workers() and len(gate.workers()) == 2, seconds=SECONDS, what=gate.said
+    )
 
 
 async def cli(gate: Headgate, *arguments: str) -> str:
@@ -134,17 +152,7 @@ async def test_counts_add_up_over_killed_workers_and_a_killed_comparer(tmp_path:
 
         # Workers die under load, one after the other; another takes the place of each.
         for _ in range(2):
-            running = asyncio.create_task(traffic.run(seconds_least=1.0))
-            before = traffic.statuses.total()
-            await until(lambda before=before: traffic.statuses.total() > before + 50, seconds=SECONDS)
-            killed = gate.workers()[0]
-            gate.kill(killed)
-            await running
-            await until(
-                lambda killed=killed: killed not in gate.workers() and len(gate.workers()) == 2,
-                seconds=SECONDS,
-                what=gate.said,
-            )
+            await kill_a_worker_under(traffic, gate)
         await traffic.run(until_answers=50)
         report = await settled(gate, "fraud/v2")
         check(report)
@@ -162,6 +170,65 @@ async def test_counts_add_up_over_killed_workers_and_a_killed_comparer(tmp_path:
         rule = await cli(gate, "shadow", "ignore-rule")
         assert "ignore:" in rule
         assert "/host/name" in rule
+
+
+async def test_a_copy_is_rewritten_and_encrypted_as_its_own_upstream_says(tmp_path: Path) -> None:
+    """The primary's rewriting stays the primary's; an https:// endpoint gets the copy over TLS."""
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("localhost").configure_cert(context)
+    encrypted: list[Message] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                encrypted.append(await read_request(reader))
+                writer.write(ok())
+        writer.close()
+
+    async with contextlib.AsyncExitStack() as stack:
+        primary = await stack.enter_async_context(answering())
+        plain = await stack.enter_async_context(answering())
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+        stack.callback(server.close)
+        port = server.sockets[0].getsockname()[1]
+        path = {"prefix": "/models", "replace": "/v1"}
+        upstreams = {
+            "v1": {
+                "endpoints": [f"http://127.0.0.1:{primary.port}"],
+                "rewrite": {"path": path, "add": {"x-for": "primary"}},
+            },
+            "v2": {"endpoints": [f"http://127.0.0.1:{plain.port}"]},
+            "v3": {
+                "endpoints": [f"https://localhost:{port}"],
+                "tls": {"ca": "ca.pem"},
+                "rewrite": {"path": path | {"replace": "/v3"}, "host": "model.test"},
+            },
+        }
+        shadows = [{"upstream": name, "limits": {"lag": "0s"}} for name in ("v2", "v3")]
+        route = {"name": "all", "split": {"kind": "direct", "upstream": "v1"}, "shadows": shadows}
+        config = configuration(upstreams=upstreams, routes=[route])
+        gate = await stack.enter_async_context(supervised(tmp_path, config))
+        await gate.start()
+        ready = await gate.ready()
+        async with connected(int(ready["listeners"][0].rpartition(":")[2])) as (reader, writer):
+            for body in (b"small", b"x" * 100_000):
+                writer.write(post(body, "/models/fraud?a=1", extra="x-headgate-shadow: 0\r\n"))
+                assert (await read_response(reader)).status == 200
+        await until(lambda: len(encrypted) == len(plain.requests) == 2, seconds=SECONDS, what=gate.said)
+
+    for number, size in enumerate((5, 100_000)):
+        first, second, third = primary.requests[number], plain.requests[number], encrypted[number]
+        assert first.start_line == "POST /v1/fraud?a=1 HTTP/1.1"
+        assert first.get("x-for") == "primary"
+        assert second.start_line == "POST /models/fraud?a=1 HTTP/1.1"
+        assert second.get("x-for") is None
+        assert third.start_line == "POST /v3/fraud?a=1 HTTP/1.1"
+        assert third.get("host") == "model.test"
+        for copy in (second, third):
+            assert [value for name, value in copy.fields if name == "x-headgate-shadow"] == ["1"]
+            assert len(copy.body) == size
 
 
 def comparers(gate: Headgate) -> list[int]:
