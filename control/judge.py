@@ -9,6 +9,7 @@ from control.guardrails.finding import Verdict
 from control.observation import Look, observe_all
 from control.plan import RolloutPlan
 from control.records import Record, Stage, parse_stage
+from control.stats.events import Source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,11 @@ def stages_of(record: Record, totals: Mapping[ArmKey, Counts]) -> list[StageCoun
         )
         for stage, arms in sorted(found.items(), key=lambda item: item[0].number)
     ]
+
+
+def paired(plan: RolloutPlan) -> bool:
+    """Whether a guardrail of the plan asks how often a shadow disagrees."""
+    return any(event.source is Source.SHADOW for event in plan.events)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

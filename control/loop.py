@@ -15,7 +15,7 @@ from control.controller import Controller
 from control.counts import ArmKey
 from control.deployments.service import Deployments
 from control.experiments.service import Experiments
-from control.judge import Judged
+from control.judge import Judged, paired
 from control.looks import SHORTEST_SECONDS, Looks
 from control.recent import Window
 from control.records import Record, parse_stage
@@ -110,7 +110,7 @@ class Loop:
         totals = ledger.collector.totals()
         self.window.sample(now, totals)
         # Off the event loop: watchers and commands do not wait for the arithmetic.
-        pairs = {record.rollout.route: ledger.shadow_pairs(record) for record in due if record.plan.paired}
+        pairs = {record.rollout.route: ledger.shadow_pairs(record) for record in due if paired(record.plan)}
         looked = await asyncio.to_thread(self.looks.look, due, totals, now, pairs)
         async with ledger.lock:
             await ledger.fresh()

@@ -19,7 +19,7 @@ from control.metrics import RouteMetric
 from control.plan_problems import Path, PlanError, PlanProblem
 from control.presets import PRESETS, Preset
 from control.shadows.gate import ShadowGate
-from control.stats.events import FAILURE, Event, Source
+from control.stats.events import FAILURE, Event
 from control.stats.looseness import LEVELS
 from control.stats.one_sample import BROKEN
 from control.stats.process import HarmProcess, Process, by_bet
@@ -123,11 +123,6 @@ class RolloutPlan:
         object.__setattr__(self, "alike", by_bet(wanted.values()))
         object.__setattr__(self, "delayed", tuple(event for event in events.values() if event.delayed))
         object.__setattr__(self, "caution", Caution.of(self.burst_s, self.alpha))
-
-    @property
-    def paired(self) -> bool:
-        """Whether a guardrail asks how often a shadow disagrees."""
-        return any(event.source is Source.SHADOW for event in self.events)
 
     def step(self, index: int) -> Step:
         """The step at an index; the last one for an index beyond, as a plan may have become shorter."""
