@@ -318,12 +318,13 @@ class Relay:
         """Pass on a piece of the response body."""
         size = len(data)
         self.response_bytes += size
+        # Each piece moves the idle deadline; that is a store, not a timer. First, because the write may find
+        # the client full, which sets a shorter one.
+        self.wait(self.arm.stream_idle)
         self.downstream.write(data)
         self.last = self.last[-LAST_BYTES:] + data if size < LAST_BYTES else data[-LAST_BYTES:]
         if self.look is not None:
             self.look.add(data)
-        # Each piece moves the idle deadline; that is a store, not a timer.
-        self.wait(self.arm.stream_idle)
         if self.tap is not None:
             self.tap.answer_piece(data)
 

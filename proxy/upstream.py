@@ -195,8 +195,8 @@ class UpstreamConnection(Timed):
             self.state = UNTIL_CLOSE
             self.reusable = False
             relay.response_bytes = available
-            write(response_message(relay, head, data, end, len(data)))
             relay.response_follows()
+            write(response_message(relay, head, data, end, len(data)))
             return
         if available > remain:
             # More than was announced: the rest is dropped, and the connection with it (RFC 9112, 6.3).
@@ -204,6 +204,11 @@ class UpstreamConnection(Timed):
             data = data[: start + remain]
             available = remain
         relay.response_bytes = available
+        if available < remain:
+            # First, because the write may find the client full, which sets a shorter deadline.
+            self.state = FIXED
+            self.remain = remain - available
+            relay.response_follows()
         if available > VIEW_BYTES_MIN:
             write(response_message(relay, head, data, end, end))
             write(memoryview(data)[end:])
@@ -211,10 +216,6 @@ class UpstreamConnection(Timed):
             write(response_message(relay, head, data, end, len(data)))
         if available == remain:
             relay.response_end(reusable=self.reusable)
-            return
-        self.state = FIXED
-        self.remain = remain - available
-        relay.response_follows()
 
     def _on_fixed(self, relay: Relay, data: bytes) -> None:
         remain = self.remain - len(data)
