@@ -190,6 +190,50 @@ async def test_by_a_swap_of_links(stage: Stage) -> None:
     await swap(stage, order)
 
 
+async def test_a_swap_of_colours_mixes_nothing(stage: Stage) -> None:
+    """Blue-green, there and back at once: no request fails, and none gets a colour that was not live."""
+    gate = stage.gate
+    colours = {"blue": "v1", "green": "v2"}
+    async with load(gate.port, "x", rate=300, clients=8) as traffic:
+        account = traffic.account
+        for live in ("blue", "green", "blue", "green", "blue"):
+            split = {"kind": "blue_green", **colours, "live": live, "preview": "x-preview"}
+            gate.write(routes=[{"name": "model", "split": split}])
+            assert (await gate.reload())["outcome"] in ("applied", "unchanged")
+            await until_async(partial(_live, gate, colours[live]), seconds=30, what=gate.said)
+            dark = next(variant for variant in colours.values() if variant != colours[live])
+            served, answered = stage.servers[dark].total, account.count(variant=dark)
+            wanted = account.count(variant=colours[live]) + 20
+            await until(partial(_more, account, colours[live], wanted), seconds=30)
+            # Not one more than what was under way.
+            assert stage.servers[dark].total <= served + 8
+            assert account.count(variant=dark) <= answered + 8
+            preview = await send(gate.port, "x", 3, headers={"x-preview": "1"})
+            assert preview.count(variant=dark) == 3
+    assert account.not_ok == account.unanswered == account.refused == 0, account.errors
+    # Back to one upstream, as the other tests leave it.
+    gate.write(routes=routes("v1"))
+    await gate.reload()
+    await until_async(partial(in_force, gate, "v1"), seconds=30, what=gate.said)
+
+
+async def _live(gate: Headgate, variant: str) -> bool:
+    """Whether every worker sends everything to this variant."""
+    status, value = await gate.call("GET", "/readyz")
+    table = gate.table()
+    shares = {
+        table["arms"][arm]["variant"]: weight
+        for arm, weight in zip(
+            table["routes"][0]["split"]["arms"], table["routes"][0]["split"]["weights"], strict=True
+        )
+    }
+    return (
+        status == 200
+        and value["workers"]["revision"] == value["revision"] == table["revision"]
+        and shares.get(variant) == 1.0
+    )
+
+
 async def test_all_of_it_was_served(stage: Stage) -> None:
     """After all these tables: every request was counted once, and no worker was lost on the way."""
     gate = stage.gate

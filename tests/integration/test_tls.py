@@ -7,6 +7,7 @@ import contextlib
 import datetime
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 from functools import partial
@@ -215,6 +216,15 @@ async def failed(stage: Stage) -> float:
     """Handshakes that came to nothing."""
     name = "headgate_tls_handshakes_failed_total"
     return sum(value for key, value in (await stage.gate.metrics()).items() if key.startswith(name))
+
+
+async def test_certificates_tell_when_they_end(stage: Stage) -> None:
+    """Those of listeners and those that endpoints are shown, by their files."""
+    name = "headgate_certificate_expiry_timestamp_seconds"
+    found = {key: value for key, value in (await stage.gate.metrics()).items() if key.startswith(name)}
+
+    assert {key.partition('"')[2].rpartition("/")[2] for key in found} >= {'gate.pem"}', 'self.pem"}'}
+    assert all(value > time.time() for value in found.values())
 
 
 async def _failed_since(stage: Stage, before: float, count: int) -> bool:
