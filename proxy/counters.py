@@ -5,8 +5,10 @@ arm; slot 0 counts nothing that is reported and means "no arm". Recording is `ce
 plain store into shared memory, no lock, no system call, no message. The kernel keeps the file when the writer
 is killed, so everything it had counted can still be read.
 
-Readers never write. A counter only grows; a gauge (named so below) may go both ways. Within one request the
-writer adds `STARTED` first and `FINISHED` last, so `STARTED - FINISHED` is what is in flight.
+Readers never write. A counter only grows; a gauge (named so below) may go both ways. Of one request the
+writer adds `STARTED` first and its outcome at the end, so that `STARTED` less all outcomes is what is in
+flight. Its bytes, times and group follow within a tenth of a second, and `FINISHED` after them: once that has
+caught up with `STARTED`, nothing about these requests is outstanding.
 """
 
 import fcntl
@@ -70,7 +72,7 @@ QUEUED: Final = 37  # gauge: requests that wait for a place at their upstream
 
 # Slot: counts of one arm.
 STARTED: Final = 0
-# These six change with nearly every request and are stored by one call (`proxy.slot_counts`).
+# What changes with nearly every request is partly stored later (`proxy.slot_counts`).
 ATTEMPTS: Final = 1
 BYTES_IN: Final = 2
 BYTES_OUT: Final = 3

@@ -9,6 +9,8 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import i64
+
 from proxy.answers import CONTINUE, answer
 from proxy.balancers.consistent_hash import key_hash
 from proxy.client import CHUNKED, CLOSED, FIXED, HEAD, LINGER, TUNNEL, WAIT, ClientConnection
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 # Pipelined bytes kept while a request is being answered; behind that the client is not read.
 PIPELINED_BYTES_MAX: Final = 64 * 1024
+# Under a name of its own: compiled code looks an imported function up each time it is called.
+now_ns: Final = perf_counter_ns
 CARRIAGE_RETURN: Final = 13
 
 
@@ -62,13 +66,14 @@ class Downstream(ClientConnection):
     def data_received(self, data: bytes) -> None:
         state = self.state
         if state == HEAD:
-            searched = 0
             if self.buffer:
                 # The blank line may have begun in the last three bytes of what was there before.
                 searched = max(0, len(self.buffer) - 3)
                 data = self.buffer + data
                 self.buffer = b""
-            self._on_head(data, searched)
+                self._on_head(data, searched)
+            else:
+                self._on_head(data, 0)
         elif state == FIXED:
             self._on_fixed(data)
         elif state == CHUNKED:
@@ -102,7 +107,7 @@ class Downstream(ClientConnection):
 
     # The head.
 
-    def _on_head(self, data: bytes, searched: int) -> None:
+    def _on_head(self, data: bytes, searched: i64) -> None:
         """Take a request from the front of ``data``; the first ``searched`` bytes hold no end of a head."""
         if data[0] == CARRIAGE_RETURN:
             # One empty line before a request is tolerated (RFC 9112, section 2.2).
@@ -114,11 +119,11 @@ class Downstream(ClientConnection):
             if len(data) < 2:
                 self.buffer = data
                 return
-        end: int = find_head_end(data, searched)
+        end: i64 = find_head_end(data, searched)
         if end < 0:
             self._keep_partial(data)
             return
-        started_ns = perf_counter_ns()
+        started_ns: i64 = now_ns()
         worker = self.worker
         live = worker.live
         worker.requests += 1
@@ -142,6 +147,12 @@ class Downstream(ClientConnection):
             self._unmatched(head, data, end)
         elif route.direct is not None:
             self._open(live.arms[route.direct.index], head, data, end, started_ns, False, -1)
+        elif route.keyed is not None and head.noted_value and route.keyed.noted == head.noted:
+            split = route.keyed
+            arm = live.arms[split.choose_keyed(head.noted_value).index]
+            if arm.guarded and arm.guard is not None and arm.guard.diverts():
+                arm = live.arms[arm.fallback]
+            self._open(arm, head, data, end, started_ns, False, split.group)
         elif route.needs_body and (head.chunked or head.content_length > 0):
             self._hold(route, data, end, started_ns)
         else:
@@ -165,7 +176,7 @@ class Downstream(ClientConnection):
             worker.wheel.set(self, limit)
 
     def _assign(
-        self, route: Route, view: RequestView, head: RequestHead, data: bytes, end: int, started_ns: int
+        self, route: Route, view: RequestView, head: RequestHead, data: bytes, end: i64, started_ns: i64
     ) -> None:
         arm = self._choose(route, view)
         self._open(arm, head, data, end, started_ns, view.overridden, view.group)
@@ -183,22 +194,21 @@ class Downstream(ClientConnection):
         arm: LiveArm,
         head: RequestHead,
         data: bytes,
-        end: int,
-        started_ns: int,
+        end: i64,
+        started_ns: i64,
         overridden: bool,
         group: int,
     ) -> None:
         """Open the exchange with what is there of the request."""
-        relay = Relay(self.worker, self, arm, head, started_ns, overridden)
-        relay.group = group
+        relay = Relay(self.worker, self, arm, head, started_ns, overridden, group)
         if arm.keys is not None:
             relay.balance_key = key_hash(arm.keys.read(RequestView.of(head, data, end, self.client)))
         self.relay = relay
         if arm.mirrors is not None:
             relay.tap = tap_for(arm.mirrors, arm.arm.index, head, data, end, self.client, overridden)
-        start = end + 2
-        stop = len(data)
-        length: int = head.content_length
+        start: i64 = end + 2
+        stop: i64 = len(data)
+        length: i64 = head.content_length
         if head.chunked:
             self.state = CHUNKED
             self.tracker = ChunkTracker()
@@ -305,7 +315,7 @@ class Downstream(ClientConnection):
 
     # A split that looks into the body.
 
-    def _hold(self, route: Route, data: bytes, end: int, started_ns: int) -> None:
+    def _hold(self, route: Route, data: bytes, end: i64, started_ns: i64) -> None:
         """Collect the body, up to the limit, before the arm is chosen."""
         worker = self.worker
         head = worker.request_head

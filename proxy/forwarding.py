@@ -76,7 +76,7 @@ class ClientLines:
         self._host = b""
         self._lines = b""
 
-    def lines(self, forwarding: Forwarding, host: bytes, *, has_proto: bool, has_host: bool) -> bytes:
+    def lines(self, forwarding: Forwarding, host: bytes, has_proto: bool, has_host: bool) -> bytes:
         """Return the X-Forwarded-* and Via lines that a request for ``host`` lacks."""
         if has_proto or has_host:
             lines = self._client

@@ -48,6 +48,7 @@ class LiveArm:
         "connect",
         "counts",
         "endpoints",
+        "extras",
         "failure",
         "fallback",
         "first_byte",
@@ -104,6 +105,8 @@ class LiveArm:
         # them.
         self.meter: Meter | None = None
         self.signer: Signer | None = None
+        # Whether the end of an exchange concerns one of these or the gate; set when the table is whole.
+        self.extras = self.gate is not None
         self.response_lines = forwarding.response_lines(arm.variant_bytes)
         timeouts = arm.timeouts
         self.connect = ticks(timeouts.connect)
@@ -180,6 +183,7 @@ class LiveTable:
         for live_arm in self.arms:
             if live_arm.arm.route in mirrors:
                 live_arm.mirrors = mirrors[live_arm.arm.route]
+                live_arm.extras = True
         limits = table.limits
         self.head_bytes_max = limits.head_bytes
         self.headers_max = limits.headers
@@ -197,6 +201,7 @@ class LiveTable:
     def _measure(self, worker: WorkerContext, live: LiveArm, metrics: list[Metric]) -> None:
         if any(metric.source != FEEDBACK for metric in metrics):
             live.meter = Meter(metrics, worker.loop)
+            live.extras = True
         if any(metric.source == FEEDBACK for metric in metrics) and worker.feedback_key:
             arm = live.arm
             live.signer = Signer(worker.feedback_key, arm_id(arm.route, arm.variant, arm.role, arm.stage))

@@ -9,6 +9,7 @@ from proxy.wire.rewrite import cut
 
 if TYPE_CHECKING:
     from proxy.client import ClientConnection
+    from proxy.forwarding import Forwarding, RequestIds
     from proxy.relay import Relay
     from proxy.wire.head import RequestHead
 
@@ -22,48 +23,52 @@ def request_message(
 
     Notes the request-id line in the relay: the response carries the same.
     """
-    rewrite = relay.arm.rewrite
-    if rewrite is None:
-        return _message(client, relay, head, data, end, stop)
-    plain = _message(client, relay, head, data, end, end)
-    if relay.tap is not None:
-        # What shadows get is rewritten as their upstreams say.
-        relay.tap.plain_head = plain
-    return rewrite.apply(plain) + data[end:stop]
-
-
-def _message(
-    client: ClientConnection, relay: Relay, head: RequestHead, data: bytes, end: int, stop: int
-) -> bytes:
     worker = client.worker
+    arm = relay.arm
     forwarding = worker.live.forwarding
+    if head.request_id_start >= 0 or arm.signer is not None:
+        added = _identified(relay, forwarding, head, data, worker.request_ids)
+    else:
+        added = b""
+        if forwarding.request_id_prefix:
+            relay.id_line = added = worker.request_ids.line(forwarding.request_id_prefix)
+    lines = client.client_lines.lines(forwarding, head.host, head.forwarded_proto, head.forwarded_host)
+    if arm.rewrite is not None:
+        plain = _kept(relay, head, data, end) + lines + added
+        if relay.tap is not None:
+            # What shadows get is rewritten as their upstreams say.
+            relay.tap.plain_head = plain
+        return arm.rewrite.apply(plain) + data[end:stop]
+    cuts = head.cuts
+    if head.minor != 1 or head.upgrade or len(cuts) > 2:
+        return b"".join((_kept(relay, head, data, end), lines, added, data[end:stop]))
+    if cuts:
+        start, behind = cuts
+        return b"".join((data[:start], data[behind:end], lines, added, data[end:stop]))
+    return b"".join((data[:end], lines, added, data[end:stop]))
+
+
+def _identified(
+    relay: Relay, forwarding: Forwarding, head: RequestHead, data: bytes, ids: RequestIds
+) -> bytes:
+    """Note the id line of a request that brings its own id or may get feedback; what is to be added."""
     prefix = forwarding.request_id_prefix
     id_line = added = b""
     if head.request_id_start >= 0:
         id_line = forwarding.request_id_line(data[head.request_id_start : head.request_id_end])
     elif prefix:
-        id_line = added = worker.request_ids.line(prefix)
+        id_line = added = ids.line(prefix)
     signer = relay.arm.signer
     if signer is not None and not relay.overridden:
         # A client's own id stays; the token for feedback then has a field of its own.
         token = signer.line(TOKEN_PREFIX if head.request_id_start >= 0 or not prefix else prefix)
         id_line, added = (id_line + token, token) if head.request_id_start >= 0 else (token, token)
     relay.id_line = id_line
-    lines = client.client_lines.lines(
-        forwarding, head.host, has_proto=head.forwarded_proto, has_host=head.forwarded_host
-    )
-    cuts = head.cuts
-    if head.minor != 1 or head.upgrade:
-        return b"".join((_detour(relay, head, data, end), lines, added, data[end:stop]))
-    if not cuts:
-        return b"".join((data[:end], lines, added, data[end:stop]))
-    if len(cuts) == 2:
-        return b"".join((data[: cuts[0]], data[cuts[1] : end], lines, added, data[end:stop]))
-    return b"".join((cut(data, 0, end, cuts), lines, added, data[end:stop]))
+    return added
 
 
-def _detour(relay: Relay, head: RequestHead, data: bytes, end: int) -> bytes:
-    """Return the head of an HTTP/1.0 request, or of one that asks for another protocol."""
+def _kept(relay: Relay, head: RequestHead, data: bytes, end: int) -> bytes:
+    """Return what goes on of a head, also of one of HTTP/1.0 or one that asks for another protocol."""
     if head.minor == 1:
         kept = cut(data, 0, end, head.cuts)
     else:

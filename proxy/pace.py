@@ -14,5 +14,5 @@ GRACE_SECONDS: Final = 10
 
 def drips(relay: Relay, rate: int) -> bool:
     """Whether the body has come more slowly than ``rate`` bytes a second, after a time of grace."""
-    seconds = (perf_counter_ns() - relay.started_ns) / 1e9
-    return seconds > GRACE_SECONDS and relay.body_bytes < rate * seconds
+    seconds = (perf_counter_ns() - int(relay.started_ns)) / 1e9
+    return seconds > GRACE_SECONDS and int(relay.body_bytes) < rate * seconds

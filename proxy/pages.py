@@ -72,7 +72,7 @@ class PageReader:
         return memoryview(self.slot_bytes(slot)).cast("Q").tolist()
 
     def open_requests(self, slot: int) -> int:
-        """Return how many requests of a slot have begun and not finished, those of dead writers included."""
+        """Return how many requests of a slot have begun and are not wholly counted, also of dead writers."""
         base = slot_base(slot)
         # Finished first: the other way round, a request begun and ended in between would make it negative.
         cells = self.cells

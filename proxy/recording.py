@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import i64
+
 from proxy.outcomes import CLIENT_ABORT, OVERRIDE, UPSTREAM_5XX
 from proxy.slot_counts import UNTIMED
 
@@ -22,33 +24,35 @@ def ends_stream(last: bytes) -> bool:
     return _STREAM_END(last) is not None
 
 
-def record(relay: Relay, outcome: int, now_ns: int) -> None:
+def record(relay: Relay, outcome: int, now_ns: i64) -> None:
     """Count the exchange: once, under the arm that was chosen first, as its client saw it.
 
     ``now_ns``: when it ended, by the clock of ``started_ns``; only successes are timed.
     """
     arm = relay.arm
     counts = arm.counts
-    if relay.tap is not None:
-        relay.tap.end(outcome, now_ns)
-    if relay.place and arm.gate is not None:
-        arm.gate.leave(relay)
-    if relay.overridden:
-        # Overrides stay out of every statistic, so they are counted as started only here.
-        counts.start()
-        counts.end(OVERRIDE, False, relay.body_bytes, relay.response_bytes, UNTIMED, UNTIMED)
-        return
     failed = arm.failure[outcome]
+    if relay.extras:
+        if relay.tap is not None:
+            relay.tap.end(outcome, now_ns)
+        if relay.place and arm.gate is not None:
+            arm.gate.leave(relay)
+        if relay.overridden:
+            # Overrides stay out of every statistic, so they are counted as started only here.
+            counts.start(-1)
+            counts.end(OVERRIDE, False, relay.body_bytes, relay.response_bytes, UNTIMED, UNTIMED)
+            return
+        if relay.look is not None and not failed:
+            relay.look.end(counts, outcome)
     if failed and relay.group >= 0:
         counts.fail_in(relay.group)
-    total_us = first_byte_us = UNTIMED
+    total_us: i64 = UNTIMED
+    first_byte_us: i64 = UNTIMED
     if not failed and outcome <= UPSTREAM_5XX:
         started_ns = relay.started_ns
         total_us = (now_ns - started_ns) // 1000
         first_byte_ns = relay.first_byte_ns
         first_byte_us = total_us if first_byte_ns == now_ns else (first_byte_ns - started_ns) // 1000
-    if relay.look is not None and not failed:
-        relay.look.end(counts, outcome)
     counts.end(outcome, failed, relay.body_bytes, relay.response_bytes, total_us, first_byte_us)
     guard = arm.guard
     # A success matters to the divert only while there is something to forgive.

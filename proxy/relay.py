@@ -10,6 +10,8 @@ from __future__ import annotations
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
+from mypy_extensions import i64
+
 from proxy import exchange
 from proxy.admission import OUTSIDE, WAITING, sheds
 from proxy.counters import RETRIES, TUNNELS, TUNNELS_OPEN
@@ -59,6 +61,8 @@ if TYPE_CHECKING:
 PENDING_BYTES_MAX: Final = 64 * 1024
 # What is kept of the end of a stream, to see afterwards whether it was the end.
 LAST_BYTES: Final = 64
+# Under a name of its own: compiled code looks an imported function up each time it is called.
+clock_ns: Final = perf_counter_ns
 
 
 class Relay:
@@ -74,6 +78,7 @@ class Relay:
         "dechunk",
         "downstream",
         "endpoint",
+        "extras",
         "first_byte_ns",
         "group",
         "head_only",
@@ -104,14 +109,19 @@ class Relay:
         downstream: Downstream,
         arm: LiveArm,
         head: RequestHead,
-        started_ns: int,
+        started_ns: i64,
         overridden: bool,
+        group: int,
     ) -> None:
+        """``group``: that of the key by which the arm was chosen (`proxy.counters`), -1 without one."""
         self.worker = worker
         self.downstream = downstream
         self.arm = arm
-        self.started_ns = started_ns
+        self.started_ns: i64 = started_ns
+        self.group = group
         self.overridden = overridden
+        # Whether something is to be done at the end that few routes ask for; see `proxy.recording`.
+        self.extras = overridden or arm.extras
         self.head_only = head.is_head
         self.minor: int = head.minor
         self.upgrade = head.upgrade
@@ -130,16 +140,14 @@ class Relay:
         self.dechunk = False
         self.head_sent = False
         self.status: int = 0
-        self.first_byte_ns = 0
-        self.body_bytes = 0
-        self.response_bytes = 0
+        self.first_byte_ns: i64 = 0
+        self.body_bytes: i64 = 0
+        self.response_bytes: i64 = 0
         self.total_at = 0
         self.id_line = b""
         # The last bytes of a streamed answer.
         self.last = b""
         self.place: int = OUTSIDE
-        # Group of the key by which it was assigned, or -1.
-        self.group = -1
         # Set where the route has shadows that take this request, and where it has metrics of its own.
         self.tap: Tap | None = None
         self.look: Look | None = None
@@ -151,9 +159,7 @@ class Relay:
         arm = self.arm
         self.state = CONNECTING_COMPLETE if complete else CONNECTING
         if not self.overridden:
-            arm.counts.start()
-            if self.group >= 0:
-                arm.counts.start_in(self.group)
+            arm.counts.start(self.group)
         if arm.total:
             self.total_at = self.worker.wheel.now + arm.total + 1
         if self.worker.overload and sheds(self.worker.overload, canary=arm.canary):
@@ -307,7 +313,7 @@ class Relay:
         """A final response head is about to go downstream."""
         self.status = status
         self.head_sent = True
-        self.first_byte_ns = perf_counter_ns()
+        self.first_byte_ns = clock_ns()
 
     def response_follows(self) -> None:
         """The head went out and a body follows."""
@@ -337,7 +343,7 @@ class Relay:
             now_ns = self.first_byte_ns
             self.state = DONE
         else:
-            now_ns = perf_counter_ns()
+            now_ns = clock_ns()
             request_complete = state == RELAYING
             self.state = step(state, RESPONSE_END)
         connection = self.connection
@@ -374,7 +380,7 @@ class Relay:
         self.state = step(self.state, exchange.RESPONSE_END)
         self.worker.cells[TUNNELS_OPEN] -= 1
         self._drop_connection(abort=False)
-        record(self, OK, perf_counter_ns())
+        record(self, OK, clock_ns())
         self.downstream.tunnel_done()
 
     # Ends that nobody wished for.
@@ -412,7 +418,7 @@ class Relay:
                 outcome = outcome_of_status(status)
             elif not ends_stream(self.last):
                 outcome = CLIENT_ABORT
-        record(self, outcome, perf_counter_ns())
+        record(self, outcome, clock_ns())
 
     def expired(self) -> None:
         """The deadline that was set last has passed."""

@@ -39,8 +39,7 @@ class RequestView:
         "line_end",
         "method",
         "noted",
-        "noted_end",
-        "noted_start",
+        "noted_value",
         "overridden",
         "target",
     )
@@ -69,10 +68,9 @@ class RequestView:
         self.group = -1
         # The head in lower case; made when a header is first asked for.
         self.block = b""
-        # The needle of a field that the scan has found (from `noted_start`, if that is not -1), if any.
+        # The needle of the field whose value the scan has noted, if there is one, and that value.
         self.noted = b""
-        self.noted_start = -1
-        self.noted_end = -1
+        self.noted_value: bytes | None = None
 
     @staticmethod
     def of(head: RequestHead, data: bytes, end: int, client: bytes, body: bytes | None = None) -> RequestView:
@@ -81,8 +79,7 @@ class RequestView:
         view.block = head.lowered
         if head.noted:
             view.noted = head.noted_needle
-            view.noted_start = head.noted_start
-            view.noted_end = head.noted_end
+            view.noted_value = head.noted_value
         return view
 
     def header(self, name: bytes) -> bytes | None:
@@ -93,8 +90,7 @@ class RequestView:
         """`header`, by the needle of its name."""
         data = self.data
         if needle == self.noted:
-            start = self.noted_start
-            return data[start : self.noted_end].strip(b" \t") if start >= 0 else None
+            return self.noted_value
         at = (self.block or self._lowered()).find(needle, self.line_end - 2)
         if at < 0:
             return None

@@ -45,6 +45,7 @@ class Route:
 
     `failure[outcome]` says whether an outcome counts against the arm. `direct` is the arm when every request
     gets the same one, so that a caller need not build a view; `needs_view` is False when `assign` ignores it.
+    `keyed` is the split where the value of its header `noted` decides, if a request has one.
     """
 
     __slots__ = (
@@ -53,6 +54,7 @@ class Route:
         "divert",
         "failure",
         "index",
+        "keyed",
         "matcher",
         "metrics",
         "name",
@@ -94,6 +96,7 @@ class Route:
         renames = any(arm.upstream.rewrite is not None and arm.upstream.rewrite.model for arm in split.arms)
         self.needs_body = split.needs_body or renames
         self.needs_view = split.needs_view or override is not None
+        self.keyed = split if split.noted and override is None and not renames else None
         alone = len(split.arms) == 1 and override is None and not renames
         self.direct = split.arms[0] if alone else None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
+from mypy_extensions import i64
+
 from proxy.counters import (
     UPSTREAM_CONNECTIONS_DISCARDED,
     UPSTREAM_CONNECTIONS_OPEN,
@@ -113,12 +115,12 @@ class UpstreamConnection(Timed):
             data = self.buffer + data
             self.buffer = b""
         worker = self.worker
-        live = worker.live
         head = worker.response_head
-        end: int = head.recall(data)
+        end: i64 = head.recall(data)
         if end >= 0:
             self._final_head(relay, head, data, end)
             return
+        live = worker.live
         while True:
             end = find_head_end(data, searched)
             if end < 0:
@@ -149,10 +151,10 @@ class UpstreamConnection(Timed):
             if not data:
                 return
 
-    def _final_head(self, relay: Relay, head: ResponseHead, data: bytes, end: int) -> None:
-        status: int = head.status
+    def _final_head(self, relay: Relay, head: ResponseHead, data: bytes, end: i64) -> None:
+        status: i64 = head.status
         relay.response_started(status)
-        remain: int = head.content_length
+        remain: i64 = head.content_length
         chunked = head.chunked
         if relay.head_only or status == 204 or status == 304:
             # RFC 9112, section 6.3, rule 1: no body, whatever the fields say.
@@ -164,24 +166,17 @@ class UpstreamConnection(Timed):
         # After an unhandled exception, servers such as uvicorn close a moment after the answer, unannounced:
         # a request that was on its way by then would be lost.
         self.reusable = head.keep_alive and status != 500
-        start = end + 2
-        available = len(data) - start
+        start: i64 = end + 2
+        stop: i64 = len(data)
+        available: i64 = stop - start
         if relay.minor == 0 and chunked:
             # RFC 9112, section 6.1: an HTTP/1.0 client does not know the chunked coding.
             relay.dechunk = True
             relay.close_downstream = True
         if self.worker.draining:
             relay.close_downstream = True
-        if relay.tap is not None:
-            body_end = start if chunked else len(data) if remain < 0 else min(len(data), start + remain)
-            relay.tap.dechunked = relay.dechunk
-            relay.tap.answered(data, end, status, body_end)
-        meter = relay.arm.meter
-        if meter is not None and not relay.overridden:
-            framed = chunked and not relay.dechunk
-            relay.look = meter.look(data, end, remain, chunked=framed)
-            if not chunked and available:
-                relay.look.add(data[start:] if remain < 0 else data[start : start + remain])
+        if relay.extras:
+            self._show(relay, data, end, status, -1 if chunked else remain, chunked=chunked)
         write = relay.downstream.write
         if chunked:
             self.state = CHUNKED
@@ -196,12 +191,12 @@ class UpstreamConnection(Timed):
             self.reusable = False
             relay.response_bytes = available
             relay.response_follows()
-            write(response_message(relay, head, data, end, len(data)))
+            write(response_message(relay, head, data, end, stop))
             return
         if available > remain:
             # More than was announced: the rest is dropped, and the connection with it (RFC 9112, 6.3).
             self.reusable = False
-            data = data[: start + remain]
+            stop = start + remain
             available = remain
         relay.response_bytes = available
         if available < remain:
@@ -211,11 +206,24 @@ class UpstreamConnection(Timed):
             relay.response_follows()
         if available > VIEW_BYTES_MIN:
             write(response_message(relay, head, data, end, end))
-            write(memoryview(data)[end:])
+            write(memoryview(data)[end:stop])
         else:
-            write(response_message(relay, head, data, end, len(data)))
+            write(response_message(relay, head, data, end, stop))
         if available == remain:
             relay.response_end(reusable=self.reusable)
+
+    def _show(self, relay: Relay, data: bytes, end: i64, status: i64, remain: i64, *, chunked: bool) -> None:
+        """Show the head, and what came of the body, to those who look at the route's answers."""
+        start = end + 2
+        stop = start if chunked else len(data) if remain < 0 else min(len(data), start + remain)
+        if relay.tap is not None:
+            relay.tap.dechunked = relay.dechunk
+            relay.tap.answered(data, end, status, stop)
+        meter = relay.arm.meter
+        if meter is not None and not relay.overridden:
+            relay.look = meter.look(data, end, remain, chunked=chunked and not relay.dechunk)
+            if stop > start:
+                relay.look.add(data[start:stop])
 
     def _on_fixed(self, relay: Relay, data: bytes) -> None:
         remain = self.remain - len(data)

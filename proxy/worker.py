@@ -132,6 +132,8 @@ class Worker(WorkerContext):
 
     def count(self) -> None:
         """Store what is counted here rather than in the page."""
+        for counts in self.counts.values():
+            counts.settle()
         self.cells[counters.REQUESTS] = self.requests
         self.cells[counters.UPSTREAM_CONNECTIONS_REUSED] = self.reused
         self.cells[counters.OVERLOAD] = self.overload

@@ -177,7 +177,7 @@ class Mirror:
             return
         counts = copy.counts
         counts.add(MIRRORED_0 + size_class(tap.body_bytes))
-        counts.slot.start()
+        counts.slot.start(-1)
         copy.state = SENT
         copy.message = self._message(tap)
         copy.pieces = tap.pieces

@@ -30,7 +30,8 @@ class Split(ABC):
 
     `needs_view` is False when `choose` does not look at the request; `needs_body` is True when it looks into
     the body, which is then held back until it is whole or too long. `noted` is the lower-case name of a
-    header that it looks at each time, which the scan of the head can find on its way.
+    header that the split goes by where a request has it: the scan of the head finds it on its way, and
+    `choose_keyed` is asked with its value instead of `choose`.
     """
 
     kind: ClassVar[str]
@@ -52,6 +53,8 @@ class Split(ABC):
         self.noted = noted
         self.needs_view = needs_view
         self.needs_body = needs_body
+        # Which of 64 groups the key of the last `choose_keyed` falls into, -1 for none.
+        self.group = -1
 
     @classmethod
     @abstractmethod
@@ -120,6 +123,10 @@ class Split(ABC):
     @abstractmethod
     def choose(self, request: RequestView) -> Arm:
         """The arm of this request."""
+
+    def choose_keyed(self, key: bytes) -> Arm:
+        """The arm of a request whose header `noted` says this, which is not empty; sets `group`."""
+        raise NotImplementedError
 
     def adopt(self, previous: Split) -> None:  # noqa: B027 - most kinds have no running state
         """Take over the running state of the same split in the table before, if there is any."""

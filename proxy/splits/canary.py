@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from xxhash import xxh3_64_intdigest
-
 from proxy import plain
 from proxy.arms import Arm
 from proxy.keys import KeyReader
@@ -16,7 +14,7 @@ from proxy.splits.base import Split, read_weights
 from proxy.splits.layers import Layer, read_layer
 from proxy.splits.parameters import ParameterReader
 from proxy.splits.spec import SplitSpec, VariantSpec
-from proxy.splits.sticky import GROUP_MASK, SCALE, read_keys, read_seed
+from proxy.splits.sticky import GROUP_MASK, SCALE, digest_of, read_keys, read_seed
 
 ROLES = ("canary", "stable", "control")
 
@@ -111,10 +109,18 @@ class CanarySplit(Split):
 
     def choose(self, request: RequestView) -> Arm:
         key = self._keys.read(request)
-        if key is None or (self._layer is not None and not self._layer.holds(key)):
+        if key is None:
             return self.stable
-        digest = xxh3_64_intdigest(key, self._seed)
-        request.group = digest & GROUP_MASK
+        arm = self.choose_keyed(key)
+        request.group = self.group
+        return arm
+
+    def choose_keyed(self, key: bytes) -> Arm:
+        if self._layer is not None and not self._layer.holds(key):
+            self.group = -1
+            return self.stable
+        digest = digest_of(key, self._seed)
+        self.group = digest & GROUP_MASK
         fraction = digest * SCALE
         if fraction < self._canary_below:
             return self.canary

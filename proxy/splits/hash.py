@@ -6,8 +6,6 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from random import random
 
-from xxhash import xxh3_64_intdigest
-
 from proxy.arms import Arm
 from proxy.keys import KeyReader
 from proxy.request import RequestView
@@ -17,7 +15,7 @@ from proxy.splits.layers import Layer, read_layer
 from proxy.splits.parameters import ParameterReader
 from proxy.splits.ranges import Ranges, centred, read_ranges, succeed
 from proxy.splits.spec import SplitSpec, VariantSpec
-from proxy.splits.sticky import GROUP_MASK, SCALE, read_keys, read_seed
+from proxy.splits.sticky import GROUP_MASK, SCALE, digest_of, read_keys, read_seed
 
 
 class HashSplit(Split):
@@ -100,10 +98,18 @@ class HashSplit(Split):
 
     def choose(self, request: RequestView) -> Arm:
         key = self._keys.read(request)
-        if self._layer is not None and (key is None or not self._layer.holds(key)):
-            return self._outside
         if key is None:
+            if self._layer is not None:
+                return self._outside
             return self._owners[bisect_right(self._uppers, random())]
-        digest = xxh3_64_intdigest(key, self._seed)
-        request.group = digest & GROUP_MASK
+        arm = self.choose_keyed(key)
+        request.group = self.group
+        return arm
+
+    def choose_keyed(self, key: bytes) -> Arm:
+        if self._layer is not None and not self._layer.holds(key):
+            self.group = -1
+            return self._outside
+        digest = digest_of(key, self._seed)
+        self.group = digest & GROUP_MASK
         return self._owners[bisect_right(self._uppers, digest * SCALE)]

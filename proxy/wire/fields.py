@@ -58,8 +58,7 @@ class Fields:
         "name_kinds",
         "names",
         "nominated",
-        "noted_end",
-        "noted_start",
+        "noted_value",
         "reason",
         "request_id_end",
         "request_id_start",
@@ -97,6 +96,8 @@ class Fields:
         self.content_length: i64 = -1
         self.keep_alive: bool = False  # the option of that name was there
         self.host: bytes = b""
+        # Of the header that a split goes by (NOTED): its first value, without white space around it.
+        self.noted_value: bytes | None = None
         # Whether `special` has been called since the last reset: most heads have no such field.
         self.touched: bool = True
         self.reset()
@@ -107,6 +108,7 @@ class Fields:
         self.content_length = -1
         self.keep_alive = False
         self.host = b""
+        self.noted_value = None
         if self.error:
             self.error = 0
             self.reason = ""
@@ -124,8 +126,6 @@ class Fields:
         self.request_id_end: i64 = -1
         self.forwarded_proto: bool = False
         self.forwarded_host: bool = False
-        self.noted_start: i64 = -1
-        self.noted_end: i64 = -1
         if self.cuts:
             self.cuts = []
         if self.nominated:
@@ -164,12 +164,11 @@ class Fields:
 
     def special(self, kind: i64, data: bytes, start: i64, value: i64, value_end: i64) -> bool:
         """Any other known field: a line from `start` with the value `data[value:value_end]` and CRLF."""
-        self.touched = True
         if kind == NOTED:
-            if self.noted_start < 0:
-                self.noted_start = value
-                self.noted_end = value_end
+            if self.noted_value is None:
+                self.noted_value = data[value:value_end].strip(OWS)
             return True
+        self.touched = True
         if kind == TRANSFER_ENCODING:
             return self._take_coding(data[value:value_end].strip(SPACE).lower())
         if kind == EXPECT:

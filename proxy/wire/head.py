@@ -40,13 +40,13 @@ class RequestHead(Fields):
         expect: the client waits for 100 (Continue) before it sends the body.
         request_id_start, request_id_end: offsets of the request-id field's value, -1 without one.
         forwarded_proto, forwarded_host: an X-Forwarded-Proto or -Host field is there (and not in `drop`).
-        noted: the field whose first value is at noted_start, noted_end (spaces included; -1 without one), for
-            callers who would search for it otherwise; empty where the scanner does not do that.
+        noted: the field that the scan finds on its way, for a split that goes by it; empty without one.
+        noted_value: its first value, without white space around it; None when the request has none.
         lowered: the head in lower case if the scanner made it, else empty.
         cuts: ascending offsets [start, end, start, end, ...] of what stays behind when it is forwarded.
     """
 
-    __slots__ = ("is_head", "noted", "noted_needle")
+    __slots__ = ("is_head", "noted", "noted_needle", "plain")
 
     def __init__(
         self, request_id: bytes = b"x-request-id", drop: tuple[bytes, ...] = (), noted: bytes = b""
@@ -60,12 +60,13 @@ class RequestHead(Fields):
                 kinds.setdefault(name, kind)
         self.noted = b""
         self.noted_needle = b"\r\n" + noted + b":"  # see `proxy.request`
-        # A search in a lower-cased copy, which the interpreted scanner has anyway, is as quick there.
-        if COMPILED and noted and noted not in kinds and noted not in drop and noted not in SHARED_KINDS:
+        if noted and noted not in kinds and noted not in drop and noted not in SHARED_KINDS:
             self.noted = noted
             kinds[noted] = NOTED
         self.is_head: bool = False
         super().__init__(kinds, drop)
+        # Matches most heads whole, and what they have to say; used where nothing is compiled.
+        self.plain = scan_regex.plain_expression(self.kinds, self.noted)
 
     def complete(self, data: bytes, end: int) -> bool:
         """Judge the whole, once the lines are known."""
@@ -183,6 +184,8 @@ def scan_request(head: RequestHead, data: bytes, end: i64, headers_max: i64) -> 
     head.reset()
     if COMPILED:
         good = scan_bytes.request(head, data, end, headers_max)
+    elif scan_regex.plain_request(head, data, end, headers_max):
+        return True
     else:
         good = scan_regex.request(head, data, end, headers_max)
     if good and head.complete(data, end):

@@ -3,7 +3,7 @@
 from mypy_extensions import i64
 
 from proxy.wire.fields import Fields
-from proxy.wire.grammar import CONTENT_LENGTH, HOST, SEVERAL, TARGET, TOKEN, VALUE
+from proxy.wire.grammar import CONTENT_LENGTH, HOST, NOTED, SEVERAL, TARGET, TOKEN, VALUE
 
 
 def request(fields: Fields, data: bytes, end: i64, headers_max: i64) -> bool:
@@ -159,6 +159,9 @@ def _lines(fields: Fields, data: bytes, i: i64, end: i64, headers_max: i64) -> b
             elif kind == HOST:
                 if not fields.hosted(data[colon + 1 : i]):
                     return False
+            elif kind == NOTED:
+                if fields.noted_value is None:
+                    fields.noted_value = _stripped(data, colon + 1, i)
             elif kind != 0 and not fields.special(kind, data, start, colon + 1, i):
                 return False
         i += 2
@@ -174,6 +177,15 @@ def _is_name(data: bytes, start: i64, name: bytes) -> bool:
             return False
         i -= 1
     return True
+
+
+def _stripped(data: bytes, start: i64, end: i64) -> bytes:
+    """`data[start:end]` without the white space around it."""
+    while start < end and (data[start] == 32 or data[start] == 9):
+        start += 1
+    while end > start and (data[end - 1] == 32 or data[end - 1] == 9):
+        end -= 1
+    return data[start:end]
 
 
 def _number(data: bytes, start: i64, end: i64) -> i64:

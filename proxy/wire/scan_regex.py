@@ -1,10 +1,16 @@
 """One pass over a head by possessive regular expressions: the quickest form where nothing is compiled."""
 
-import re
-from typing import Final
+from __future__ import annotations
 
-from proxy.wire.fields import Fields
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from proxy.wire.fields import OWS, Fields
 from proxy.wire.grammar import CONTENT_LENGTH, FIELD_LINES_RE, HOST, TARGET_RE, TOKEN_RE, VALUE_RE
+
+if TYPE_CHECKING:
+    from proxy.wire.head import RequestHead
 
 _REQUEST: Final = re.compile(
     rb"(" + TOKEN_RE + rb") (" + TARGET_RE + rb") HTTP/1\.([01])\r\n" + FIELD_LINES_RE
@@ -12,7 +18,67 @@ _REQUEST: Final = re.compile(
 _RESPONSE: Final = re.compile(
     rb"HTTP/1\.([01]) ([1-5][0-9][0-9])(?: " + VALUE_RE + rb")?\r\n()" + FIELD_LINES_RE
 ).fullmatch
+# The start line of nearly all requests: whatever else there is, `request` takes.
+_PLAIN_LINE: Final = rb"(GET|POST) (/" + TARGET_RE.removesuffix(b"++") + rb"*+) HTTP/1\.1\r\n"
 _CHUNK_SIZE: Final = re.compile(rb"[0-9A-Fa-f]{1,15}+").fullmatch
+
+
+Match: TypeAlias = Callable[[bytes, int, int], "re.Match[bytes] | None"]
+
+
+def plain_expression(kinds: dict[bytes, int], noted: bytes) -> Match:
+    """An expression that matches a whole head if it asks nothing special of a proxy, and finds what matters.
+
+    Groups: method, target, Host, Content-Length, a line `Connection: keep-alive`, the field `noted`. Heads
+    with another known field, or with one of these twice, are not matched: `request` judges them.
+    """
+    value = rb" *+(" + VALUE_RE + rb")\r\n"
+    # First, because most fields begin with a letter that no known name begins with.
+    letters = re.escape(bytes({letter for name in kinds for letter in (name[:1] + name[:1].upper())}))
+    lines = [
+        rb"(?![" + letters + rb"])" + TOKEN_RE + rb":" + VALUE_RE + rb"\r\n",
+        _any_case(b"host") + rb":(?(3)(?!))" + value,
+        _any_case(b"content-length") + rb":(?(4)(?!)) *+([0-9]{1,18}+) *+\r\n",
+        rb"((?(5)(?!))" + _any_case(b"connection") + rb": " + _any_case(b"keep-alive") + rb"\r\n)",
+    ]
+    absent = rb""
+    if noted:
+        lines.append(_any_case(re.escape(noted)) + rb":(?(6)(?!))" + value)
+    else:
+        absent = rb"(?:(?!)())?"
+    lines.append(rb"(?!" + _alternatives(sorted(kinds)) + rb":)" + TOKEN_RE + rb":" + VALUE_RE + rb"\r\n")
+    return re.compile(_PLAIN_LINE + rb"(?>(?:" + rb"|".join(lines) + rb")*)" + absent).fullmatch
+
+
+def plain_request(head: RequestHead, data: bytes, end: int, headers_max: int) -> bool:
+    """Read a head that `plain_expression` matches; False, and nothing changed, if `request` has to judge.
+
+    benchmarks/micro/bench_wire.py: two thirds of the time of `request`, which needs a lower-case copy and a
+    second search.
+    """
+    match = head.plain(data, 0, end)
+    if match is None or (end > headers_max * 4 and _too_many(data, end, headers_max)):
+        return False
+    method, target, host, length, kept, noted = match.groups()
+    if host is None or not head.hosted(host):
+        head.reset()
+        return False
+    head.method = method
+    head.target = target
+    head.target_start = start = len(method) + 1
+    head.target_end = start = start + len(target)
+    head.line_end = start + 11
+    if length is not None:
+        head.content_length = int(length)
+    if noted is not None:
+        head.noted_value = noted.strip(OWS)
+    if kept is not None:
+        head.touched = True
+        head.cuts = list(match.span(5))
+    head.keep_alive = True
+    head.is_head = False
+    head.lowered = b""
+    return True
 
 
 def request(fields: Fields, data: bytes, end: int, headers_max: int) -> bool:
@@ -50,6 +116,23 @@ def chunk_size(data: bytes, start: int, end: int) -> int:
     if _CHUNK_SIZE(data, start, end) is None:
         return -1
     return int(data[start:end], 16)
+
+
+def _any_case(name: bytes) -> bytes:
+    """An expression for a name in any case; an expression that ignores case takes three times as long."""
+    return re.sub(rb"[a-z]", lambda letter: b"[" + letter[0] + letter[0].upper() + b"]", name)
+
+
+def _alternatives(names: list[bytes]) -> bytes:
+    """An expression for one of some names in any case, which looks at each character once."""
+    rests: dict[bytes, list[bytes]] = {}
+    for name in names:
+        rests.setdefault(name[:1], []).append(name[1:])
+    branches = [
+        _any_case(re.escape(letter)) + (_alternatives(rest) if letter else b"")
+        for letter, rest in rests.items()
+    ]
+    return branches[0] if len(branches) == 1 else rb"(?:" + rb"|".join(branches) + rb")"
 
 
 def _too_many(data: bytes, end: int, headers_max: int) -> bool:

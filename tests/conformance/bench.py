@@ -31,7 +31,6 @@ HEADER_CELLS: Final = {
 }
 SLOT_CELLS: Final = {
     "started": counters.STARTED,
-    "finished": counters.FINISHED,
     "attempts": counters.ATTEMPTS,
     "retries": counters.RETRIES,
     "failed": counters.FAILED,
@@ -92,9 +91,10 @@ class Bench:
         """All counters now."""
         base = counters.slot_base(SLOT)
         cells = self.worker.cells
-        return {name: int(cells[cell]) for name, cell in HEADER_CELLS.items()} | {
+        found = {name: int(cells[cell]) for name, cell in HEADER_CELLS.items()} | {
             name: int(cells[base + cell]) for name, cell in SLOT_CELLS.items()
         }
+        return found | {"finished": sum(found[name] for name in OUTCOME_NAMES)}
 
     def requests(self) -> int:
         """Heads that the worker has taken, as its page says a beat later."""

@@ -18,11 +18,15 @@ from typing import Any
 
 from proxy import counters
 from proxy.counters import CounterPage, slot_base
-from proxy.outcomes import Outcome
+from proxy.outcomes import OUTCOMES, Outcome
 from proxy.sockets import bound_socket
 
 REVISIONS = itertools.count(1)
 SETTLE_SECONDS = 0.2
+# Cells that a worker stores with its tick (`SlotCounts.settle`), and how long a busy one may take to.
+TICKED = {counters.FINISHED, counters.BYTES_IN, counters.BYTES_OUT, counters.SUM_TOTAL_US}
+TICKED |= {counters.SUM_FIRST_BYTE_US, *range(counters.HIST_TOTAL, counters.GROUPS_FAILED)}
+TICK_SECONDS_MAX = 15.0
 
 
 def table(
@@ -123,11 +127,17 @@ class WorkerProcess:
     def cell(self, slot: int, offset: int) -> int:
         """Return one count of one slot, when what has been answered is counted too.
 
-        A response is written before it is counted, so a client may be quicker than the counter.
+        A response is written before it is counted, so a client may be quicker than the counter. What the
+        worker stores with its next tick is waited for, while nothing is in flight.
         """
         deadline = time.monotonic() + SETTLE_SECONDS
         while self.in_flight(slot) and time.monotonic() < deadline:
             time.sleep(0.001)
+        deadline = time.monotonic() + TICK_SECONDS_MAX
+        while offset in TICKED and not self.in_flight(slot) and time.monotonic() < deadline:
+            if self._cell(slot, counters.STARTED) == self._cell(slot, counters.FINISHED):
+                break
+            time.sleep(0.005)
         return self._cell(slot, offset)
 
     def _cell(self, slot: int, offset: int) -> int:
@@ -139,7 +149,8 @@ class WorkerProcess:
 
     def in_flight(self, slot: int) -> int:
         """Return the requests of an arm that have not ended."""
-        return self._cell(slot, counters.STARTED) - self._cell(slot, counters.FINISHED)
+        base = slot_base(slot) + counters.OUTCOME_0
+        return self._cell(slot, counters.STARTED) - sum(self.cells[base : base + OUTCOMES])
 
     def rss(self) -> int:
         """Return the resident memory in bytes."""

@@ -116,7 +116,7 @@ def test_budget_is_a_share_of_requests_and_a_minimum() -> None:
     while budget.spend():
         pass
     for _ in range(100):
-        arm.start()
+        arm.start(-1)
 
     budget.turn()
 

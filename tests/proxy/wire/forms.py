@@ -29,6 +29,13 @@ def _request_by_regex(head: RequestHead, data: bytes, end: int, headers_max: int
     return False
 
 
+def _request_by_plain_regex(head: RequestHead, data: bytes, end: int, headers_max: int) -> bool:
+    head.reset()
+    return scan_regex.plain_request(head, data, end, headers_max) or _request_by_regex(
+        head, data, end, headers_max
+    )
+
+
 def _response_by_bytes(head: ResponseHead, data: bytes, end: int, headers_max: int) -> bool:
     head.reset()
     if scan_bytes.response(head, data, end, headers_max) and head.complete(data, end):
@@ -48,6 +55,7 @@ def _response_by_regex(head: ResponseHead, data: bytes, end: int, headers_max: i
 REQUEST_SCANS: dict[str, RequestScan] = {
     "bytes": _request_by_bytes,
     "regex": _request_by_regex,
+    "plain": _request_by_plain_regex,
     "chosen": head_module.scan_request,
 }
 RESPONSE_SCANS: dict[str, ResponseScan] = {
