@@ -62,8 +62,8 @@ class Sink:
         """Do nothing."""
 
 
-def make_worker(folder: Path, loop: asyncio.AbstractEventLoop) -> Worker:
-    """Return a worker with a sticky canary split, counters and divert guard."""
+def first_table() -> dict[str, Any]:
+    """Return a table with a sticky canary split and a divert guard."""
     split = {
         "kind": "canary",
         "arms": [2, 0, 1],
@@ -75,7 +75,11 @@ def make_worker(folder: Path, loop: asyncio.AbstractEventLoop) -> Worker:
     }
     divert = {"arm": 2, "fallback": 0, "failures": 6, "probe_interval": 1.0, "recover": 3}
     arms = [("r", "v1", "stable", "v1"), ("r", "v1", "control", "v1"), ("r", "v2", "canary", "v2")]
-    first = table({"v1": 9, "v2": 10}, [route("r", split, divert=divert)], arms=arms)
+    return table({"v1": 9, "v2": 10}, [route("r", split, divert=divert)], arms=arms)
+
+
+def make_worker(folder: Path, loop: asyncio.AbstractEventLoop, first: dict[str, Any]) -> Worker:
+    """Return a worker that routes by a table."""
     page = folder / "bench.page"
     CounterPage.create(str(page), boot="00000000000000aa", index=0)
     start = Start(
@@ -122,7 +126,7 @@ def main() -> None:
     load_all()
     loop = asyncio.new_event_loop()
     with tempfile.TemporaryDirectory() as folder:
-        worker = make_worker(Path(folder), loop)
+        worker = make_worker(Path(folder), loop, first_table())
         best = min(run(worker, REQUESTS) for _ in range(ROUNDS))
         same = min(run(worker, REQUESTS, SAME) for _ in range(ROUNDS))
     loop.close()
