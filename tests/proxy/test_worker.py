@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from proxy import counters
+from proxy.outcomes import Outcome
 from tests.helpers.dataplane import direct_table, worker
 from tests.helpers.http import (
     answering,
@@ -217,7 +218,7 @@ async def test_killed_worker_leaves_its_counts(tmp_path: Path) -> None:
         os.kill(w.pid, signal.SIGKILL)
         await w.process.wait()
 
-        assert w.cell(1, counters.FINISHED) == w.cell(1, counters.STARTED) == 25
+        assert w.outcome(1, Outcome.OK) == w.cell(1, counters.STARTED) == 25
 
 
 async def test_large_bodies_stream_in_bounded_memory(tmp_path: Path) -> None:
