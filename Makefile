@@ -46,8 +46,8 @@ pure: ## Remove what `make build` made.
 	find proxy -name '*.so' -delete
 	rm -f proxy/compiled.json
 
-test-compiled: $(VENV)/.test ## Compile a copy and run the data plane's tests on it.
-	$(BIN)/python -m tests.compiled $(ARGS)
+test-compiled: $(COMPILED)/.built ## Compile a copy and run the data plane's tests on it.
+	$(BIN)/python -m tests.compiled --in $(COMPILED) $(ARGS)
 
 test-slow: $(VENV)/.test ## Long simulations, soak and fault runs.
 	$(PYTEST) -m slow $(ARGS)

@@ -6,7 +6,6 @@ answered and the connection closed; nothing behind it is read (RFC 9112, section
 
 from __future__ import annotations
 
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
@@ -26,6 +25,7 @@ from proxy.flow import NO_CONNECTION, PEER_FULL, PIPELINED
 from proxy.held import Held
 from proxy.outbound import request_message
 from proxy.pace import drips
+from proxy.recording import clock_ns
 from proxy.relay import Relay
 from proxy.request import RequestView
 from proxy.restoring import renamed
@@ -34,7 +34,9 @@ from proxy.shadow.tap import tap_for
 from proxy.timers import NEVER
 from proxy.upstream import VIEW_BYTES_MIN
 from proxy.wire.chunked import ChunkError, ChunkTracker
-from proxy.wire.head import RequestHead, find_head_end, scan_beginning, scan_request
+from proxy.wire.grammar import COMPILED
+from proxy.wire.head import RequestHead, scan_beginning, scan_request
+from proxy.wire.scan_bytes import head_end
 
 if TYPE_CHECKING:
     from proxy.context import WorkerContext
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
 
 # Pipelined bytes kept while a request is being answered; behind that the client is not read.
 PIPELINED_BYTES_MAX: Final = 64 * 1024
-# Under a name of its own: compiled code looks an imported function up each time it is called.
-now_ns: Final = perf_counter_ns
 CARRIAGE_RETURN: Final = 13
 
 
@@ -119,11 +119,12 @@ class Downstream(ClientConnection):
             if len(data) < 2:
                 self.buffer = data
                 return
-        end: i64 = find_head_end(data, searched)
-        if end < 0:
+        # `find_head_end`, which costs a call more.
+        end: i64 = head_end(data, searched) if COMPILED else data.find(b"\r\n\r\n", searched) + 2
+        if end < 2:
             self._keep_partial(data)
             return
-        started_ns: i64 = now_ns()
+        started_ns: i64 = clock_ns()
         worker = self.worker
         live = worker.live
         worker.requests += 1

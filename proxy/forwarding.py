@@ -38,30 +38,31 @@ class Forwarding:
         return VIA + self.names.variant + b": " + variant + b"\r\n"
 
 
-# The ends of the lines: two digits and CRLF.
-ENDS: Final[list[bytes]] = [b"%02x\r\n" % number for number in range(256)]
+# The ends of the lines, the last one first: two digits and CRLF.
+ENDS: Final[list[bytes]] = [b"%02x\r\n" % number for number in reversed(range(256))]
 
 
 class RequestIds:
     """Ids nobody else makes, of 32 hexadecimal digits: 64 random bits per worker start, then a counter."""
 
-    __slots__ = ("_prefix", "_start", "_stem", "count")
+    __slots__ = ("_lines", "_prefix", "_start", "count")
 
     def __init__(self) -> None:
         self._start = os.urandom(8).hex().encode()
         self.count = 0
-        # What the lines of 256 requests in a row begin with, for a field of this prefix.
+        # The lines of the next requests, the last one first, for a field of this prefix.
         self._prefix = b""
-        self._stem = b""
+        self._lines: list[bytes] = []
 
     def line(self, prefix: bytes) -> bytes:
         """Return a field that begins with ``prefix`` (name, colon, space) and holds a new id."""
-        count = self.count = self.count + 1
-        low = count & 255
-        if low == 0 or prefix != self._prefix:
+        lines = self._lines
+        if not lines or prefix != self._prefix:
             self._prefix = prefix
-            self._stem = prefix + self._start + b"%014x" % (count >> 8)
-        return self._stem + ENDS[low]
+            stem = prefix + self._start + b"%014x" % self.count
+            self.count += 1
+            self._lines = lines = [stem + end for end in ENDS]
+        return lines.pop()
 
 
 class ClientLines:

@@ -7,7 +7,6 @@ every end into one outcome.
 
 from __future__ import annotations
 
-from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
 from mypy_extensions import i64
@@ -43,7 +42,7 @@ from proxy.faults import (
 )
 from proxy.flow import NO_CONNECTION, PEER_FULL
 from proxy.outcomes import CLIENT_ABORT, OK, outcome_of_status
-from proxy.recording import ends_stream, record
+from proxy.recording import clock_ns, ends_stream, record
 from proxy.retrying import may_reconnect, may_repeat
 from proxy.timers import NEVER
 
@@ -61,8 +60,6 @@ if TYPE_CHECKING:
 PENDING_BYTES_MAX: Final = 64 * 1024
 # What is kept of the end of a stream, to see afterwards whether it was the end.
 LAST_BYTES: Final = 64
-# Under a name of its own: compiled code looks an imported function up each time it is called.
-clock_ns: Final = perf_counter_ns
 
 
 class Relay:
@@ -230,7 +227,7 @@ class Relay:
         pool = endpoint.pool
         assert pool is not None
         idle = pool.idle
-        if idle and not pool.waiters and not fresh:
+        if idle and not fresh and not pool.waiters:
             connection = idle.pop()
             # Only the number is cleared; its place in the wheel is found stale when its turn comes.
             connection.deadline = NEVER
@@ -308,12 +305,6 @@ class Relay:
         self.worker.cells[self.arm.counts.base + RETRIES] += 1
 
     # The response on its way down.
-
-    def response_started(self, status: int) -> None:
-        """A final response head is about to go downstream."""
-        self.status = status
-        self.head_sent = True
-        self.first_byte_ns = clock_ns()
 
     def response_follows(self) -> None:
         """The head went out and a body follows."""

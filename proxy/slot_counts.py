@@ -34,7 +34,7 @@ from proxy.counters import (
     SUM_FIRST_BYTE_US,
     SUM_TOTAL_US,
 )
-from proxy.histogram import BUCKETS, bucket_index
+from proxy.histogram import BUCKETS, SHORT, SHORT_US, bucket_index
 
 UNTIMED: Final = -1
 
@@ -108,7 +108,7 @@ class SlotCounts:
             self.sum_total_us += total_us
             self.sum_first_byte_us += first_byte_us
             if first_byte_us == total_us:
-                self._at_once[bucket_index(total_us)] += 1
+                self._at_once[SHORT[total_us] if total_us < SHORT_US else bucket_index(total_us)] += 1
             else:
                 self._totals[bucket_index(total_us)] += 1
                 self._first_bytes[bucket_index(first_byte_us)] += 1

@@ -16,6 +16,7 @@ from proxy.exchange import AWAITING
 from proxy.faults import INVALID_RESPONSE, STREAM_ERROR
 from proxy.flow import PEER_FULL, Valve
 from proxy.inbound import response_message
+from proxy.recording import clock_ns
 from proxy.retrying import RESET_SECONDS
 from proxy.timers import Timed
 from proxy.wire.chunked import ChunkError, ChunkTracker
@@ -86,7 +87,6 @@ class UpstreamConnection(Timed):
         """Expect the response to a request that is about to be written for ``relay``."""
         self.relay = relay
         self.state = HEAD
-        self.reusable = False
         self.served += 1
         self.informational = 0
 
@@ -153,7 +153,9 @@ class UpstreamConnection(Timed):
 
     def _final_head(self, relay: Relay, head: ResponseHead, data: bytes, end: i64) -> None:
         status: i64 = head.status
-        relay.response_started(status)
+        relay.status = status
+        relay.head_sent = True
+        relay.first_byte_ns = clock_ns()
         remain: i64 = head.content_length
         chunked = head.chunked
         if relay.head_only or status == 204 or status == 304:
@@ -271,7 +273,9 @@ class UpstreamConnection(Timed):
         if not relay.upgrade or not head.upgrade or relay.state != AWAITING:
             self._refuse(relay)
             return
-        relay.response_started(101)
+        relay.status = 101
+        relay.head_sent = True
+        relay.first_byte_ns = clock_ns()
         self.state = TUNNEL
         # The fields that make the switch are hop-by-hop, and this hop makes it on both sides.
         relay.downstream.write(data[:end] + relay.arm.response_lines + data[end : end + 2])

@@ -1,5 +1,9 @@
-"""Tests a compiled copy of the data plane: `python -m tests.compiled [pytest arguments]`."""
+"""Tests a compiled copy of the data plane: `python -m tests.compiled [--in FOLDER] [pytest arguments]`.
 
+With a folder it is taken as `make build/compiled/.built` left it; otherwise a copy is compiled and removed.
+"""
+
+import argparse
 import os
 import shutil
 import subprocess
@@ -52,6 +56,11 @@ def run_tests(folder: Path, arguments: list[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Build and test; 0 when all tests pass."""
+    parser = argparse.ArgumentParser(prog="python -m tests.compiled", description=__doc__)
+    parser.add_argument("--in", dest="folder", type=Path, help="where the copy is that has been compiled")
+    options, arguments = parser.parse_known_args(arguments)
+    if options.folder:
+        return run_tests(options.folder.resolve(), arguments)
     with tempfile.TemporaryDirectory(prefix="headgate-compiled-") as name:
         folder = Path(name)
         build(folder)

@@ -17,7 +17,7 @@ from benchmarks.load.contenders import MIRRORS, PEERS, REFERENCE, ROOT, Contende
 from benchmarks.load.machine import describe
 from benchmarks.load.plot import plot
 from benchmarks.load.processes import Program, free_port
-from benchmarks.load.report import markdown, raw, summarise
+from benchmarks.load.report import markdown, merged, raw, summarise
 from benchmarks.load.slices import LoadSource, Slice, measure
 from benchmarks.load.workloads import WORKLOADS, Setup, Workload
 
@@ -48,6 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--out", type=Path, help="write the figures here as JSON, and beside it a table and a plot"
     )
+    parser.add_argument("--add", action="store_true", help="keep the rounds that --out has, and add these")
     options = parser.parse_args()
     options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else ROUNDS)
     options.seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
@@ -205,6 +206,8 @@ def main() -> int:
     except (ValueError, RuntimeError, OSError) as error:
         print(f"benchmarks.load: {error}", file=sys.stderr)
         return 2
+    if options.add and options.out and options.out.exists():
+        summary = merged(json.loads(options.out.read_text()), summary)
     print(markdown(summary))
     if options.out:
         options.out.parent.mkdir(parents=True, exist_ok=True)

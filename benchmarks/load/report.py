@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.load.contenders import REFERENCE
 from benchmarks.load.slices import Slice
-from benchmarks.load.workloads import Mode, Workload
+from benchmarks.load.workloads import WORKLOADS, Mode, Workload
 
 
 def ratios(slices: Sequence[Slice]) -> dict[str, list[float]]:
@@ -56,6 +56,22 @@ def summarise(workload: Workload, slices: Sequence[Slice]) -> dict[str, Any]:
                 figures[percentile] = quartiles([getattr(one, percentile) for one in own])
         peers[name] = figures
     return {"title": workload.title, "unit": workload.unit, "peers": peers}
+
+
+def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
+    """Two runs as one: every slice of both, in order; machine, commit and errors of each are kept."""
+    slices = [Slice(**values) for values in [*earlier["slices"], *later["slices"]]]
+    names = dict.fromkeys(one.workload for one in slices)
+    return later | {
+        "rounds": earlier["rounds"] + later["rounds"],
+        "machines": [*earlier.get("machines", [earlier["machine"]]), later["machine"]],
+        "workloads": {
+            name: summarise(WORKLOADS[name], [one for one in slices if one.workload == name])
+            for name in names
+        },
+        "slices": raw(slices),
+        "errors": earlier["errors"] + later["errors"],
+    }
 
 
 def markdown(summary: dict[str, Any]) -> str:

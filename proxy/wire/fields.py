@@ -109,6 +109,8 @@ class Fields:
         self.keep_alive = False
         self.host = b""
         self.noted_value = None
+        if self.cuts:
+            self.cuts = []
         if self.error:
             self.error = 0
             self.reason = ""
@@ -126,8 +128,6 @@ class Fields:
         self.request_id_end: i64 = -1
         self.forwarded_proto: bool = False
         self.forwarded_host: bool = False
-        if self.cuts:
-            self.cuts = []
         if self.nominated:
             self.nominated = []
 
@@ -243,9 +243,6 @@ class Fields:
         return True
 
     def _take_connection(self, value: bytes) -> bool:
-        if value == b" keep-alive":
-            self.keep_alive = True
-            return True
         for part in value.split(b","):
             option = part.strip(OWS)
             if option == b"close":

@@ -3,7 +3,7 @@
 from mypy_extensions import i64
 
 from proxy.wire.fields import Fields
-from proxy.wire.grammar import CONTENT_LENGTH, HOST, NOTED, SEVERAL, TARGET, TOKEN, VALUE
+from proxy.wire.grammar import CONNECTION, CONTENT_LENGTH, HOST, NOTED, SEVERAL, TARGET, TOKEN, VALUE
 
 
 def request(fields: Fields, data: bytes, end: i64, headers_max: i64) -> bool:
@@ -162,6 +162,11 @@ def _lines(fields: Fields, data: bytes, i: i64, end: i64, headers_max: i64) -> b
             elif kind == NOTED:
                 if fields.noted_value is None:
                     fields.noted_value = _stripped(data, colon + 1, i)
+            elif kind == CONNECTION and i - colon == 12 and _is_name(data, colon + 1, b" keep-alive"):
+                # Half of all clients send it, and it asks for what is done anyway.
+                fields.keep_alive = True
+                fields.cuts.append(start)
+                fields.cuts.append(i + 2)
             elif kind != 0 and not fields.special(kind, data, start, colon + 1, i):
                 return False
         i += 2

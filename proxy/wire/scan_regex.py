@@ -73,7 +73,6 @@ def plain_request(head: RequestHead, data: bytes, end: int, headers_max: int) ->
     if noted is not None:
         head.noted_value = noted.strip(OWS)
     if kept is not None:
-        head.touched = True
         head.cuts = list(match.span(5))
     head.keep_alive = True
     head.is_head = False

@@ -5,7 +5,7 @@ import json
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
-from proxy.compiled import RECORD, compiled_modules, stale_modules
+from proxy.compiled import RECORD, compiled_modules, form, stale_modules, unfinished
 
 
 def package(folder: Path, *, digest_of: bytes) -> Path:
@@ -35,3 +35,20 @@ def test_changed_source_and_a_lost_record_are_noticed(tmp_path: Path) -> None:
     assert stale_modules(root) == ["pack.inner.hot"]
     (root / RECORD).unlink()
     assert stale_modules(root) == ["pack.inner.hot"]
+
+
+def test_a_build_that_never_ended_is_told_from_one_that_did(tmp_path: Path) -> None:
+    """No record is no build; an empty or torn one, or a module too few, is one that did not end."""
+    root = package(tmp_path, digest_of=b"x = 1\n")
+    record, compiled = root / RECORD, root / "inner" / f"hot{EXTENSION_SUFFIXES[0]}"
+    assert (unfinished(root), form(root)) == (False, "compiled")
+
+    listed = record.read_text()
+    for text in ("{}", "", listed[:-5]):
+        record.write_text(text)
+        assert (unfinished(root), form(root)) == (True, "unfinished")
+    record.write_text(listed)
+    compiled.unlink()
+    assert (unfinished(root), form(root)) == (True, "unfinished")
+    record.unlink()
+    assert (unfinished(root), form(root)) == (False, "interpreted")

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(COMPILED, reason="calls of compiled code are not
 PROXY = Path(__file__).resolve().parents[2] / "proxy"
 EXCHANGES = 20
 # Of Python functions, from the first byte of a request on a pooled connection to the last of its answer.
-CALLS_MAX = 34
+CALLS_MAX = 33
 # What no module of may be called for a route that does not ask for it, and a change of the table that asks.
 FEATURES: dict[str, Callable[[dict[str, Any]], object]] = {
     "admission.py": lambda table: [

@@ -1,11 +1,12 @@
 """Figures are made of slices as the benchmarks' README says."""
 
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from benchmarks.load.plot import plot
-from benchmarks.load.report import markdown, quartiles, ratios, summarise
+from benchmarks.load.report import markdown, merged, quartiles, ratios, raw, summarise
 from benchmarks.load.slices import Slice
 from benchmarks.load.workloads import WORKLOADS
 
@@ -44,6 +45,29 @@ def test_ratio_is_to_the_neighbouring_slices_of_the_reference() -> None:
 def test_last_slice_has_one_neighbour() -> None:
     """Without a slice of the reference on one side the other one counts."""
     assert ratios([slice_of("a", 5), slice_of("nginx", 10), slice_of("b", 20)]) == {"a": [0.5], "b": [2.0]}
+
+
+def test_rounds_of_two_runs_make_one_result() -> None:
+    """Ratios of both runs are in the figures, and neither takes the other's slices for neighbours."""
+    runs: list[dict[str, Any]] = []
+    for cost_us in (10, 20):
+        slices = [slice_of("nginx", cost_us), slice_of("a", 2 * cost_us), slice_of("nginx", cost_us)]
+        runs.append(
+            {
+                "machine": {"load_average": cost_us},
+                "rounds": 1,
+                "slices": raw(slices),
+                "errors": [f"{cost_us}"],
+                "workloads": {"w1": summarise(WORKLOADS["w1"], slices)},
+            }
+        )
+
+    both = merged(runs[0], runs[1])
+    thrice = merged(both, runs[1])
+
+    assert both["workloads"]["w1"]["peers"]["a"]["ratio"] == {"median": 2.0, "q1": 2.0, "q3": 2.0, "n": 2}
+    assert (both["rounds"], both["errors"], len(both["slices"])) == (2, ["10", "20"], 6)
+    assert [machine["load_average"] for machine in thrice["machines"]] == [10, 20, 20]
 
 
 def test_no_ratio_without_the_reference() -> None:
