@@ -119,7 +119,6 @@ class Downstream(ClientConnection):
             if len(data) < 2:
                 self.buffer = data
                 return
-        # `find_head_end`, which costs a call more.
         end: i64 = head_end(data, searched) if COMPILED else data.find(b"\r\n\r\n", searched) + 2
         if end < 2:
             self._keep_partial(data)
@@ -149,11 +148,10 @@ class Downstream(ClientConnection):
         elif route.direct is not None:
             self._open(live.arms[route.direct.index], head, data, end, started_ns, False, -1)
         elif route.keyed is not None and head.noted_value and route.keyed.noted == head.noted:
-            split = route.keyed
-            arm = live.arms[split.choose_keyed(head.noted_value).index]
-            if arm.guarded and arm.guard is not None and arm.guard.diverts():
-                arm = live.arms[arm.fallback]
-            self._open(arm, head, data, end, started_ns, False, split.group)
+            arm = live.arms[route.keyed.choose_keyed(head.noted_value).index]
+            if arm.guarded:
+                arm = arm.or_fallback(live.arms)
+            self._open(arm, head, data, end, started_ns, False, route.keyed.group)
         elif route.needs_body and (head.chunked or head.content_length > 0):
             self._hold(route, data, end, started_ns)
         else:
@@ -186,22 +184,15 @@ class Downstream(ClientConnection):
         """Let the route choose an arm, unless that arm is diverted just now."""
         arms = self.worker.live.arms
         arm = arms[route.assign(view).index]
-        if arm.guarded and not view.overridden and arm.guard is not None and arm.guard.diverts():
-            arm = arms[arm.fallback]
+        if arm.guarded and not view.overridden:
+            arm = arm.or_fallback(arms)
         return arm
 
     def _open(
-        self,
-        arm: LiveArm,
-        head: RequestHead,
-        data: bytes,
-        end: i64,
-        started_ns: i64,
-        overridden: bool,
-        group: int,
+        self, arm: LiveArm, head: RequestHead, data: bytes, end: i64, ns: i64, overridden: bool, group: int
     ) -> None:
-        """Open the exchange with what is there of the request."""
-        relay = Relay(self.worker, self, arm, head, started_ns, overridden, group)
+        """Open the exchange, begun at ``ns``, with what is there of the request."""
+        relay = Relay(self.worker, self, arm, head, ns, overridden, group)
         if arm.keys is not None:
             relay.balance_key = key_hash(arm.keys.read(RequestView.of(head, data, end, self.client)))
         self.relay = relay

@@ -115,6 +115,10 @@ class LiveArm:
         self.body_idle = ticks(timeouts.request_body_idle)
         self.total = ticks(timeouts.total)
 
+    def or_fallback(self, arms: list[LiveArm]) -> LiveArm:
+        """This guarded arm, or the one that stands in for it while it is diverted."""
+        return arms[self.fallback] if self.guard is not None and self.guard.diverts() else self
+
     def pick(self, avoid: Endpoint | None, key: int) -> Endpoint:
         """Choose an endpoint; ``avoid`` is the one that has just failed, ``key`` see `proxy.balancers`."""
         return self.balancer.pick(self.endpoints, avoid, key)
