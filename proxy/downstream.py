@@ -200,7 +200,7 @@ class Downstream(ClientConnection):
             relay.tap = tap_for(arm.mirrors, arm.arm.index, head, data, end, self.client, overridden)
         start: i64 = end + 2
         stop: i64 = len(data)
-        length: i64 = head.content_length
+        length: i64 = head.content_length if head.content_length > 0 else 0
         if head.chunked:
             self.state = CHUNKED
             self.tracker = ChunkTracker()
@@ -208,8 +208,6 @@ class Downstream(ClientConnection):
             if stop > start and self.relay is relay:
                 self._on_chunked(data[start:])
             return
-        if length < 0:
-            length = 0
         if start + length <= stop:
             self.state = WAIT
             if start + length < stop:
