@@ -68,6 +68,33 @@ def test_tolerance_is_monotone(
         assert not compare_answers(as_json(a), as_json(b), wide)
 
 
+vectors = st.lists(st.floats(-10, 10), min_size=1, max_size=4)
+words = st.lists(st.sampled_from(["a", "b", "cat", "dog", "."]), max_size=6).map(" ".join)
+limits = st.floats(0.01, 1.0)
+
+
+@given(vectors, vectors, limits, limits)
+def test_a_lower_cosine_never_finds_more(a: list[float], b: list[float], one: float, other: float) -> None:
+    """And two vectors are as alike from either side."""
+    low, high = (Rules({"embeddings": [{"path": "/v", "cosine": limit}]}) for limit in sorted((one, other)))
+    first, second = as_json({"v": a}), as_json({"v": b})
+
+    if not compare_answers(first, second, high):
+        assert not compare_answers(first, second, low)
+    assert bool(compare_answers(first, second, low)) == bool(compare_answers(second, first, low))
+
+
+@given(words, words, limits, limits)
+def test_a_lower_similarity_never_finds_more(a: str, b: str, one: float, other: float) -> None:
+    """And two texts are as alike from either side."""
+    low, high = (Rules({"texts": [{"path": "/t", "similarity": limit}]}) for limit in sorted((one, other)))
+    first, second = as_json({"t": a}), as_json({"t": b})
+
+    if not compare_answers(first, second, high):
+        assert not compare_answers(first, second, low)
+    assert bool(compare_answers(first, second, low)) == bool(compare_answers(second, first, low))
+
+
 def test_every_difference_is_named_with_its_place() -> None:
     """Missing, extra, type, number, value and length, each at its path."""
     primary = as_json({"a": 1, "b": {"c": [1, 2, 3]}, "d": "x", "e": True, "f": [1]})
