@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from control.cli.output import Grid
 from control.demo.processes import output_of
+from control.demo.server import MODEL
 from control.demo.stage import Stage, StoryError
 
 _EXPECTED: Final = (
@@ -43,14 +44,17 @@ async def report(stage: Stage) -> None:
                     *([name, str(made["events_by_type"].get(name, 0))] for name in _EXPECTED),
                     ["all", str(made["total_events"])],
                     ["asked and approved by one person", str(len(made["separation_of_duties"]))],
-                    ["in production without approval", str(len(made["unapproved_changes"]))],
+                    ["begun without approval: v2 among staff", str(len(made["unapproved_changes"]))],
                 ],
                 right=frozenset({1}),
             )
         ]
     )
     stage.narrator.say(f"and the evidence for {len(made['controls'])} controls; as a page in {path.name}")
-    exceptions = [*made["separation_of_duties"], *made["unapproved_changes"]]
+    # Staff tried v2 before anybody had agreed to it, and the report says so; nothing else may stand there.
+    trial = ("model_deployed", f"model:{MODEL}:v2")
+    unasked = [each for each in made["unapproved_changes"] if (each["type"], each["resource"]) != trial]
+    exceptions = [*made["separation_of_duties"], *unasked]
     if exceptions:
         raise StoryError(f"the report has exceptions: {exceptions}")
     missing = [name for name in _EXPECTED if not made["events_by_type"].get(name)]
