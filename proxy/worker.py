@@ -72,7 +72,10 @@ class Worker(WorkerContext):
         live = LiveTable(self, table)
         names = table.headers
         noted = next((route.split.noted for route in table.routes if route.split.noted), b"")
-        self.request_head = RequestHead(names.request_id, live.forwarding.drop, noted)
+        self.request_head = RequestHead(
+            names.request_id, live.forwarding.drop, noted, self.shadows.field_names()
+        )
+        self.shadows.look_for(self.request_head.kinds)
         # What an upstream says about request id and variant would contradict us.
         self.response_head = ResponseHead(tuple(name for name in (names.request_id, names.variant) if name))
         self.live = live

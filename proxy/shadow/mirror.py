@@ -65,6 +65,7 @@ class Mirror:
         "seed",
         "shadows",
         "share",
+        "sought",
         "turn",
     )
 
@@ -95,6 +96,8 @@ class Mirror:
         self.marker: bytes = spec.marker + b": 1\r\n" if spec.marker else b""
         # Lower-case names with their colon: the marker is ours alone.
         self.dropped: list[bytes] = [name + b":" for name in (spec.marker.lower(), *spec.remove) if name]
+        # Those of them that have to be searched for; see `Shadows.look_for`.
+        self.sought: list[bytes] = self.dropped
         self.rewrite: Rewrite | None = spec.arm.upstream.rewrite
         kept = {(lane.host, lane.port): lane for lane in self.lanes}
         self.lanes = []
@@ -205,7 +208,13 @@ class Mirror:
         plain = tap.plain_head
         rewrite = self.rewrite
         # The shadow gets the whole request at once, so it has nothing to permit.
-        if plain or rewrite is not None or tap.expect or names_field(first, head_end, self.dropped):
+        if (
+            plain
+            or rewrite is not None
+            or tap.expect
+            or tap.marked
+            or names_field(first, head_end, self.sought)
+        ):
             head = self._without(plain or first[:head_end])
             if rewrite is not None:
                 head = rewrite.apply(head)

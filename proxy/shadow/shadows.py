@@ -10,6 +10,7 @@ from proxy.shadow.copy_counts import CopyCounts
 from proxy.shadow.feed import Feed
 from proxy.shadow.mirror import UNFINISHED, Mirror
 from proxy.shadow.tap import COLLECTING
+from proxy.wire.grammar import MARKED
 from proxy.wire.head import ResponseHead
 
 if TYPE_CHECKING:
@@ -84,6 +85,19 @@ class Shadows:
         for gone in before.values():
             gone.retire()
         return found
+
+    def field_names(self) -> tuple[bytes, ...]:
+        """Lower-case names of the fields that copies must not have: the scan of a request tells of them."""
+        names: dict[bytes, None] = {}
+        for mirror in self.mirrors.values():
+            for name in mirror.dropped:
+                names[name[:-1]] = None
+        return tuple(names)
+
+    def look_for(self, kinds: dict[bytes, int]) -> None:
+        """Take note of what the scan of a request does not tell: names that mean something else to it."""
+        for mirror in self.mirrors.values():
+            mirror.sought = [name for name in mirror.dropped if kinds.get(name[:-1]) != MARKED]
 
     def offer(self, tap: Tap) -> None:
         """Send the copies of a whole request at the next turn of the loop."""

@@ -128,6 +128,7 @@ class Tap:
         "head_end",
         "head_only",
         "id_line",
+        "marked",
         "open",
         "outcome",
         "pieces",
@@ -142,6 +143,8 @@ class Tap:
     def __init__(self, head: RequestHead) -> None:
         self.head_only = head.is_head
         self.expect = head.expect
+        # Whether a field is there that copies to one of the shadows must not have.
+        self.marked = head.marked
         self.copies: list[Copy] = []
         # How many of them have not come to their end.
         self.open = 0

@@ -11,6 +11,7 @@ from proxy.wire.grammar import (
     FORWARDED_HOST,
     FORWARDED_PROTO,
     HOP,
+    MARKED,
     NEVER_NOMINATED,
     NOTED,
     REQUEST_ID,
@@ -52,6 +53,7 @@ class Fields:
         "kinds",
         "line_end",
         "lowered",
+        "marked",
         "method",
         "minor",
         "name_filter",
@@ -128,6 +130,7 @@ class Fields:
         self.request_id_end: i64 = -1
         self.forwarded_proto: bool = False
         self.forwarded_host: bool = False
+        self.marked: bool = False
         if self.nominated:
             self.nominated = []
 
@@ -169,6 +172,9 @@ class Fields:
                 self.noted_value = data[value:value_end].strip(OWS)
             return True
         self.touched = True
+        if kind == MARKED:
+            self.marked = True
+            return True
         if kind == TRANSFER_ENCODING:
             return self._take_coding(data[value:value_end].strip(SPACE).lower())
         if kind == EXPECT:

@@ -47,6 +47,7 @@ DROP: Final = 9
 FORWARDED_PROTO: Final = 10
 FORWARDED_HOST: Final = 11
 NOTED: Final = 12
+MARKED: Final = 13
 
 SHARED_KINDS: Final[dict[bytes, int]] = {
     b"content-length": CONTENT_LENGTH,

@@ -13,6 +13,7 @@ from proxy.wire.grammar import (
     FORWARDED_HOST,
     FORWARDED_PROTO,
     HOST,
+    MARKED,
     NOTED,
     REQUEST_ID,
     SHARED_KINDS,
@@ -42,6 +43,7 @@ class RequestHead(Fields):
         forwarded_proto, forwarded_host: an X-Forwarded-Proto or -Host field is there (and not in `drop`).
         noted: the field that the scan finds on its way, for a split that goes by it; empty without one.
         noted_value: its first value, without white space around it; None when the request has none.
+        marked: one of the fields `marks` is there.
         lowered: the head in lower case if the scanner made it, else empty.
         cuts: ascending offsets [start, end, start, end, ...] of what stays behind when it is forwarded.
     """
@@ -49,9 +51,16 @@ class RequestHead(Fields):
     __slots__ = ("is_head", "noted", "noted_needle", "plain")
 
     def __init__(
-        self, request_id: bytes = b"x-request-id", drop: tuple[bytes, ...] = (), noted: bytes = b""
+        self,
+        request_id: bytes = b"x-request-id",
+        drop: tuple[bytes, ...] = (),
+        noted: bytes = b"",
+        marks: tuple[bytes, ...] = (),
     ) -> None:
-        """`request_id`, `drop` (names of fields always left out) and `noted` are lower-case."""
+        """`request_id`, `drop` (names of fields always left out), `noted` and `marks` are lower-case.
+
+        Of `marks`, those that mean something else to the scanner are not looked for: see `kinds`.
+        """
         kinds = {b"host": HOST, b"expect": EXPECT}
         if request_id:
             kinds[request_id] = REQUEST_ID
@@ -63,6 +72,9 @@ class RequestHead(Fields):
         if noted and noted not in kinds and noted not in drop and noted not in SHARED_KINDS:
             self.noted = noted
             kinds[noted] = NOTED
+        for name in marks:
+            if name not in drop and name not in SHARED_KINDS:
+                kinds.setdefault(name, MARKED)
         self.is_head: bool = False
         super().__init__(kinds, drop)
         # Matches most heads whole, and what they have to say; used where nothing is compiled.

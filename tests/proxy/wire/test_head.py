@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from proxy.wire.grammar import HOST
 from proxy.wire.head import RequestHead, ResponseHead, find_head_end, scan_beginning, scan_request
 from proxy.wire.rewrite import cut
 from tests.proxy.wire.cases import REQUESTS, RESPONSES, Case, post
@@ -214,3 +215,18 @@ def test_hopeless_beginning_is_refused_at_once(data: bytes, error: int) -> None:
 
     assert head.error == error
     assert head.reason
+
+
+@request_scans
+def test_marks_are_seen_of_each_head_anew(scan: RequestScan) -> None:
+    """What copies must not have is told by the scan, in any case, and not of the head before."""
+    head = RequestHead(marks=(b"authorization", b"x-copied", b"host"))
+    found = []
+    for line in (b"", b"Authorization: a", b"", b"X-COPIED:", b"X-Copied-Too: 1", b"A: authorization:"):
+        data = b"GET / HTTP/1.1\r\nHost: a\r\n" + (line and line + b"\r\n") + b"\r\n"
+        assert scan(head, data, len(data) - 2, HEADERS_MAX)
+        found.append(head.marked)
+
+    assert found == [False, True, False, True, False, False]
+    # Another meaning of a name goes first: whoever marks it has to look for it.
+    assert head.kinds[b"host"] == HOST
