@@ -28,6 +28,10 @@ class Patience:
         self._deadline = time.monotonic() + seconds
         self._pause = _PAUSE_SECONDS
 
+    def renew(self) -> None:
+        """Begin to count anew: what is waited for goes on."""
+        self._deadline = time.monotonic() + self.seconds
+
     @property
     def over(self) -> bool:
         """Whether *seconds* have passed."""

@@ -72,13 +72,17 @@ class Queue:
             os.close(descriptor)
 
     async def _wait(self, descriptor: int, patience: Patience) -> None:
-        number = 0
+        number, serving = 0, 0
         while True:
             number = number or _join(descriptor)
             if number and _lock(descriptor, fcntl.F_RDLCK, 1, number - 1):
                 os.pwrite(descriptor, _SERVING.pack(number, os.getpid()), _FOLLOWING.size)
                 return
             state = _read(descriptor)
+            if state.serving != serving:
+                # A queue that moves is slow, not stuck.
+                serving = state.serving
+                patience.renew()
             if patience.over:
                 raise BusyError(
                     f"{self._database}: process {state.process} did not end its turn to write "

@@ -102,6 +102,19 @@ async def test_a_killed_process_ends_its_turn(queue: Queue) -> None:
     assert order == ["late"]
 
 
+async def test_patience_is_for_a_queue_that_does_not_move(queue: Queue) -> None:
+    """Many turns may take longer together than one may."""
+    order: list[str] = []
+
+    async def slow(name: str) -> None:
+        async with queue.turn(Patience(5.0)):
+            await asyncio.sleep(0.8)
+            order.append(name)
+
+    await asyncio.gather(*(slow(name) for name in "abcdefgh"))
+    assert sorted(order) == [*"abcdefgh"]
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff" * 24, b"x", (1 << 62).to_bytes(8, sys.byteorder) * 3])
 async def test_whatever_is_in_the_file_turns_stay_alone(queue: Queue, content: bytes) -> None:
     """Emptied or overwritten while somebody has the turn: others still wait for its end."""
