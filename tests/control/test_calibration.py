@@ -25,6 +25,7 @@ def healthy(rate: float, seconds: int = 3600, **changes: object) -> Traffic:
     )
 
 
+@pytest.mark.slow
 def test_no_rollback_in_two_hundred_hours_of_identical_versions() -> None:
     """Looked at every second with the balanced budget, errors and latency together.
 
