@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
@@ -110,6 +110,9 @@ EndpointUrl = Annotated[
     ),
 ]
 """http://host:port or https://host:port with the port written out, or unix:/path."""
+
+Role = Literal["viewer", "operator", "approver", "admin"]
+"""What somebody may do; each may also do what those before it may."""
 
 Name = Annotated[
     str,

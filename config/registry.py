@@ -8,8 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from config.base import Fault, Model, as_tuple, refuse, repeated
-from config.fields import Name, PositiveDuration, Text
-from config.serving import Role
+from config.fields import Name, PositiveDuration, Role, Text
 
 Versions = Literal["semantic", "opaque"]
 ARCHIVED: Final = "archived"

@@ -15,14 +15,13 @@ from config.fields import (
     Name,
     OptionalHeaderName,
     PositiveDuration,
+    Role,
     Sha256,
     Size,
     Text,
 )
 from config.tls import AdminTls, ListenerTls
 from config.values import InvalidValueError
-
-Role = Literal["viewer", "operator", "approver", "admin"]
 
 # Overwriting one of these would change how the message is framed or where it goes.
 _RESERVED_HEADERS = frozenset(

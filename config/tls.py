@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from config.base import Fault, Model, refuse
-from config.fields import PositiveDuration, Text
+from config.fields import PositiveDuration, Role, Text
 
 File = Annotated[Text, Field(min_length=1)]
 TlsVersion = Literal["1.2", "1.3"]
@@ -67,9 +67,7 @@ class AdminTls(Model):
     """Private key of the certificate, without a passphrase."""
     client_ca: File | None = None
     """Certificates that a client's must lead to, if it shows one; left out = none is asked for."""
-    clients: Annotated[
-        dict[Text, Literal["viewer", "operator", "approver", "admin"]], Field(max_length=1000)
-    ] = Field(default_factory=dict)
+    clients: Annotated[dict[Text, Role], Field(max_length=1000)] = Field(default_factory=dict)
     """Roles by name in the client's certificate: a DNS name, an e-mail address, a URI or the common name."""
 
     @model_validator(mode="after")
