@@ -115,8 +115,7 @@ class Certificates:
     @property
     def expiry(self) -> dict[str, float]:
         """When each certificate that we show ends, by its path, in Unix seconds."""
-        shown = [*(settings for _, settings in tls_settings(self._loaded)), *self._more]
-        names = {str(settings["certificate"]) for settings in shown if settings.get("certificate")}
+        names = {str(each["certificate"]) for each in self._sections() if each.get("certificate")}
         ends = {name: expires_at(self.files[name]) for name in sorted(names) if name in self.files}
         return {name: end for name, end in ends.items() if end is not None}
 
@@ -143,10 +142,13 @@ class Certificates:
             for changed in self.changed:
                 changed(files)
 
+    def _sections(self) -> list[Mapping[str, Any]]:
+        return [*(settings for _, settings in tls_settings(self._loaded)), *self._more]
+
     def _signature(self) -> list[tuple[str, int, int, int]]:
         """What tells one state of the files from another; links are followed."""
         found = []
-        for settings in [*(settings for _, settings in tls_settings(self._loaded)), *self._more]:
+        for settings in self._sections():
             for key in _KEYS:
                 name = settings.get(key)
                 if name:

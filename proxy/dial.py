@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from proxy.tls import ClientTls, Files, client_context
+from proxy.tls import ClientContexts, ClientTls, Files
 
 if TYPE_CHECKING:
     from proxy.arms import EndpointSpec
@@ -19,12 +19,11 @@ class Dialer:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._files: Files = {}
-        self._contexts: dict[ClientTls, ssl.SSLContext] = {}
+        self._contexts = ClientContexts()
 
     def use(self, files: Files) -> None:
         """Make the contexts of connections from now on from these texts."""
         self._files = files
-        self._contexts = {}
 
     async def open(self, spec: EndpointSpec, factory: Callable[[], asyncio.BaseProtocol]) -> Any:
         """Return the protocol of a new connection; OSError (also ssl.SSLError) when there is none."""
@@ -43,11 +42,7 @@ class Dialer:
         return protocol
 
     def _context(self, tls: ClientTls) -> ssl.SSLContext:
-        context = self._contexts.get(tls)
-        if context is None:
-            try:
-                context = client_context(tls, self._files)
-            except KeyError as exc:
-                raise OSError(f"{exc.args[0]} was not read") from exc
-            self._contexts[tls] = context
-        return context
+        try:
+            return self._contexts.of(tls, self._files)
+        except KeyError as exc:
+            raise OSError(f"{exc.args[0]} was not read") from exc

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +15,7 @@ from config.addresses import parse_endpoint_url
 from config.health import Health
 from config.schema import Config
 from proxy.sockets import place_of
-from proxy.tls import ClientTls, Files, client_context, client_tls
+from proxy.tls import ClientContexts, ClientTls, Files, client_tls
 
 log = logging.getLogger("headgate.health")
 
@@ -86,8 +86,7 @@ class Prober:
         self._changed = changed
         self._files = files
         self._down: set[tuple[str, str]] = set()
-        self._contexts: dict[ClientTls, ssl.SSLContext] = {}
-        self._made_from: Mapping[str, str] | None = None
+        self._contexts = ClientContexts()
 
     async def run(self) -> None:
         """Ask until cancelled. Probes belong to no route: they are in no count and no statistic."""
@@ -108,17 +107,15 @@ class Prober:
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def _follow(self, session: aiohttp.ClientSession, target: Target) -> None:
-        health = target.health
-        place = (target.upstream, target.endpoint)
         if target.path:
             async with _session(aiohttp.UnixConnector(target.path, force_close=True)) as own:
-                await self._ask_on(own, target, health, place)
+                await self._ask_on(own, target)
         else:
-            await self._ask_on(session, target, health, place)
+            await self._ask_on(session, target)
 
-    async def _ask_on(
-        self, session: aiohttp.ClientSession, target: Target, health: Health, place: tuple[str, str]
-    ) -> None:
+    async def _ask_on(self, session: aiohttp.ClientSession, target: Target) -> None:
+        health = target.health
+        place = (target.upstream, target.endpoint)
         in_a_row = 0
         # Endpoints that were added together are not asked in step.
         await asyncio.sleep(random.uniform(0, min(1.0, health.interval)))
@@ -143,17 +140,9 @@ class Prober:
             await asyncio.sleep(health.interval * random.uniform(0.9, 1.1))
 
     def _context(self, target: Target) -> ssl.SSLContext | bool:
-        """What speaks TLS to it, as workers do; made anew when the files are others."""
-        tls = target.tls
-        if tls is None:
-            return True
+        """What speaks TLS to it, as workers do."""
         # Texts are used only when contexts could be made of them (`proxy.certificates`).
-        files = self._files()
-        if files is not self._made_from:
-            self._made_from, self._contexts = files, {}
-        if tls not in self._contexts:
-            self._contexts[tls] = client_context(tls, files)
-        return self._contexts[tls]
+        return True if target.tls is None else self._contexts.of(target.tls, self._files())
 
     def _forget(self, places: set[tuple[str, str]]) -> None:
         gone = self._down - places

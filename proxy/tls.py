@@ -80,6 +80,23 @@ def client_context(tls: ClientTls, files: Files) -> ssl.SSLContext:
     return context
 
 
+class ClientContexts:
+    """The contexts for many endpoints: those with the same settings share one, until the files are others."""
+
+    def __init__(self) -> None:
+        self._files: Files = {}
+        self._contexts: dict[ClientTls, ssl.SSLContext] = {}
+
+    def of(self, tls: ClientTls, files: Files) -> ssl.SSLContext:
+        """Return the context made of these texts; raises as `client_context` does."""
+        if files is not self._files:
+            self._files, self._contexts = files, {}
+        context = self._contexts.get(tls)
+        if context is None:
+            context = self._contexts[tls] = client_context(tls, files)
+        return context
+
+
 def _harden(context: ssl.SSLContext, minimum: str) -> None:
     context.minimum_version = _VERSIONS[minimum]
     context.set_ciphers(CIPHERS)
