@@ -72,7 +72,7 @@ class AdminClient:
         return self._streamed(path, size)
 
     def _streamed(self, path: str, size: int) -> Iterator[bytes]:
-        headers = {"authorization": f"Bearer {self._token}"} if self._token else {}
+        headers = self._authorization()
         connection = self._connection()
         try:
             connection.request("GET", self._parts.path.rstrip("/") + path, None, headers)
@@ -85,9 +85,7 @@ class AdminClient:
             else:
                 yield from response
         except (OSError, http.client.HTTPException) as error:
-            raise UnreachableError(
-                f"{self.address} broke off ({_reason(error)})", "look at the log of headgate run"
-            ) from error
+            raise self._broken_off(error) from error
         finally:
             connection.close()
 
@@ -97,9 +95,8 @@ class AdminClient:
             "content-type": "application/octet-stream",
             "content-length": str(size),
             **self.extra_headers,
+            **self._authorization(),
         }
-        if self._token:
-            headers["authorization"] = f"Bearer {self._token}"
         connection = self._connection()
         connection.timeout = _UPLOAD_TIMEOUT_S
         try:
@@ -109,9 +106,7 @@ class AdminClient:
             response = connection.getresponse()
             text = response.read(_BODY_BYTES_MAX).decode("utf-8", "replace")
         except (OSError, http.client.HTTPException) as error:
-            raise UnreachableError(
-                f"{self.address} broke off ({_reason(error)})", "look at the log of headgate run"
-            ) from error
+            raise self._broken_off(error) from error
         finally:
             connection.close()
         answer = Answer(status=response.status, value=_parsed(text), text=text)
@@ -129,10 +124,8 @@ class AdminClient:
 
     def exchange(self, method: str, path: str, body: dict[str, Any] | None = None) -> Answer:
         """One request and its answer, whatever its status."""
-        headers = {"accept": "application/json", **self.extra_headers}
+        headers = {"accept": "application/json", **self.extra_headers, **self._authorization()}
         data = None
-        if self._token:
-            headers["authorization"] = f"Bearer {self._token}"
         if body is not None:
             data = json.dumps(body).encode()
             headers["content-type"] = "application/json"
@@ -156,6 +149,14 @@ class AdminClient:
             connection.close()
         text = raw.decode("utf-8", "replace")
         return Answer(status=status, value=_parsed(text), text=text)
+
+    def _broken_off(self, error: Exception) -> UnreachableError:
+        return UnreachableError(
+            f"{self.address} broke off ({_reason(error)})", "look at the log of headgate run"
+        )
+
+    def _authorization(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._token}"} if self._token else {}
 
     def _connection(self) -> http.client.HTTPConnection:
         host, port = self._parts.hostname or "", self._parts.port
