@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from control.deployments.asking import Asker
 from control.deployments.health import Probes
 
 _TIMEOUT_SECONDS: Final = 3.0
@@ -17,15 +18,11 @@ _ENDPOINTS_MAX: Final = 2000
 _AT_ONCE: Final = 32
 
 
-class Prober:
+class Prober(Asker[Probes]):
     """The last probes of every endpoint that somebody asks about. Asking never waits."""
 
     def __init__(self) -> None:
-        self._probes: dict[tuple[str, str], Probes] = {}
-        self._due: dict[tuple[str, str], float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._at_once = asyncio.Semaphore(_AT_ONCE)
-        self._session: aiohttp.ClientSession | None = None
+        super().__init__(_AT_ONCE)
 
     def probes(
         self, endpoints: Collection[str], path: str, *, interval_s: float, now: float
@@ -38,34 +35,17 @@ class Prober:
         found: dict[str, Probes] = {}
         for url in endpoints:
             key = (url, path)
-            found[url] = self._probes.get(key, Probes())
-            if now >= self._due.get(key, 0.0) and len(self._due) < _ENDPOINTS_MAX:
+            found[url] = self._answers.get(key, Probes())
+            if now >= self._due.get(key, 0.0) and (key in self._due or len(self._due) < _ENDPOINTS_MAX):
                 self._due[key] = now + interval_s
-                task = asyncio.get_running_loop().create_task(self._probe(key))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._begin(self._probe(key))
         return found
-
-    def forget(self, endpoints: Collection[str]) -> None:
-        """Drop what is known of *endpoints*: another deployment begins with them."""
-        for key in [key for key in self._due if key[0] in endpoints]:
-            self._due.pop(key, None)
-            self._probes.pop(key, None)
-
-    async def close(self) -> None:
-        """Give up what is under way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
 
     async def _probe(self, key: tuple[str, str]) -> None:
         async with self._at_once:
             good, text = await self._ask(*key)
         if key in self._due:
-            self._probes[key] = self._probes.get(key, Probes()).after(good=good, text=text)
+            self._answers[key] = self._answers.get(key, Probes()).after(good=good, text=text)
 
     async def _ask(self, url: str, path: str) -> tuple[bool, str]:
         try:
@@ -78,9 +58,7 @@ class Prober:
             return False, str(reason).lower()
 
     async def _get(self, url: str) -> tuple[bool, str]:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(trust_env=False)
-        async with self._session.get(url, allow_redirects=False) as answer:
+        async with self._open_session().get(url, allow_redirects=False) as answer:
             return answer.status < 400, f"answered {answer.status}"
 
 

@@ -11,6 +11,8 @@ from typing import Final
 
 import aiohttp
 
+from control.deployments.asking import Asker
+
 _TIMEOUT_SECONDS: Final = 3.0
 _BYTES_MAX: Final = 1 << 20
 _ENDPOINTS_MAX: Final = 2000
@@ -47,15 +49,11 @@ class _Scrape:
         return replace(self, cores=spent / passed) if spent >= 0 and passed > 0 else self
 
 
-class Scraper:
+class Scraper(Asker[_Scrape]):
     """The last figures of every endpoint that somebody asks about. Asking never waits."""
 
     def __init__(self) -> None:
-        self._scrapes: dict[tuple[str, str], _Scrape] = {}
-        self._due: dict[tuple[str, str], float] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._at_once = asyncio.Semaphore(_AT_ONCE)
-        self._session: aiohttp.ClientSession | None = None
+        super().__init__(_AT_ONCE)
 
     def resources(
         self, endpoints: Collection[str], path: str, *, interval_s: float, now: float
@@ -72,11 +70,9 @@ class Scraper:
             key = (url, path)
             if now >= self._due.get(key, 0.0) and (key in self._due or len(self._due) < _ENDPOINTS_MAX):
                 self._due[key] = now + interval_s
-                task = asyncio.get_running_loop().create_task(self._scrape(key, now))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                self._begin(self._scrape(key, now))
             # What is older says nothing about now.
-            if (last := self._scrapes.get(key)) is not None and now - last.at <= 3 * interval_s + 2:
+            if (last := self._answers.get(key)) is not None and now - last.at <= 3 * interval_s + 2:
                 known.append(last)
         cores = [one.cores for one in known if one.cores is not None]
         memory = [one.memory_bytes for one in known if one.memory_bytes is not None]
@@ -85,21 +81,6 @@ class Scraper:
             cpu_cores=sum(cores) if cores else None,
             memory_bytes=round(sum(memory)) if memory else None,
         )
-
-    def forget(self, endpoints: Collection[str]) -> None:
-        """Drop what is known of *endpoints*."""
-        for key in [key for key in self._due if key[0] in endpoints]:
-            self._due.pop(key, None)
-            self._scrapes.pop(key, None)
-
-    async def close(self) -> None:
-        """Give up what is under way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
 
     async def _scrape(self, key: tuple[str, str], now: float) -> None:
         text = ""
@@ -110,12 +91,10 @@ class Scraper:
         cpu, memory = figure_of(text, _CPU), figure_of(text, _MEMORY)
         if key in self._due and (cpu is not None or memory is not None):
             scrape = _Scrape(at=now, cpu_seconds=cpu, memory_bytes=memory)
-            self._scrapes[key] = scrape.after(self._scrapes.get(key))
+            self._answers[key] = scrape.after(self._answers.get(key))
 
     async def _get(self, url: str) -> str:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(trust_env=False)
-        async with self._session.get(url, allow_redirects=False) as answer:
+        async with self._open_session().get(url, allow_redirects=False) as answer:
             if answer.status != 200:
                 return ""
             body = bytearray()
