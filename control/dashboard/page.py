@@ -81,6 +81,7 @@ async def render(plane: Plane) -> str:
         status=status,
         rollouts={rollout["route"]: rollout for rollout in status["rollouts"]},
         quarantine={row["route"]: row for row in status["quarantine"]},
+        condemned={row["release"]: row["route"] for row in status["quarantine"]},
         decisions=[decision_view(row) for row in decisions],
         events=[record.to_json() for record in events],
         log=log,

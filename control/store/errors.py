@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from control.errors import HeadgateError
 
-class StoreError(Exception):
+
+class StoreError(HeadgateError):
     """The database cannot be opened, read or brought up to date; the text says what would do."""
+
+    status = 503
+    code = "store"
 
 
 class FencedError(Exception):

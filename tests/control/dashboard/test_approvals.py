@@ -6,11 +6,23 @@ from config.schema import Config
 from control.audit.events import Origin
 from control.plane import Plane
 from control.registry.shelf import Shelf
+from control.store.rollouts import Quarantine
 from tests.control.dashboard.test_page import check
 from tests.helpers.control import ALICE, FakeClock, config_body, configuration
 from tests.helpers.control_server import Client, served
 from tests.helpers.registry import draft
 
+CONDEMNED = Quarantine(
+    id="q-1",
+    subject="digest",
+    route="fraud",
+    variant="v2",
+    release="fraud:2.0.0",
+    rollout_id="r-1",
+    decision_id="d-1",
+    reason="error rate",
+    since=0.0,
+)
 BOB, CAROL = Origin(actor="bob"), Origin(actor="carol")
 TWO = {
     "stages": {
@@ -49,6 +61,8 @@ async def test_a_request_says_who_asked_and_who_is_missing(tmp_path: Path) -> No
         half = await _section(client)
         await shelf.approvals.vote(asked.id, CAROL, approves=True)
         granted = await _section(client)
+        plane.ledger.quarantine["digest"] = CONDEMNED
+        condemned = await _section(client)
         clock.now += asked.lasts
         expired = await _section(client)
 
@@ -60,6 +74,7 @@ async def test_a_request_says_who_asked_and_who_is_missing(tmp_path: Path) -> No
         assert words in pending
     assert "pending alice bob (1 of 2) 1 of 2 approvals; it waits for carol" in half
     assert "approved alice bob, carol (2 of 2) nobody; it can be promoted" in granted
+    assert "(2 of 2) nobody, but it is quarantined at fraud" in condemned
     assert expired == ""
 
 

@@ -10,9 +10,8 @@ import pytest
 from control.audit.exported import verify_export
 from control.audit.keys import read_public
 from control.audit.note import parse
-from control.errors import InvalidError, NotFoundError
+from control.errors import HeadgateError, InvalidError, NotFoundError
 from control.library.audit import AuditLog
-from control.store.engine import StoreError
 from tests.helpers.audit import log_in
 
 
@@ -62,6 +61,7 @@ def test_what_only_headgate_knows_only_headgate_writes(tmp_path: Path) -> None:
         with pytest.raises(InvalidError, match="by Headgate alone"):
             log.record("rollout_rolled_back", "r-1")
         assert list(log.events()) == []
-    with pytest.raises(StoreError):
+    with pytest.raises(HeadgateError) as refused:
         AuditLog(tmp_path / "missing")
+    assert (refused.value.code, refused.value.status) == ("store", 503)
     assert not (tmp_path / "missing").exists()
