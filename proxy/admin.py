@@ -26,6 +26,7 @@ from proxy.auth import (
 from proxy.exposition import exposition
 from proxy.forward import forward
 from proxy.listeners import Address
+from proxy.sign_in import SIGN_IN, SIGN_OUT, SignIn
 from proxy.sockets import bound_socket, inherited_socket
 from proxy.tls import ServerTls, server_context
 
@@ -48,6 +49,8 @@ FEEDBACK: Final = "/v1/feedback"
 
 # Missing on a request whose sender need not say who it is.
 _PRINCIPAL: Final = web.RequestKey("principal", Principal)
+# Whether a cookie said who it is.
+_BY_SESSION: Final = web.RequestKey("by_session", bool)
 
 _PLAIN: Final = {
     405: ("method_not_allowed", "this path does not take that method", "see docs/api.md for the methods"),
@@ -90,6 +93,9 @@ class AdminServer:
         self._context: ssl.SSLContext | None = None
         clients = {} if config.tls is None else config.tls.clients
         self._authenticator = Authenticator(config.tokens, time.monotonic, clients)
+        self._sign_in = SignIn(
+            self._authenticator, agent.sessions, secure=config.tls is not None, local=self._open_metrics
+        )
         self._runner: web.AppRunner | None = None
 
     async def start(self, descriptor: int | None) -> None:
@@ -103,6 +109,9 @@ class AdminServer:
                 web.post("/-/drain", self._drain),
                 web.post("/-/reload", self._reload),
                 web.post("/-/upgrade", self._upgrade),
+                web.get(SIGN_IN, self._sign_in.again),
+                web.post(SIGN_IN, self._sign_in.begin),
+                web.post(SIGN_OUT, self._sign_in.end),
                 web.route("*", "/{path:.*}", self._forward),
             ]
         )
@@ -152,7 +161,9 @@ class AdminServer:
         except DeniedError as exc:
             self.refused[exc.code] += 1
             self._note(request, exc.code)
-            response = error_response(exc.status, exc.code, exc.message, exc.remedy)
+            response = self._sign_in.form(request, exc) or error_response(
+                exc.status, exc.code, exc.message, exc.remedy
+            )
             if exc.status == 401:
                 response.headers["WWW-Authenticate"] = "Bearer"
             if exc.status == 429:
@@ -175,12 +186,17 @@ class AdminServer:
         safe = request.method in SAFE_METHODS
         if not safe:
             check_origin(headers.get("Origin"), headers.get("Sec-Fetch-Site"), headers.get("Host"))
-        public = request.path in PROBES or (request.path == METRICS and self._open_metrics)
-        if public and safe and "Authorization" not in headers and not self._authenticator.open:
+        if self._sign_in.asked(request):
             return
         authorization = headers.get("Authorization")
         principal = None
-        if authorization is None and request.transport is not None:
+        if authorization is None:
+            principal = self._sign_in.known(request, safe=safe)
+            request[_BY_SESSION] = principal is not None
+        public = request.path in PROBES or (request.path == METRICS and self._open_metrics)
+        if public and safe and authorization is None and principal is None and not self._authenticator.open:
+            return
+        if authorization is None and principal is None and request.transport is not None:
             principal = self._authenticator.by_certificate(request.transport.get_extra_info("peercert"))
         if principal is None:
             principal = self._authenticator.identify(authorization, request.remote or "")
@@ -259,7 +275,9 @@ class AdminServer:
         )
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
-        response = await forward(request, self._agent.link, request[_PRINCIPAL])
+        response = await forward(
+            request, self._agent.link, request[_PRINCIPAL], by_session=request.get(_BY_SESSION, False)
+        )
         if response.status == 403:
             self._note(request, "refused_by_control")
         return response

@@ -13,6 +13,7 @@ import secrets
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ from proxy.probes import Prober
 from proxy.processes import read_records
 from proxy.reload import ConfigFile
 from proxy.reloader import Reloader
+from proxy.sessions import Sessions
 from proxy.shadow.comparer import ComparerKeeper
 from proxy.shadow.report import arms_only
 from proxy.slots import SlotBook, Table
@@ -65,6 +67,7 @@ class Agent:
         self._lock = lock
         self.draining = False
         self.violations = Violations()
+        self.sessions = Sessions(time.monotonic)
         self.left = asyncio.Event()
         self.boot = secrets.token_hex(BOOT_BYTES)
         self.tally = Tally(node=socket.gethostname(), boot=self.boot, book=SlotBook())

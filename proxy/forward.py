@@ -21,6 +21,8 @@ STREAMED: Final = "/v1/artifacts/"
 ACTOR_HEADER: Final = "X-Headgate-Actor"
 ROLE_HEADER: Final = "X-Headgate-Role"
 ADDRESS_HEADER: Final = "X-Headgate-Address"
+# Sent for browsers that are signed in, and so can sign out.
+SESSION_HEADER: Final = "X-Headgate-Session"
 
 # What control may see of a request. A list of what passes also stops what nobody thought of.
 REQUEST_HEADERS: Final = (
@@ -56,7 +58,9 @@ SILENCE_SECONDS: Final = 30.0
 CONNECT_SECONDS: Final = 2.0
 
 
-async def forward(request: web.Request, link: ControlLink | None, principal: Principal) -> web.StreamResponse:
+async def forward(
+    request: web.Request, link: ControlLink | None, principal: Principal, *, by_session: bool = False
+) -> web.StreamResponse:
     """Answer a request with control's answer; DeniedError when there is none to be had."""
     check_path(request.raw_path)
     if link is None:
@@ -79,7 +83,7 @@ async def forward(request: web.Request, link: ControlLink | None, principal: Pri
             request.method,
             URL(BASE + request.raw_path, encoded=True),
             data=body,
-            headers=_headers(request, principal),
+            headers=_headers(request, principal, by_session=by_session),
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(
                 total=None,
@@ -139,10 +143,12 @@ def check_path(raw_path: str) -> None:
         raise DeniedError(404, "not_found", "there is nothing at this path", "see docs/api.md for the paths")
 
 
-def _headers(request: web.Request, principal: Principal) -> dict[str, str]:
+def _headers(request: web.Request, principal: Principal, *, by_session: bool) -> dict[str, str]:
     passed = {name: request.headers[name] for name in REQUEST_HEADERS if name in request.headers}
     # Else aiohttp would ask for compressed answers on behalf of a client that cannot read them.
     passed.setdefault("Accept-Encoding", "identity")
+    if by_session:
+        passed[SESSION_HEADER] = "1"
     return {
         **passed,
         ACTOR_HEADER: principal.actor,

@@ -167,6 +167,12 @@ class AgentCollector(Collector):
         yield counter_by("tables_refused", "Tables the agent did not use.", "reason", agent.keeper.refused)
         yield counter_by("statistics_reports", "Reports to control.", "result", agent.uplink.posts)
         yield counter_by("admin_requests_refused", "Admin requests refused.", "reason", self._refused)
+        yield single_gauge("admin_sessions", "Browsers that are signed in.", len(agent.sessions))
+        yield single_counter(
+            "admin_sessions_dropped",
+            "Browsers signed out because their holder signed in elsewhere too often.",
+            agent.sessions.dropped,
+        )
         yield single_counter(
             "state_write_failures", "State that could not be written.", agent.keeper.write_failures
         )

@@ -9,15 +9,7 @@ from aiohttp import web
 
 from control.api.errors import ApiError
 from control.api.keys import PLANE
-from control.api.requests import (
-    ACTOR_HEADER,
-    ADDRESS_HEADER,
-    integer,
-    json_object,
-    json_response,
-    only,
-    origin_of,
-)
+from control.api.requests import integer, json_object, json_response, only, origin_of
 from control.audit.events import Origin
 from control.audit.kinds.access import SecurityViolation
 from control.configuration import ConfigurationError
@@ -25,6 +17,7 @@ from control.publish import Published, TooManyWatchersError
 from control.report_values import ReportError
 from control.reports import parse_report
 from control.store import audit
+from proxy.forward import ACTOR_HEADER, ADDRESS_HEADER
 
 HEARTBEAT_SECONDS: Final = 5.0
 # A reader that takes nothing for this long is gone; it comes back by itself.

@@ -10,13 +10,7 @@ from aiohttp import web
 from control.api.errors import ApiError
 from control.audit.events import Origin
 from proxy.auth import Role
-
-ACTOR_HEADER: Final = "X-Headgate-Actor"
-"""Set by the agent, from the token it has checked; it removes what a client sends under this name."""
-ADDRESS_HEADER: Final = "X-Headgate-Address"
-"""Set by the agent: the client's address."""
-ROLE_HEADER: Final = "X-Headgate-Role"
-"""Set by the agent: the role of the token it has checked."""
+from proxy.forward import ACTOR_HEADER, ADDRESS_HEADER, ROLE_HEADER
 
 _REASON_MAX: Final = 1000
 _PAGE_DEFAULT: Final = 50

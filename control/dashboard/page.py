@@ -12,6 +12,7 @@ from control.api.errors import ApiError
 from control.api.experiments import experiment_view, experiments_of
 from control.api.history import decision_view
 from control.api.keys import PLANE
+from control.api.requests import role_of
 from control.api.shadows import shadows_view
 from control.api.status import status_view
 from control.audit.note import parse
@@ -20,6 +21,7 @@ from control.dashboard.bars import Bar, interval_bars, share_bar
 from control.plane import Plane
 from control.store import audit, audit_search, audit_tiles, checkpoints, rollouts, undertakings
 from control.store.engine import Connection
+from proxy.forward import ACTOR_HEADER, SESSION_HEADER
 
 _HERE: Final = files("control.dashboard")
 _TYPES: Final = {"css": "text/css", "js": "text/javascript"}
@@ -31,10 +33,11 @@ _APPROVALS: Final = 20
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Without any, a browser would call the origin of the form for signing out null.
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 
@@ -46,7 +49,7 @@ def routes() -> list[web.RouteDef]:
 
 async def get_page(request: web.Request) -> web.Response:
     """The whole page."""
-    html = await render(request.app[PLANE])
+    html = await render(request.app[PLANE], signed_in=_signed_in(request))
     return web.Response(text=html, content_type="text/html", charset="utf-8", headers=_HEADERS)
 
 
@@ -62,7 +65,14 @@ async def get_static(request: web.Request) -> web.Response:
     )
 
 
-async def render(plane: Plane) -> str:
+def _signed_in(request: web.Request) -> str | None:
+    """Name and role of who is signed in and so can sign out; None if nobody had to."""
+    if SESSION_HEADER not in request.headers:
+        return None
+    return f"{request.headers.get(ACTOR_HEADER, '')} ({role_of(request).name.lower()})"
+
+
+async def render(plane: Plane, *, signed_in: str | None) -> str:
     """The page's HTML."""
     async with plane.ledger.store.read() as connection:
         decisions = await rollouts.recent_decisions(connection, limit=_TAIL)
@@ -78,6 +88,7 @@ async def render(plane: Plane) -> str:
     tasks = await shelf.tasks.all(limit=_APPROVALS + 1)
     status = status_view(plane)
     return _environment.get_template("status.html").render(
+        signed_in=signed_in,
         status=status,
         rollouts={rollout["route"]: rollout for rollout in status["rollouts"]},
         quarantine={row["route"]: row for row in status["quarantine"]},

@@ -85,6 +85,11 @@ async def test_from_the_admin_address(tmp_path: Path, monkeypatch: pytest.Monkey
     async with control_stand_in(tmp_path / "c.sock") as control, agent_task(tmp_path, config) as agent:
         control.publish(table_for(agent.config, 1))
         await agent.start(control=control.socket)
+        form = {"Origin": agent.admin, "Content-Type": "application/x-www-form-urlencoded"}
+        assert (await agent.call("POST", "/-/sign-in", form, b"token=guess"))[0] == 401
+        await until(lambda: bool(control.violations))
+        assert [(one["code"], one["path"]) for one in control.violations] == [("token_wrong", "/-/sign-in")]
+        control.violations.clear()
         for method, path, headers in (
             ("GET", "/v1/status?token=guess", wrong),
             ("POST", "/-/reload", right),

@@ -13,6 +13,11 @@ async function refresh() {
   const state = document.getElementById("connection");
   try {
     const answer = await fetch("/", { headers: { accept: "text/html" }, cache: "no-store" });
+    if (answer.status === 401) {
+      // The session has ended: the same address shows the form.
+      location.reload();
+      return;
+    }
     if (!answer.ok) {
       throw new Error(String(answer.status));
     }

@@ -130,6 +130,22 @@ async def test_nothing_is_loaded_from_elsewhere_and_nothing_inline_runs(tmp_path
     assert '<noscript><meta http-equiv="refresh"' in html
 
 
+async def test_who_is_signed_in_can_sign_out(tmp_path: Path) -> None:
+    """By a form that the page's own policy lets through; whoever did not sign in is not offered it."""
+    async with served(tmp_path / "db") as (_, client):
+        plain, _ = await client.text("/")
+        known = {"X-Headgate-Actor": "<vera>", "X-Headgate-Role": "viewer"}
+        bearer, _ = await client.text("/", headers=known)
+        html, response = await client.text("/", headers=known | {"X-Headgate-Session": "1"})
+
+    assert "Sign out" not in plain + bearer
+    assert "Signed in as <vera> (viewer)" in check(html).text
+    assert '<form class="session" method="post" action="/-/sign-out">' in html
+    assert "form-action 'self'" in response.headers["Content-Security-Policy"]
+    # With none at all a browser would say that the form comes from the origin null.
+    assert response.headers["Referrer-Policy"] == "same-origin"
+
+
 async def test_what_a_person_writes_cannot_become_markup(tmp_path: Path) -> None:
     """A reason is shown as text, on the page of whoever looks."""
     async with served(tmp_path / "db") as (plane, client):
