@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.load.build import build
 from benchmarks.load.contenders import MIRRORS, PEERS, REFERENCE, ROOT, Contender, Peer, headgate, mirrors
-from benchmarks.load.machine import describe
+from benchmarks.load.machine import describe, interpreter
 from benchmarks.load.plot import plot
 from benchmarks.load.processes import Program, free_port
 from benchmarks.load.report import markdown, merged, raw, summarise
@@ -42,8 +42,8 @@ def parse_arguments() -> argparse.Namespace:
         "--headgate",
         action="append",
         default=[],
-        metavar="NAME=FOLDER",
-        help="another source tree, for example a compiled one",
+        metavar="NAME=FOLDER[,PYTHON]",
+        help="another source tree, for example a compiled one, or one that another interpreter runs",
     )
     parser.add_argument(
         "--out", type=Path, help="write the figures here as JSON, and beside it a table and a plot"
@@ -63,11 +63,13 @@ def choose_peers(names: str | None, trees: list[str], *, quick: bool) -> list[Pe
     """
     known = PEERS | MIRRORS
     for tree in trees:
-        name, _, folder = tree.partition("=")
+        name, _, place = tree.partition("=")
+        folder, _, python = place.partition(",")
         if not folder:
-            raise ValueError(f"--headgate {tree}: must be NAME=FOLDER")
-        known[name] = headgate(name, Path(folder).resolve())
-        known |= mirrors(name, Path(folder).resolve())
+            raise ValueError(f"--headgate {tree}: must be NAME=FOLDER or NAME=FOLDER,PYTHON")
+        run_by = (Path(folder).resolve(), python or sys.executable)
+        known[name] = headgate(name, *run_by)
+        known |= mirrors(name, *run_by)
     if names:
         wanted = names.split(",")
     else:
@@ -164,6 +166,7 @@ def compare(options: argparse.Namespace, peers: list[Peer]) -> dict[str, Any]:
     summary: dict[str, Any] = {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe(ROOT),
+        "interpreters": {peer.name: interpreter(peer.interpreter) for peer in peers if peer.interpreter},
         "rounds": options.rounds,
         "seconds": options.seconds,
         "pinned": proxy_cpu is not None,

@@ -23,7 +23,8 @@ class Peer:
 
     @PORT@, @UPSTREAM@, @SHADOW@, @ADMIN@, @DIRECTORY@ and @CONFIG@ are filled in; the program is looked for
     on the path and in the environments. `templates` names its configuration file for each setup that it takes
-    part in ("" for none). One that `copies` sends every request to the shadow as well.
+    part in ("" for none). One that `copies` sends every request to the shadow as well. `interpreter` is the
+    Python that runs it, where what it costs depends on how that was built.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Peer:
     templates: Mapping[Setup, str]
     environment: Mapping[str, str] = field(default_factory=dict)
     copies: bool = False
+    interpreter: str = ""
 
     @property
     def program(self) -> str | None:
@@ -46,11 +48,11 @@ class Peer:
         return replace(self, templates=templates)
 
 
-def headgate(name: str, root: Path) -> Peer:
-    """Headgate's data plane from the source tree `root`: its agent with its workers."""
+def headgate(name: str, root: Path, python: str = sys.executable) -> Peer:
+    """Headgate's data plane from the source tree `root`, run by `python`: its agent with its workers."""
     return Peer(
         name=name,
-        command=(sys.executable, "-P", "-m", "proxy.agent", "--config", "@CONFIG@"),
+        command=(python, "-P", "-m", "proxy.agent", "--config", "@CONFIG@"),
         templates={
             Setup.PLAIN: "headgate.yaml",
             Setup.JSON_KEY: "headgate_json.yaml",
@@ -59,14 +61,15 @@ def headgate(name: str, root: Path) -> Peer:
             Setup.PAIR: "headgate_pair.yaml",
         },
         environment={"PYTHONPATH": str(root)},
+        interpreter=python,
     )
 
 
-def mirrors(name: str, root: Path) -> dict[str, Peer]:
+def mirrors(name: str, root: Path, python: str = sys.executable) -> dict[str, Peer]:
     """The same, which copies every request, and which compares all answers as well; by name."""
     return {
         f"{name}-{form}": replace(
-            headgate(f"{name}-{form}", root),
+            headgate(f"{name}-{form}", root, python),
             templates=dict.fromkeys((Setup.PLAIN, Setup.SHADOW), f"headgate_{form}.yaml"),
             copies=True,
         )

@@ -1,4 +1,4 @@
-"""What a worker holds and asks of the kernel: `python -m benchmarks.load.footprint [--tree FOLDER]`.
+"""Memory and system calls of a worker: `python -m benchmarks.load.footprint [--tree DIR] [--python FILE]`.
 
 Resident memory of an idle worker, of an idle client connection, and system calls per request (by strace).
 """
@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from benchmarks.load.build import build
 from benchmarks.load.contenders import ROOT, Contender, headgate
+from benchmarks.load.machine import interpreter
 from benchmarks.load.processes import Program, free_port
 from benchmarks.load.slices import LoadSource
 from benchmarks.load.workloads import WORKLOADS
@@ -29,7 +31,7 @@ _CALLS = re.compile(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", re
 
 
 @contextlib.contextmanager
-def running(tree: Path, directory: Path) -> Iterator[tuple[Contender, LoadSource]]:
+def running(tree: Path, python: str, directory: Path) -> Iterator[tuple[Contender, LoadSource]]:
     """Headgate from a source tree in front of the static upstream, both on any processor."""
     port = free_port()
     upstream = Program(
@@ -41,7 +43,7 @@ def running(tree: Path, directory: Path) -> Iterator[tuple[Contender, LoadSource
     try:
         upstream.wait_listening(port)
         proxy = Contender(
-            headgate("headgate", tree), upstream=port, directory=directory / "headgate", cpu=None
+            headgate("headgate", tree, python), upstream=port, directory=directory / "headgate", cpu=None
         )
         try:
             yield proxy, LoadSource(build("load", directory), cpu=None)
@@ -102,14 +104,16 @@ def main() -> None:
     """Measure one tree and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tree", type=Path, default=ROOT, help="source tree of Headgate; default this one")
-    tree = parser.parse_args().tree.resolve()
+    parser.add_argument("--python", default=sys.executable, help="what runs it; default %(default)s")
+    options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="headgate-footprint-") as name,
-        running(tree, Path(name)) as (contender, source),
+        running(options.tree.resolve(), options.python, Path(name)) as (contender, source),
     ):
         time.sleep(SETTLE_SECONDS)
         pid = worker_of(contender)
         figures: dict[str, object] = {
+            "interpreter": interpreter(options.python),
             "worker_rss_mb": round(memory(pid) / 1e6, 1),
             "worker_anonymous_mb": round(memory(pid, "RssAnon") / 1e6, 1),
         }

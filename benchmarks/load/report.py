@@ -63,6 +63,7 @@ def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     slices = [Slice(**values) for values in [*earlier["slices"], *later["slices"]]]
     names = dict.fromkeys(one.workload for one in slices)
     return later | {
+        "interpreters": earlier.get("interpreters", {}) | later.get("interpreters", {}),
         "rounds": earlier["rounds"] + later["rounds"],
         "machines": [*earlier.get("machines", [earlier["machine"]]), later["machine"]],
         "workloads": {
@@ -75,7 +76,7 @@ def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
 
 
 def markdown(summary: dict[str, Any]) -> str:
-    """One table for each workload."""
+    """One table for each workload, and one of what ran each Headgate."""
     parts = []
     for workload in summary["workloads"].values():
         rows = [
@@ -86,6 +87,11 @@ def markdown(summary: dict[str, Any]) -> str:
             "| --- | --- | --- | --- | --- | --- | --- | --- |",
         ]
         rows += [_row(name, figures) for name, figures in workload["peers"].items()]
+        parts.append("\n".join(rows))
+    if summary.get("interpreters"):
+        rows = ["### Interpreters", "", "| | Python | guided by profiles | |", "| --- | --- | --- | --- |"]
+        for name, build in summary["interpreters"].items():
+            rows.append(f"| {name} | {build['version']} | {build['profile_guided']} | `{build['path']}` |")
         parts.append("\n".join(rows))
     return "\n\n".join(parts) + "\n"
 

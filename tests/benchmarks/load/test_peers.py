@@ -1,6 +1,8 @@
 """The proxies that take part, and where."""
 
+import platform
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from benchmarks.load import contenders
 from benchmarks.load.__main__ import choose_peers
 from benchmarks.load.contenders import MIRRORS, PEERS, TEMPLATES, Contender, Peer
+from benchmarks.load.machine import interpreter
 from benchmarks.load.workloads import WORKLOADS, Setup
 
 MARKS = {"@PORT@", "@UPSTREAM@", "@SHADOW@", "@ADMIN@", "@DIRECTORY@", "@CONFIG@"}
@@ -72,6 +75,26 @@ def test_mirrors_run_beside_plain_proxies_only_when_named(installed: set[str], t
     assert {peer.name for peer in chosen if peer.copies} == set(named.split(","))
     assert not any(Setup.PLAIN in peer.templates for peer in chosen if peer.copies)
     assert all(Setup.PLAIN in peer.templates for peer in asked)
+
+
+def test_tree_may_name_its_interpreter(installed: set[str], tmp_path: Path) -> None:
+    """What another interpreter runs is a proxy of its own; without one it is that of the benchmark."""
+    chosen = choose_peers("other,same", [f"other={tmp_path},/opt/python", f"same={tmp_path}"], quick=False)
+
+    assert [(peer.name, peer.command[0], peer.interpreter) for peer in chosen[1:]] == [
+        ("other", "/opt/python", "/opt/python"),
+        ("same", sys.executable, sys.executable),
+    ]
+
+
+def test_interpreter_says_how_it_was_built() -> None:
+    """What the figures depend on is read from the interpreter that runs the proxy."""
+    build = interpreter(sys.executable)
+
+    assert build["version"] == platform.python_version()
+    assert build["profile_guided"] in {"yes", "no", "not stated"}
+    with pytest.raises(RuntimeError, match="/no/such/python"):
+        interpreter("/no/such/python")
 
 
 def test_environments_are_searched_for_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
