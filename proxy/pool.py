@@ -63,8 +63,7 @@ class Pool:
             connection.close()
             return
         connection.state = IDLE
-        if self.waiters:
-            self._serve(connection)
+        if self.waiters and self._reuse(connection):
             return
         worker = self.worker
         live = worker.live
@@ -114,14 +113,28 @@ class Pool:
         for connection in self.idle[:]:
             connection.close()
 
-    def _serve(self, connection: UpstreamConnection) -> None:
-        relay = self.waiters.popleft()
-        relay.connected(connection)
+    def _reuse(self, connection: UpstreamConnection) -> bool:
+        """Give a used connection to whoever waits longest for the first time; False when it is free.
+
+        Those who have lost a connection get a new one: this one may be closed just as well, and they have no
+        further attempt. Where no more may be opened, it makes room for that.
+        """
+        for relay in self.waiters:
+            if relay.attempts == 1:
+                self.waiters.remove(relay)
+                relay.connected(connection)
+                return True
+        if self._full():
+            connection.close()
+            return True
+        return False
+
+    def _full(self) -> bool:
+        return self.open + self.connecting >= self.worker.live.table.limits.upstream_connections
 
     def _open_more(self) -> None:
-        limit = self.worker.live.table.limits.upstream_connections
         # Each waiter needs one, and those being opened will serve the first of them.
-        if self.connecting < len(self.waiters) and self.open + self.connecting < limit:
+        if self.connecting < len(self.waiters) and not self._full():
             self.connecting += 1
             self.worker.spawn(self._connect())
 
@@ -158,8 +171,10 @@ class Pool:
             return
         connection.state = IDLE
         if self.waiters:
-            self._serve(connection)
+            self.waiters.popleft().connected(connection)
         else:
+            # It may be closed while it is idle, as one that was used: that is no fault of its first request.
+            connection.served = 1
             self.give_back(connection)
 
     def _make_connection(self) -> asyncio.BaseProtocol:

@@ -187,6 +187,60 @@ async def test_idle_connections_that_close_at_random_fail_nobody(tmp_path: Path)
         assert w.cell(1, counters.RETRIES) > 0, "the race was met"
 
 
+class Obedient(asyncio.Protocol):
+    """Answers the first request of a connection, unless it is for /held; what comes after it is `late`."""
+
+    def __init__(self, held: list[Obedient], late: list[Obedient]) -> None:
+        self.held, self.late = held, late
+        self.requests = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.requests += 1
+        if self.requests > 1:
+            self.late.append(self)
+        elif b" /held " in data:
+            self.held.append(self)
+        else:
+            self.transport.write(ok())
+
+
+async def test_second_attempt_is_on_no_connection_that_was_used_before(tmp_path: Path) -> None:
+    """What others give back meanwhile may have been closed as well, and there is no third attempt."""
+    held: list[Obedient] = []
+    late: list[Obedient] = []
+    server = await asyncio.get_running_loop().create_server(lambda: Obedient(held, late), "127.0.0.1", 0)
+    table = direct_table(server.sockets[0].getsockname()[1])
+    table["limits"] = {"upstream_connections": 2}
+    async with (
+        server,
+        worker(tmp_path, table) as w,
+        connected(w.port) as (first, first_writer),
+        connected(w.port) as (second, second_writer),
+        connected(w.port) as (third, third_writer),
+    ):
+        first_writer.write(get("/held"))
+        await eventually(lambda: len(held) == 1)
+        second_writer.write(get())
+        assert (await read_response(second)).status == 200
+        second_writer.write(get())
+        await eventually(lambda: len(late) == 1)
+        third_writer.write(get("/held"))
+        await eventually(lambda: w.in_flight(1) == 3)
+
+        # The new connection goes to the request that has waited longer.
+        late.pop().transport.abort()
+        await eventually(lambda: len(held) == 2)
+        held[0].transport.write(ok())
+        assert (await read_response(first)).status == 200
+        assert (await read_response(second)).status == 200
+        held[1].transport.write(ok())
+        assert (await read_response(third)).status == 200
+        assert not late
+
+
 async def test_request_that_was_read_is_repeated_only_where_that_is_safe(tmp_path: Path) -> None:
     """Read and then reset: GET and a keyed POST go out again, a plain POST is a 502."""
     log: list[str] = []
