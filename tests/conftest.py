@@ -1,11 +1,16 @@
 """What holds for every test."""
 
+import signal
+
 import pytest
 from hypothesis import settings
 
 # How long an example takes says something about the machine and its neighbours, nothing about the code.
 settings.register_profile("headgate", deadline=None)
 settings.load_profile("headgate")
+
+# Whoever starts the tests in the background lets them ignore it, and what they start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -199,7 +199,8 @@ async def test_what_earlier_workers_knew_is_not_learned_anew(tmp_path: Path) -> 
         worker(tmp_path, canary_table(stable, canary, weight=0.5), scores=[[CANARY, 6 * UNIT]]) as w,
     ):
         first = [await ask(w.port, user(n)) for n in range(20)]
-        assert {answer.body for answer in first} == {b"stable"}
+        # Only probes go there, one each interval.
+        assert sum(answer.body == b"canary" for answer in first) <= w.cell(CANARY, counters.PROBES)
         assert w.cell(CANARY, counters.DIVERTED) > 0
         for n in range(20, 2000):
             answer = await ask(w.port, user(n))
