@@ -24,6 +24,7 @@ from config.overload import Retries
 from config.rollouts import Rollout
 from config.serving import RouteTimeouts
 from config.shadows import Shadows
+from config.streams import Streams
 from config.values import InvalidValueError, shown
 
 FailureName = Literal[
@@ -215,6 +216,8 @@ class Route(Model):
     """Versions that get copies of the requests, and whose answers are only compared."""
     metrics: Annotated[tuple[Metric, ...], BeforeValidator(as_tuple), Field(max_length=METRICS_MAX)] = ()
     """Numbers that are counted of each arm's answers besides failures and latency."""
+    streams: Streams | None = None
+    """Looks into the event streams of the answers: first token, pace, stalls, errors; left out = not."""
     rollout: Rollout | None = None
     """How the canary is ramped; left out = the split's weight stays."""
 

@@ -17,6 +17,7 @@ from control.overlay import Overlay, OverlayError, overlaid
 from control.plan import PlanError, RolloutPlan
 from control.reconcile import Wanted
 from control.registry.resolve import Place, substituted
+from control.stream_guardrails import stream_problems
 from proxy.compile import compile_table
 from proxy.splits.spec import SplitConfigError
 
@@ -155,6 +156,8 @@ def _wanted(config: Config, canaries: dict[str, CanaryRoute]) -> dict[str, Wante
             # The canary split always assigns by a key, so requests of one key are not independent.
             metrics = [metric.model_dump(mode="json") for metric in route.metrics]
             plan = RolloutPlan.from_config(_section(config, route), sticky=True, metrics=metrics)
+            if faults := stream_problems(route):
+                raise PlanError(faults)
         except PlanError as error:
             place = f"routes.{index}.rollout"
             errors += [

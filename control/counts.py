@@ -25,6 +25,16 @@ SCALARS: Final = (
     "sum_total_us",
     "sum_first_byte_us",
     "lost",
+    # Of streams of tokens, where a route looks at them.
+    "streams",
+    "streams_unread",
+    "streams_stalled",
+    "streams_truncated",
+    "streams_broken",
+    "stream_tokens",
+    "sum_first_token_us",
+    "sum_token_gap_us",
+    "sum_token_time_us",
 )
 """What is one number an arm, by its place in the vector and its name on the link."""
 
@@ -35,13 +45,19 @@ _GROUPS_AT: Final = _FIRST_BYTE_AT + BUCKETS
 GROUP_CELLS: Final = 2 * GROUPS
 _METRICS_AT: Final = _GROUPS_AT + GROUP_CELLS
 METRICS_CELLS: Final = METRICS_MAX * METRIC_CELLS
-CELLS: Final = _METRICS_AT + METRICS_CELLS
+_FIRST_TOKEN_AT: Final = _METRICS_AT + METRICS_CELLS
+_TOKEN_GAP_AT: Final = _FIRST_TOKEN_AT + BUCKETS
+_TOKEN_TIME_AT: Final = _TOKEN_GAP_AT + BUCKETS
+CELLS: Final = _TOKEN_TIME_AT + BUCKETS
 
 _SPARSE: Final = {
     "total": _TOTAL_AT,
     "first_byte": _FIRST_BYTE_AT,
     "groups": _GROUPS_AT,
     "metrics": _METRICS_AT,
+    "first_token": _FIRST_TOKEN_AT,
+    "token_gap": _TOKEN_GAP_AT,
+    "token_time": _TOKEN_TIME_AT,
 }
 
 Cells = npt.NDArray[np.int64]
@@ -112,7 +128,22 @@ class Counts:
     @property
     def metrics(self) -> Cells:
         """The route's custom metrics, as `proxy.metric_counts` lays them out, shape (4, 128)."""
-        return self.cells[_METRICS_AT:].reshape(METRICS_MAX, METRIC_CELLS)
+        return self.cells[_METRICS_AT:_FIRST_TOKEN_AT].reshape(METRICS_MAX, METRIC_CELLS)
+
+    @property
+    def first_token(self) -> Cells:
+        """Histogram of the time to the first token of streams."""
+        return self.cells[_FIRST_TOKEN_AT:_TOKEN_GAP_AT]
+
+    @property
+    def token_gap(self) -> Cells:
+        """Histogram of the time between two tokens of a stream, over all of them."""
+        return self.cells[_TOKEN_GAP_AT:_TOKEN_TIME_AT]
+
+    @property
+    def token_time(self) -> Cells:
+        """Histogram of a good stream's mean time for a token behind the first."""
+        return self.cells[_TOKEN_TIME_AT:]
 
     @property
     def _groups(self) -> Cells:
@@ -133,8 +164,14 @@ class Counts:
             "total": _sparse(self.total),
             "first_byte": _sparse(self.first_byte),
         }
-        # Most arms have neither keys nor metrics.
-        for name, cells in (("groups", self._groups), ("metrics", self.cells[_METRICS_AT:])):
+        # Most arms have no keys, metrics or streams.
+        for name, cells in (
+            ("groups", self._groups),
+            ("metrics", self.cells[_METRICS_AT:_FIRST_TOKEN_AT]),
+            ("first_token", self.first_token),
+            ("token_gap", self.token_gap),
+            ("token_time", self.token_time),
+        ):
             if cells.any():
                 value[name] = _sparse(cells)
         return orjson.dumps(value).decode()
@@ -157,16 +194,19 @@ def make_counts(
     outcomes: list[int],
     total: Pairs,
     first_byte: Pairs,
-    *,
-    groups: Pairs = (),
-    metrics: Pairs = (),
+    **more: Pairs,
 ) -> Counts:
-    """Counts from checked numbers; buckets are (index, count), an index that comes twice adds up."""
+    """Counts from checked numbers; buckets are (index, count), an index that comes twice adds up.
+
+    Args:
+        more: groups, metrics, first_token, token_gap, token_time; what is left out is nought.
+    """
     cells = np.zeros(CELLS, dtype=np.int64)
     for place, name in enumerate(SCALARS):
         cells[place] = scalars.get(name, 0)
     cells[_OUTCOMES_AT:_TOTAL_AT] = outcomes
-    for at, buckets in zip(_SPARSE.values(), (total, first_byte, groups, metrics), strict=True):
+    for name, buckets in {"total": total, "first_byte": first_byte, **more}.items():
+        at = _SPARSE[name]
         for bucket, count in buckets:
             cells[at + bucket] += count
     return Counts(cells=cells)

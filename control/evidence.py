@@ -28,8 +28,8 @@ class ArmCounts:
     `total` and `first_byte` are latency histograms of successes, shape (361,). The two fields of groups are
     for routes with sticky keys: requests and failures by groups of keys (hashed independently of the
     routing), each of shape (64,). `metrics` are the route's custom metrics, shape (4, 128), as
-    `proxy.metric_counts` lays them out. All of them may be left out: what is None was not counted, which
-    is not the same as zero.
+    `proxy.metric_counts` lays them out; `first_token` and `token_time` are histograms of its streams. All of
+    them may be left out: what is None was not counted, which is not the same as zero.
     """
 
     started: int = 0
@@ -44,6 +44,8 @@ class ArmCounts:
     group_requests: Counts | None = None
     group_failures: Counts | None = None
     metrics: Counts | None = None
+    first_token: Counts | None = None
+    token_time: Counts | None = None
     pairs: tuple[int, int] | None = None
     """Compared answers of a shadow, and those that disagreed: of the canary's, or in control's place of the
     primary's own version. Unlike the rest, these go on from stage to stage."""

@@ -167,5 +167,7 @@ def _arm(counts: Counts, pairs: tuple[int, int] | None) -> ArmCounts:
         group_requests=counts.group_requests if keyed else None,
         group_failures=counts.group_failures if keyed else None,
         metrics=counts.metrics,
+        first_token=counts.first_token,
+        token_time=counts.token_time,
         pairs=pairs,
     )

@@ -12,6 +12,7 @@ from proxy.outcomes import OUTCOMES
 # Sums of metric values are in units of 2^-32 of the metric's range.
 _SUM_MAX: Final = 2**62
 _NAME_MAX: Final = 256
+_OF_STREAMS: Final = ("first_token", "token_gap", "token_time")
 ARMS_MAX: Final = 4096
 """A node with more arms than this posts them in several reports."""
 
@@ -82,6 +83,7 @@ def _arm(value: object, place: str) -> ReportedArm:
         read_pairs(body.get("first_byte", []), BUCKETS, f"{place}.first_byte"),
         groups=read_pairs(body.get("groups", []), GROUP_CELLS, f"{place}.groups"),
         metrics=read_pairs(body.get("metrics", []), METRICS_CELLS, f"{place}.metrics", _SUM_MAX),
+        **{name: read_pairs(body.get(name, []), BUCKETS, f"{place}.{name}") for name in _OF_STREAMS},
     )
     key = ArmKey(
         route=_name(body, "route", f"{place}.route"),

@@ -10,6 +10,7 @@ from control.evidence import ArmCounts
 from control.plan import RolloutPlan
 from control.stats.events import LATENCIES, Source
 from control.stats.latency import quantile_name, summary
+from control.tallying import latency_of
 from proxy.metric_counts import UNREADABLE, VALUES
 
 # Levels at which latency is shown whatever the guardrails ask, and the level of its intervals.
@@ -19,23 +20,20 @@ SHOWN_ALPHA: Final = 0.05
 
 def shown_latency(plan: RolloutPlan, canary: ArmCounts, control: ArmCounts) -> dict[str, Any]:
     """By source, arm and quantile: [seconds, low, high]."""
-    levels = sorted(
-        {*SHOWN_QUANTILES, *(event.quantile for event in plan.events if event.source in LATENCIES)}
-    )
+    asked = [event for event in plan.events if event.source in LATENCIES]
+    levels = sorted({*SHOWN_QUANTILES, *(event.quantile for event in asked)})
     names = [quantile_name(level) for level in levels]
     array = np.array(levels)
     return {
         source.name.lower(): {
-            name: dict(
-                zip(
-                    names,
-                    summary(arm.total if source is Source.TOTAL else arm.first_byte, array, SHOWN_ALPHA),
-                    strict=True,
-                )
+            name: dict(zip(names, summary(counts, array, SHOWN_ALPHA), strict=True))
+            for name, counts in (
+                ("canary", latency_of(source, canary)),
+                ("control", latency_of(source, control)),
             )
-            for name, arm in (("canary", canary), ("control", control))
+            if counts is not None
         }
-        for source in {Source.TOTAL, *(event.source for event in plan.events if event.source in LATENCIES)}
+        for source in {Source.TOTAL, *(event.source for event in asked)}
     }
 
 

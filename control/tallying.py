@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from control.evidence import ArmCounts, Counts
-from control.stats.events import FAILURE, LATENCIES, Event, Source
+from control.stats.events import FAILURE, LATENCIES, STREAM_LATENCIES, Event, Source
 from control.stats.latency import threshold
 from proxy.metric_counts import FIRST_BUCKET, VALUES
 from proxy.outcomes import Outcome
@@ -19,6 +19,8 @@ _OVERDUE: Final[Mapping[Source, tuple[Outcome, ...]]] = {
     Source.TOTAL: (Outcome.TIMEOUT_FIRST_BYTE, Outcome.TIMEOUT_IDLE, Outcome.TIMEOUT_TOTAL),
     Source.FIRST_BYTE: (Outcome.TIMEOUT_FIRST_BYTE,),
 }
+# Latencies that every success has; those of streams, few requests may have.
+_OF_ALL: Final = tuple(source for source in LATENCIES if source not in STREAM_LATENCIES)
 
 
 class Counted(NamedTuple):
@@ -52,7 +54,7 @@ def counted(
         else:
             one, other = _plain(event, canary), _plain(event, control)
         if one is not None and other is not None:
-            own = None if event.source in LATENCIES else (one[1], other[1])
+            own = None if event.source in _OF_ALL else (one[1], other[1])
             found[event.key] = Counted((one[0], other[0]), own)
     return found
 
@@ -73,7 +75,20 @@ def histogram(event: Event, arm: ArmCounts) -> Counts | None:
     """What the event's threshold is a quantile of; None when it is not counted."""
     if event.source is Source.METRIC:
         return None if arm.metrics is None else arm.metrics[event.place, FIRST_BUCKET:]
-    return arm.total if event.source is Source.TOTAL else arm.first_byte
+    return latency_of(event.source, arm)
+
+
+def latency_of(source: Source, arm: ArmCounts) -> Counts | None:
+    """The histogram of a latency; None when it is not counted."""
+    match source:
+        case Source.TOTAL:
+            return arm.total
+        case Source.FIRST_TOKEN:
+            return arm.first_token
+        case Source.TOKEN_TIME:
+            return arm.token_time
+        case _:
+            return arm.first_byte
 
 
 class _Sums(NamedTuple):

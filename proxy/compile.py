@@ -229,6 +229,8 @@ class _RouteCompiler:
                 }
                 for metric in self._route.metrics
             ]
+        if self._route.streams is not None:
+            entry["streams"] = self._written["streams"]
         override = self._override(numbers)
         if override is not None:
             entry["override"] = override

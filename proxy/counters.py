@@ -24,10 +24,10 @@ from proxy.outcomes import OUTCOMES
 __all__ = ["CounterPage", "PageBusyError", "PageError", "bucket_index", "bucket_upper_edge", "slot_base"]
 
 MAGIC_VALUE: Final = int.from_bytes(b"HEADGATE", sys.byteorder)
-LAYOUT_VERSION: Final = 4
+LAYOUT_VERSION: Final = 5
 CELL_BYTES: Final = 8
 HEADER_CELLS: Final = 64
-# An arm in 12 KiB; 256 of them outlast the slowest drain at one weight change a second and cost 2.9 MiB of
+# An arm in 20 KiB; 256 of them outlast the slowest drain at one weight change a second and cost 5 MiB of
 # disk a worker, of which only the cells that count something are ever in memory.
 SLOTS: Final = 256
 
@@ -87,6 +87,16 @@ PROBES: Final = 25
 DIVERT_SCORE: Final = 26  # gauge: failures in a row, as the divert counts them
 DIVERTED_FLAG: Final = 27  # gauge: 1 while this worker diverts the arm
 FAILED: Final = 28  # finished with an outcome that the route counts as a failure
+# Streams of tokens, on routes that look at them (proxy.streams).
+STREAMS: Final = 29  # event streams begun
+STREAMS_UNREAD: Final = 30  # compressed, or not of the kind that is understood
+STREAMS_STALLED: Final = 31  # with at least one pause that was too long
+STREAMS_TRUNCATED: Final = 32  # without their end, although the client stayed
+STREAMS_BROKEN: Final = 33  # with an error inside
+STREAM_TOKENS: Final = 34
+SUM_FIRST_TOKEN_US: Final = 35
+SUM_TOKEN_GAP_US: Final = 36
+SUM_TOKEN_TIME_US: Final = 37
 HIST_TOTAL: Final = 40
 HIST_FIRST_BYTE: Final = 401
 # Requests and failures by group of keys, for routes that assign by a key. Constant in size however many keys
@@ -101,16 +111,24 @@ METRICS: Final = 890
 # Cells of shadows, see `proxy.shadow.cells`; nought in every other slot.
 SHADOW_0: Final = 1408
 SHADOW_CELLS: Final = 80
-SLOT_CELLS: Final = 1488
+# Of streams: when the first token came, the time between two, and the mean of that in a good stream.
+HIST_FIRST_TOKEN: Final = 1488
+HIST_TOKEN_GAP: Final = 1849
+HIST_TOKEN_TIME: Final = 2210
+SLOT_CELLS: Final = 2576
 
 assert OUTCOME_0 + OUTCOMES == FINISHED
-assert FAILED < HIST_TOTAL
+assert FAILED < STREAMS
+assert SUM_TOKEN_TIME_US < HIST_TOTAL
 assert HIST_TOTAL + BUCKETS == HIST_FIRST_BYTE
 assert HIST_FIRST_BYTE + BUCKETS == GROUPS_STARTED
 assert GROUPS_STARTED + GROUPS == GROUPS_FAILED
 assert GROUPS_FAILED + GROUPS == METRICS
 assert METRICS + METRICS_MAX * METRIC_CELLS <= SHADOW_0
-assert SHADOW_0 + SHADOW_CELLS <= SLOT_CELLS
+assert SHADOW_0 + SHADOW_CELLS == HIST_FIRST_TOKEN
+assert HIST_FIRST_TOKEN + BUCKETS == HIST_TOKEN_GAP
+assert HIST_TOKEN_GAP + BUCKETS == HIST_TOKEN_TIME
+assert HIST_TOKEN_TIME + BUCKETS <= SLOT_CELLS
 
 _HEADER_GAUGES: Final = (REVISION, HEARTBEAT_NS, LOOP_LAG_US_MAX, LAST_LAG_US, CONNECTIONS_OPEN)
 _HEADER_GAUGES_UPSTREAM: Final = (UPSTREAM_CONNECTIONS_OPEN, TUNNELS_OPEN, OVERLOAD, QUEUED)

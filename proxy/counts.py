@@ -13,6 +13,9 @@ from proxy.counters import (
     GROUPS,
     GROUPS_STARTED,
     HIST_FIRST_BYTE,
+    HIST_FIRST_TOKEN,
+    HIST_TOKEN_GAP,
+    HIST_TOKEN_TIME,
     HIST_TOTAL,
     METRIC_CELLS,
     METRICS,
@@ -22,7 +25,16 @@ from proxy.counters import (
     RETRIES,
     SLOT_CELLS,
     STARTED,
+    STREAM_TOKENS,
+    STREAMS,
+    STREAMS_BROKEN,
+    STREAMS_STALLED,
+    STREAMS_TRUNCATED,
+    STREAMS_UNREAD,
     SUM_FIRST_BYTE_US,
+    SUM_FIRST_TOKEN_US,
+    SUM_TOKEN_GAP_US,
+    SUM_TOKEN_TIME_US,
     SUM_TOTAL_US,
 )
 from proxy.histogram import BUCKETS
@@ -42,6 +54,17 @@ _REPORTED: Final = {
     "bytes_out": BYTES_OUT,
     "sum_total_us": SUM_TOTAL_US,
     "sum_first_byte_us": SUM_FIRST_BYTE_US,
+}
+_STREAMS_REPORTED: Final = {
+    "streams": STREAMS,
+    "streams_unread": STREAMS_UNREAD,
+    "streams_stalled": STREAMS_STALLED,
+    "streams_truncated": STREAMS_TRUNCATED,
+    "streams_broken": STREAMS_BROKEN,
+    "stream_tokens": STREAM_TOKENS,
+    "sum_first_token_us": SUM_FIRST_TOKEN_US,
+    "sum_token_gap_us": SUM_TOKEN_GAP_US,
+    "sum_token_time_us": SUM_TOKEN_TIME_US,
 }
 
 
@@ -89,6 +112,21 @@ class ArmCounts:
         """Histogram of the time to the first byte of successes, by bucket."""
         return self.cells[HIST_FIRST_BYTE : HIST_FIRST_BYTE + BUCKETS]
 
+    @property
+    def first_token(self) -> Cells:
+        """Histogram of the time to the first token of streams, by bucket."""
+        return self.cells[HIST_FIRST_TOKEN : HIST_FIRST_TOKEN + BUCKETS]
+
+    @property
+    def token_gap(self) -> Cells:
+        """Histogram of the time between two tokens of a stream, by bucket."""
+        return self.cells[HIST_TOKEN_GAP : HIST_TOKEN_GAP + BUCKETS]
+
+    @property
+    def token_time(self) -> Cells:
+        """Histogram of a good stream's mean time for a token behind the first, by bucket."""
+        return self.cells[HIST_TOKEN_TIME : HIST_TOKEN_TIME + BUCKETS]
+
     def report(self) -> dict[str, Any]:
         """Return the counts as control takes them: cumulative, histograms as [bucket, count] pairs."""
         return {
@@ -102,6 +140,18 @@ class ArmCounts:
             "metrics": sparse(self.cells[METRICS : METRICS + METRICS_MAX * METRIC_CELLS]),
             "diverted_now": int(self.cells[DIVERTED_FLAG] > 0),
             "lost": self.lost,
+            **self._streams(),
+        }
+
+    def _streams(self) -> dict[str, Any]:
+        """What is reported of streams; nothing where none was looked at, as on most routes."""
+        if not self.cells[STREAMS]:
+            return {}
+        return {
+            **{name: self.cells[cell] for name, cell in _STREAMS_REPORTED.items()},
+            "first_token": sparse(self.first_token),
+            "token_gap": sparse(self.token_gap),
+            "token_time": sparse(self.token_time),
         }
 
     def settled(self) -> "ArmCounts":

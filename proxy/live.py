@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 from proxy.balancers.base import Balancer
 from proxy.divert import DivertGuard
 from proxy.forwarding import Forwarding
+from proxy.looks import together
 from proxy.meters import FEEDBACK, Meter
 from proxy.pool import Pool
 from proxy.retrying import RetryBudget
+from proxy.streams.watch import StreamWatcher
 from proxy.timers import ticks
 from proxy.tokens import Signer, arm_id
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from proxy.context import WorkerContext
     from proxy.endpoint import Endpoint
     from proxy.keys import KeyReader
+    from proxy.looks import Looker
     from proxy.meters import Metric
     from proxy.rewriting import Rewrite
     from proxy.shadow.mirror import Mirror
@@ -56,7 +59,7 @@ class LiveArm:
         "guard",
         "guarded",
         "keys",
-        "meter",
+        "looker",
         "mirrors",
         "model",
         "only",
@@ -101,9 +104,9 @@ class LiveArm:
         self.fallback = 0
         # Shadows of the route; None, the usual case, costs a request one look.
         self.mirrors: list[Mirror] | None = None
-        # What reads custom metrics from answers, and what signs request ids: where the route has use for
-        # them.
-        self.meter: Meter | None = None
+        # What looks at answers, for metrics or streams of tokens, and what signs request ids: where the route
+        # has use for them.
+        self.looker: Looker | None = None
         self.signer: Signer | None = None
         # Whether the end of an exchange concerns one of these or the gate; set when the table is whole.
         self.extras = self.gate is not None
@@ -169,9 +172,9 @@ class LiveTable:
             counts = worker.slot_counts(arm)
             budget = worker.budgets[arm.route]
             live = LiveArm(arm, routes[arm.route], balancer, self.forwarding, counts, budget)
-            metrics = routes[arm.route].metrics
-            if metrics:
-                self._measure(worker, live, metrics)
+            route = routes[arm.route]
+            if route.metrics or route.streams is not None:
+                self._measure(worker, live, route)
             self.arms.append(live)
         for route in table.routes:
             self._guard(worker, route)
@@ -202,9 +205,16 @@ class LiveTable:
         self.request_body_idle = ticks(timeouts.request_body_idle)
         self.upstream_idle = ticks(timeouts.upstream_idle)
 
-    def _measure(self, worker: WorkerContext, live: LiveArm, metrics: list[Metric]) -> None:
+    def _measure(self, worker: WorkerContext, live: LiveArm, route: Route) -> None:
+        metrics: list[Metric] = route.metrics
+        lookers: list[Looker] = []
+        # Streams first: only what is good in their light says anything about metrics.
+        if route.streams is not None:
+            lookers.append(StreamWatcher(route.streams))
         if any(metric.source != FEEDBACK for metric in metrics):
-            live.meter = Meter(metrics, worker.loop)
+            lookers.append(Meter(metrics, worker.loop))
+        live.looker = together(lookers)
+        if live.looker is not None:
             live.extras = True
         if any(metric.source == FEEDBACK for metric in metrics) and worker.feedback_key:
             arm = live.arm

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from proxy import plain
 from proxy.counters import METRIC_CELLS, METRICS, METRICS_MAX
 from proxy.keys import JsonKey, parse_key
+from proxy.looks import CONTENT_TYPE, Look, Looker, header, readable
 from proxy.metric_counts import UNREADABLE, MetricScale, count_value
 from proxy.outcomes import OK
 from proxy.request import needle
@@ -21,14 +22,13 @@ from proxy.wire.chunked import ChunkError, ChunkTracker
 if TYPE_CHECKING:
     import asyncio
 
+    from proxy.relay import Relay
     from proxy.slot_counts import SlotCounts
 
 FEEDBACK: Final = "feedback"
 # Of an answer that is longer, or compressed, the body is not looked into.
 LOOK_BYTES_MAX: Final = 64 * 1024
 NUMBER_CHARACTERS_MAX: Final = 64
-CONTENT_ENCODING: Final = needle(b"content-encoding")
-CONTENT_TYPE: Final = needle(b"content-type")
 
 
 class Metric:
@@ -43,7 +43,7 @@ class Metric:
         self.scale = scale
 
 
-class Meter:
+class Meter(Looker):
     """The metrics of a route that are read from its answers."""
 
     __slots__ = ("_bodies", "_headers", "_loop")
@@ -59,32 +59,33 @@ class Meter:
             elif kind == "json":
                 self._bodies.append((metric, JsonKey(rest)))
 
-    def look(self, data: bytes, end: int, length: int, *, chunked: bool) -> Look:
-        """Begin to look at the answer whose head is `data[:end]`; `length` is its body's, -1 if not said."""
+    def look(self, relay: Relay, data: bytes, end: int, length: int, *, chunked: bool) -> Look:
         lowered = data[:end].lower()
-        values = [(metric, _field(data, lowered, end, wanted)) for metric, wanted in self._headers]
+        values = [(metric, header(data, lowered, end, wanted)) for metric, wanted in self._headers]
         looks_into_body = (
             bool(self._bodies)
             and length <= LOOK_BYTES_MAX
-            and b"json" in (_field(lowered, lowered, end, CONTENT_TYPE) or b"")
-            and (_field(lowered, lowered, end, CONTENT_ENCODING) or b"identity") == b"identity"
+            and b"json" in (header(lowered, lowered, end, CONTENT_TYPE) or b"")
+            and readable(lowered, end)
         )
-        return Look(values, self._bodies, self._loop.call_soon, looks_into_body, chunked)
+        return Values(relay.arm.counts, values, self._bodies, self._loop.call_soon, looks_into_body, chunked)
 
 
-class Look:
-    """What was seen of one answer."""
+class Values(Look):
+    """What one answer says."""
 
-    __slots__ = ("_bodies", "_chunked", "_later", "_pieces", "_size", "_values")
+    __slots__ = ("_bodies", "_chunked", "_counts", "_later", "_pieces", "_size", "_values")
 
     def __init__(
         self,
+        counts: SlotCounts,
         values: list[tuple[Metric, bytes | None]],
         bodies: list[tuple[Metric, JsonKey]],
         later: Callable[..., object],
         looks_into_body: bool,
         chunked: bool,
     ) -> None:
+        self._counts = counts
         self._values = values
         self._bodies = bodies
         self._later = later
@@ -103,21 +104,22 @@ class Look:
         else:
             pieces.append(bytes(data))
 
-    def end(self, counts: SlotCounts, outcome: int) -> None:
-        """The answer is out: count what it says, if it is a good one. Bodies are parsed in the next turn."""
+    def end(self, outcome: int) -> int:
+        """Count what a good answer says. Bodies are parsed in the next turn."""
         if outcome != OK:
-            return
+            return outcome
         for metric, text in self._values:
-            _count(counts, metric, text)
+            _count(self._counts, metric, text)
         if self._bodies:
-            self._later(self._read_body, counts)
+            self._later(self._read_body)
+        return outcome
 
-    def _read_body(self, counts: SlotCounts) -> None:
+    def _read_body(self) -> None:
         body = b"".join(self._pieces or ())
         if self._chunked and body:
             body = _content(body)
         for metric, key in self._bodies:
-            _count(counts, metric, key.find(body))
+            _count(self._counts, metric, key.find(body))
 
 
 def _count(counts: SlotCounts, metric: Metric, text: bytes | None) -> None:
@@ -140,16 +142,6 @@ def number(text: bytes | None) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def _field(data: bytes, lowered: bytes, end: int, wanted: bytes) -> bytes | None:
-    """The value of a header, by the needle of its name."""
-    at = lowered.find(wanted)
-    if at < 0:
-        return None
-    start = at + len(wanted)
-    stop = data.find(b"\r\n", start, end)
-    return data[start : stop if stop >= 0 else end].strip(b" \t")
 
 
 def _content(framed: bytes) -> bytes:

@@ -36,6 +36,7 @@ from proxy.processes import resident_bytes
 from proxy.release import version
 from proxy.shadow.metrics import shadow_families
 from proxy.shadow.report import SHADOW_ROLES
+from proxy.streams.metrics import stream_families
 from proxy.tally import Labels
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class AgentCollector(Collector):
             "From the first byte of a request to the first of its answer, successes only.",
             {labels: (c.first_byte, c.cells[counters.SUM_FIRST_BYTE_US]) for labels, c in totals.items()},
         )
+        yield from stream_families(totals)
 
     def _totals(self) -> dict[Labels, ArmCounts]:
         totals = self._agent.tally.totals()

@@ -37,6 +37,10 @@ def record(relay: Relay, outcome: int, now_ns: i64) -> None:
     counts = arm.counts
     failed = arm.failure[outcome]
     if relay.extras:
+        if relay.look is not None:
+            # What was seen of the answer may say that it is not as good as it looked.
+            outcome = relay.look.end(outcome)
+            failed = arm.failure[outcome]
         if relay.tap is not None:
             relay.tap.end(outcome, now_ns)
         if relay.place and arm.gate is not None:
@@ -46,8 +50,6 @@ def record(relay: Relay, outcome: int, now_ns: i64) -> None:
             counts.start(-1)
             counts.end(OVERRIDE, False, relay.body_bytes, relay.response_bytes, UNTIMED, UNTIMED)
             return
-        if relay.look is not None and not failed:
-            relay.look.end(counts, outcome)
     if failed and relay.group >= 0:
         counts.fail_in(relay.group)
     total_us: i64 = UNTIMED

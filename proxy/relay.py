@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from proxy.downstream import Downstream
     from proxy.endpoint import Endpoint
     from proxy.live import LiveArm
-    from proxy.meters import Look
+    from proxy.looks import Look
     from proxy.shadow.tap import Tap
     from proxy.upstream import UpstreamConnection
     from proxy.wire.head import RequestHead
@@ -145,7 +145,7 @@ class Relay:
         # The last bytes of a streamed answer.
         self.last = b""
         self.place: int = OUTSIDE
-        # Set where the route has shadows that take this request, and where it has metrics of its own.
+        # Set where the route has shadows that take this request, and where somebody looks at the answer.
         self.tap: Tap | None = None
         self.look: Look | None = None
 

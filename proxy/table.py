@@ -24,6 +24,7 @@ from proxy.settings import (
 from proxy.shadow.spec import ShadowSpec, read_shadows
 from proxy.splits.base import Split, read_split
 from proxy.splits.load import load_all
+from proxy.streams.spec import StreamSpec, read_streams
 from proxy.target import routing_path, split_target
 
 
@@ -64,6 +65,7 @@ class Route:
         "retries",
         "shadows",
         "split",
+        "streams",
         "timeouts",
     )
 
@@ -80,6 +82,7 @@ class Route:
         retries: Retries,
         shadows: list[ShadowSpec],
         metrics: list[Metric],
+        streams: StreamSpec | None,
     ) -> None:
         self.index = index
         self.name = name
@@ -92,6 +95,7 @@ class Route:
         self.retries = retries
         self.shadows = shadows
         self.metrics = metrics
+        self.streams = streams
         self.arms = split.arms
         renames = any(arm.upstream.rewrite is not None and arm.upstream.rewrite.model for arm in split.arms)
         self.needs_body = split.needs_body or renames
@@ -245,6 +249,7 @@ class _TableReader:
             read_retries(entry.get("retries", 0), f"{place}.retries"),
             read_shadows(entry.get("shadows", []), self._arms, f"{place}.shadows"),
             read_metrics(entry.get("metrics", []), f"{place}.metrics"),
+            read_streams(entry.get("streams"), f"{place}.streams"),
         )
 
     def _read_divert(self, value: object, place: str) -> DivertSpec | None:

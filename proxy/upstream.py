@@ -221,11 +221,12 @@ class UpstreamConnection(Timed):
         if relay.tap is not None:
             relay.tap.dechunked = relay.dechunk
             relay.tap.answered(data, end, status, stop)
-        meter = relay.arm.meter
-        if meter is not None and not relay.overridden:
-            relay.look = meter.look(data, end, remain, chunked=chunked and not relay.dechunk)
-            if stop > start:
-                relay.look.add(data[start:stop])
+        looker = relay.arm.looker
+        if looker is not None and not relay.overridden:
+            look = looker.look(relay, data, end, remain, chunked=chunked and not relay.dechunk)
+            if look is not None and stop > start:
+                look.first(data[start:stop])
+            relay.look = look
 
     def _on_fixed(self, relay: Relay, data: bytes) -> None:
         remain = self.remain - len(data)

@@ -41,6 +41,27 @@ def figures(counts: Counts) -> dict[str, Any]:
         },
         "latency": _latency(counts.total),
         "first_byte": _latency(counts.first_byte),
+        **({"streams": streams(counts)} if counts.scalar("streams") else {}),
+    }
+
+
+def streams(counts: Counts) -> dict[str, Any]:
+    """What streams of tokens say; only of routes that look at them."""
+    first_token, gaps_us = _latency(counts.first_token), counts.scalar("sum_token_gap_us")
+    return {
+        "n": counts.scalar("streams"),
+        "unread": counts.scalar("streams_unread"),
+        "stalled": counts.scalar("streams_stalled"),
+        "truncated": counts.scalar("streams_truncated"),
+        "broken": counts.scalar("streams_broken"),
+        "tokens": counts.scalar("stream_tokens"),
+        # The first of each stream is waited for in another way.
+        "tokens_per_second": (counts.scalar("stream_tokens") - first_token["n"]) * 1e6 / gaps_us
+        if gaps_us
+        else None,
+        "first_token": first_token,
+        "token_gap": _latency(counts.token_gap),
+        "token_time": _latency(counts.token_time),
     }
 
 

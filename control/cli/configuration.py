@@ -72,6 +72,7 @@ def _plan_problems(loaded: Loaded) -> Iterator[Problem]:
     """What is wrong with rollouts; nothing is said where the control extra is not installed."""
     try:
         from control.plan import RolloutPlan
+        from control.stream_guardrails import stream_problems
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in ("config", "proxy", "control"):
             raise
@@ -80,5 +81,5 @@ def _plan_problems(loaded: Loaded) -> Iterator[Problem]:
         if route.rollout is None:
             continue
         metrics = [metric.model_dump(mode="json") for metric in route.metrics]
-        for fault in RolloutPlan.problems(route.rollout, metrics):
+        for fault in [*RolloutPlan.problems(route.rollout, metrics), *stream_problems(route)]:
             yield loaded.problem(("routes", number, "rollout", *fault.path), fault.problem, fault.remedy)

@@ -60,6 +60,45 @@ def rollout_blocks(rollout: Json, *, details: bool = True) -> list[Block]:
     return blocks
 
 
+def stream_grid(route: Json) -> Grid | None:
+    """What streams of tokens have said in the last minute; None where none were looked at."""
+    rows = []
+    for variant in route["variants"]:
+        found = variant["last_minute"].get("streams")
+        if found is None:
+            continue
+        pace = found["tokens_per_second"]
+        rows.append(
+            [
+                variant["name"],
+                str(found["n"]),
+                *(seconds(found["first_token"][name]) for name in ("p50", "p95", "p99")),
+                "-" if pace is None else f"{pace:.3g}",
+                seconds(found["token_gap"]["p99"]),
+                *(str(found[name]) for name in ("stalled", "truncated", "broken", "unread")),
+            ]
+        )
+    if not rows:
+        return None
+    return Grid(
+        headings=[
+            "streams",
+            "n",
+            "first token p50",
+            "p95",
+            "p99",
+            "tokens/s",
+            "gap p99",
+            "stalled",
+            "truncated",
+            "broken",
+            "unread",
+        ],
+        rows=rows,
+        right=frozenset(range(1, 11)),
+    )
+
+
 def route_grid(route: Json) -> Grid:
     """The variants of a route: the weight set beside the one observed, and figures of the last minute."""
     rows = []

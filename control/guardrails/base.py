@@ -99,6 +99,8 @@ class Guardrail(ABC):
     """JSON Schema properties of the kind's own parameters."""
     compares: ClassVar[bool] = True
     """Whether it needs concurrent control traffic."""
+    needs_streams: ClassVar[bool] = False
+    """Whether it needs the route to look at streams of tokens."""
     kinds: ClassVar[dict[str, type[Guardrail]]] = {}
 
     def __init_subclass__(cls) -> None:

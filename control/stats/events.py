@@ -30,8 +30,14 @@ class Source(IntEnum):
     SHADOW = 8
     """A shadow's answer to it differs from the primary's; only compared pairs are asked."""
 
+    FIRST_TOKEN = 9
+    """Its stream took longer than a threshold until the first token; only streams are asked."""
+    TOKEN_TIME = 10
+    """Its stream took longer than a threshold for a token, on the average; only good streams are asked."""
 
-LATENCIES: Final = (Source.TOTAL, Source.FIRST_BYTE)
+
+STREAM_LATENCIES: Final = (Source.FIRST_TOKEN, Source.TOKEN_TIME)
+LATENCIES: Final = (Source.TOTAL, Source.FIRST_BYTE, *STREAM_LATENCIES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,7 @@ def test_other_layout_is_refused(path: str) -> None:
         file.seek(counters.VERSION * 8)
         file.write((counters.LAYOUT_VERSION + 1).to_bytes(8, sys.byteorder))
 
-    with pytest.raises(PageError, match="page layout 5 with 1488 cells a slot, this version reads layout 4"):
+    with pytest.raises(PageError, match="page layout 6 with 2576 cells a slot, this version reads layout 5"):
         CounterPage.open_for_writing(path)
 
 
@@ -141,11 +141,19 @@ def test_slot_cells_do_not_overlap() -> None:
         counters.SUM_TOTAL_US,
         counters.SUM_FIRST_BYTE_US,
         counters.FAILED,
+        *range(counters.STREAMS, counters.STREAM_TOKENS + 1),
+        counters.SUM_FIRST_TOKEN_US,
+        counters.SUM_TOKEN_GAP_US,
+        counters.SUM_TOKEN_TIME_US,
     ]
     cells = [
         *single,
         *range(counters.HIST_TOTAL, counters.HIST_TOTAL + 361),
         *range(counters.HIST_FIRST_BYTE, counters.HIST_FIRST_BYTE + 361),
+        *range(counters.SHADOW_0, counters.SHADOW_0 + counters.SHADOW_CELLS),
+        *range(counters.HIST_FIRST_TOKEN, counters.HIST_FIRST_TOKEN + 361),
+        *range(counters.HIST_TOKEN_GAP, counters.HIST_TOKEN_GAP + 361),
+        *range(counters.HIST_TOKEN_TIME, counters.HIST_TOKEN_TIME + 361),
     ]
 
     assert len(cells) == len(set(cells))

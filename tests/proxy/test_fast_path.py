@@ -38,6 +38,7 @@ FEATURES: dict[str, Callable[[dict[str, Any]], object]] = {
     "meters.py": lambda table: table["routes"][0].update(
         metrics=[{"name": "score", "source": "header:x-score", "low": 0.0, "high": 1.0}]
     ),
+    "streams/watch.py": lambda table: table["routes"][0].update(streams={"format": "openai", "stall": 9.0}),
     "shadow/tap.py": lambda table: table["routes"][0].update(
         # Looks at each request and copies none: no loop runs here that could connect.
         shadows=[{"name": "next", "arm": 1, "reference": [0], "methods": ["PUT"]}]
@@ -98,7 +99,7 @@ def test_a_plain_route_calls_no_module_of_what_it_does_not_use(
 
     assert not set(calls) & set(FEATURES), calls
     assert not set(calls) & {"retrying.py", "ejection.py", "pace.py", "tokens.py", "held.py", "answers.py"}
-    assert not [path for path in calls if path.startswith(("shadow/", "balancers/"))]
+    assert not [path for path in calls if path.startswith(("shadow/", "streams/", "balancers/"))]
     assert sum(calls.values()) <= (CALLS_MAX + 1) * EXCHANGES, calls
 
 

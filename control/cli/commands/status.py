@@ -15,7 +15,7 @@ from control.cli.client import AdminClient, admin_options
 from control.cli.failure import CommandError, ExitCode, UnreachableError
 from control.cli.figures import duration, seconds
 from control.cli.output import Block, Format, console, emit, format_option, plain, rich_group
-from control.cli.rollouts import rollout_blocks, route_grid
+from control.cli.rollouts import rollout_blocks, route_grid, stream_grid
 
 
 @click.command("status")
@@ -69,6 +69,8 @@ def status_blocks(status: Mapping[str, Any]) -> list[Block]:
         diverting = f"; {', '.join(route['diverting'])} is diverted" if route["diverting"] else ""
         blocks.append(f"route {route['name']} ({route['split']}){diverting}")
         blocks.append(route_grid(route))
+        if (streams := stream_grid(route)) is not None:
+            blocks.append(streams)
         if route["name"] in rollouts:
             blocks += rollout_blocks(rollouts[route["name"]])
     return blocks
