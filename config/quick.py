@@ -32,7 +32,17 @@ _FLAGS: Final[Mapping[Path, str]] = {
     (*_SPLIT, "variants"): "--weight",
     (*_SPLIT, "key"): "--key",
     _ROLLOUT: "--rollout",
+    ("routes", 0, "streams", "format"): "--streams",
 }
+# What decides about a model that streams: longer answers take longer, and are no worse for it.
+_STREAM_GUARDRAILS: Final = (
+    "error_rate_rise",
+    "first_token_ratio",
+    "token_time_ratio",
+    "sample_ratio",
+    "retry_share",
+    "client_abort_share",
+)
 
 
 def from_flags(
@@ -46,6 +56,7 @@ def from_flags(
     rollout: str | None = None,
     workers: int | str | None = None,
     state: str | None = None,
+    streams: str | None = None,
     stable_release: str = "",
     canary_release: str = "",
     directory: FilePath | None = None,
@@ -61,6 +72,7 @@ def from_flags(
         weight: percent of the requests for the canary: 5 and "5%" are five percent, 0.5 is half of one.
         keys: where the key of a sticky split comes from, in order, such as "header:x-user-id".
         rollout: a preset's name, or weights in percent separated by commas, such as "5,25,100".
+        streams: what event streams are, `openai`, to look into them and to judge a rollout by their tokens.
         state: the state directory, relative to `directory` (left out = the working directory).
 
     Raises:
@@ -80,13 +92,16 @@ def from_flags(
     if state is not None:
         value["state"] = {"directory": state}
     route = value["routes"][0]
+    if streams is not None:
+        route["streams"] = {"format": streams}
     if canary:
         value["upstreams"][CANARY] = _upstream(canary, canary_release)
         split, plan, faults = _canary(weight, list(keys), rollout)
         problems += [source.problem(path, problem, remedy) for path, problem, remedy in faults]
         route["split"] = split
         if plan is not None:
-            route["rollout"] = plan
+            judged = {"guardrails": [{"kind": kind} for kind in _STREAM_GUARDRAILS]} if streams else {}
+            route["rollout"] = plan | judged
     else:
         route["upstream"] = STABLE
         problems += [

@@ -54,6 +54,21 @@ def test_keys_make_it_sticky() -> None:
     }
 
 
+def test_streams_are_looked_into_and_judged_by_their_tokens() -> None:
+    """Of a ramped canary; with a fixed weight they are only counted."""
+    ramped = from_flags(STABLE, CANARY, rollout="balanced", streams="openai").config.routes[0]
+    fixed = from_flags(STABLE, CANARY, 5, streams="openai").config.routes[0]
+
+    assert ramped.streams is not None
+    assert fixed.streams == ramped.streams
+    assert ramped.rollout is not None
+    kinds = [guardrail.kind for guardrail in ramped.rollout.guardrails or ()]
+    assert "first_token_ratio" in kinds
+    assert "latency_ratio" not in kinds
+    assert fixed.rollout is None
+    assert errors(STABLE, streams="other")[0].startswith("command line: --streams: ")
+
+
 @pytest.mark.parametrize(
     ("rollout", "expected"),
     [

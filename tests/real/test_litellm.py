@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import yaml
 
 from tests.real.environments import executable
 from tests.real.exchanges import Answer, Ask, assert_same, assert_same_at_once, without
-from tests.real.front import Front, headgate_before
+from tests.real.front import HALVES, Front, headgate_before
 from tests.real.same import assert_counted, assert_same_told, statuses
 from tests.real.servers import free_ports, serving
 from tests.real.shadows import shadow_report
@@ -76,8 +77,9 @@ def litellm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def front(litellm: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """Headgate before it."""
-    with headgate_before(litellm, tmp_path_factory.mktemp("gate")) as running:
+    """Headgate before it, which looks into its streams."""
+    route = {**HALVES, "streams": {"format": "openai"}}
+    with headgate_before(litellm, tmp_path_factory.mktemp("gate"), route=route) as running:
         yield running
 
 
@@ -166,6 +168,33 @@ def test_plain_http(litellm: str, front: Front) -> None:
 def test_plain_http_at_once(litellm: str, front: Front) -> None:
     """Eight connections at once, each with the same list of requests begun elsewhere."""
     assert_same_at_once(litellm, front, ASKS, clients=8, normalise=renumbered)
+
+
+def streamed(front: Front) -> Counter[str]:
+    """The counters of streams, and how many first tokens there were, over all variants."""
+    found: Counter[str] = Counter()
+    for name, value in front.samples().items():
+        family = name.split("{")[0]
+        if family.startswith("headgate_stream") or family == "headgate_first_token_seconds_count":
+            found[family.removeprefix("headgate_")] += int(value)
+    return found
+
+
+def test_streams_are_understood(litellm: str, front: Front) -> None:
+    """Every one of them to its end, with at least as many tokens as its usage says."""
+    asks = [
+        chat(f"story {n}", model="story", stream=True, stream_options={"include_usage": True})
+        for n in range(4)
+    ]
+    before = streamed(front)
+    direct = assert_same(litellm, front, asks, normalise=renumbered)
+    front.settled()
+
+    found = streamed(front) - before
+    (usage,) = re.findall(rb'"completion_tokens": ?(\d+)', direct["story 0"].body)
+    assert found.pop("stream_tokens_total") >= len(asks) * int(usage)
+    # None of them unread, stalled, truncated or broken.
+    assert found == {"streams_total": len(asks), "first_token_seconds_count": len(asks)}
 
 
 async def test_streams_of_a_shadow_agree(litellm: str, tmp_path: Path) -> None:

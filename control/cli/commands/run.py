@@ -29,6 +29,11 @@ from control.cli.failure import ProblemsError
     help="Keep a client on its variant by this key, such as header:x-user-id; with --rollout, where none is "
     "given, by its address: all that comes from one machine goes one way.",
 )
+@click.option(
+    "--streams",
+    metavar="FORMAT",
+    help="Look into streams of tokens, of format openai, and judge a rollout by them.",
+)
 @click.option("--bind", metavar="ADDRESS", help="Where requests are accepted.  [default: 127.0.0.1:8080]")
 @click.option("--admin", metavar="ADDRESS", help="Admin address.  [default: 127.0.0.1:9901]")
 @click.option("--workers", metavar="N", help="Worker processes, or auto.")
@@ -70,6 +75,7 @@ def _from_flags(state: str | None, flags: dict[str, Any]) -> Loaded:
             keys=flags["key"],
             rollout=flags["rollout"],
             workers=flags["workers"],
+            streams=flags["streams"],
             state=state,
             **bind,
         )

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from control.reports import parse_report
+from proxy.histogram import bucket_index
 from tests.helpers.control import FakeClock, Proxies, config_body, configuration, run
 from tests.helpers.control_server import put_config, served
 from tests.helpers.counts import arm, report
@@ -48,6 +49,36 @@ async def test_set_weight_stands_beside_observed_weight(tmp_path: Path) -> None:
     assert minute["latency"]["p99"] == pytest.approx(0.020, rel=0.05)
     assert (stable["verdict"], canary["release"]) == ("not_judged", "fraud:v2")
     assert variants(status, "rest")["v1"]["last_minute"]["state"] == "no_data"
+
+
+async def test_streams_are_shown_where_they_were_looked_at(tmp_path: Path) -> None:
+    """A tenth of a second between tokens is ten a second; the page has a table of them."""
+    gap, first = 100_000, 400_000
+    streamed = {
+        "streams": 5,
+        "streams_stalled": 1,
+        "streams_broken": 2,
+        "stream_tokens": 45,
+        "sum_token_gap_us": 40 * gap,
+        "first_token": [[bucket_index(first), 5]],
+        "token_gap": [[bucket_index(gap), 40]],
+    }
+    clock = FakeClock()
+    async with served(tmp_path / "db", clock) as (plane, client):
+        await put_config(client, rollout={"duration": "60s"})
+        await plane.loop.tick()
+        stage = plane.ledger.records["fraud"].stage
+        await plane.controller.take(parse_report(report(arm("v2", "canary", stage, ok=5) | streamed)))
+        status = await client.json("GET", "/v1/status")
+        page = (await client.text("/"))[0]
+
+    found = variants(status)["v2"]["total"]["streams"]
+    assert (found["n"], found["stalled"], found["broken"], found["unread"]) == (5, 1, 2, 0)
+    assert found["tokens_per_second"] == pytest.approx(10.0)
+    assert found["first_token"]["p50"] == pytest.approx(0.4, rel=0.05)
+    assert (found["token_gap"]["n"], found["token_time"]["state"]) == (40, "no_data")
+    assert "streams" not in variants(status)["v1"]["total"]
+    assert "Streams of tokens in the last" in page
 
 
 async def test_the_last_minute_forgets_and_the_total_does_not(tmp_path: Path) -> None:

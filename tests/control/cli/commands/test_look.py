@@ -44,6 +44,37 @@ def test_status_sets_the_weight_beside_what_was_seen(admin: AdminStandIn) -> Non
     assert "] 0/40 " in shown.stdout
 
 
+def test_status_shows_streams_where_there_are_any(admin: AdminStandIn) -> None:
+    """One row a variant; a pace that nobody knows is a dash."""
+    found = samples.status()
+    assert "streams" not in ask_status(admin, found)
+    none = {"state": "no_data", "n": 0, "p50": None, "p95": None, "p99": None}
+    first = {"state": "ok", "n": 40, "p50": 0.2, "p95": 0.4, "p99": 1.5}
+    found["routes"][0]["variants"][0]["last_minute"]["streams"] = {
+        "n": 42,
+        "unread": 1,
+        "stalled": 2,
+        "truncated": 3,
+        "broken": 4,
+        "tokens": 40,
+        "tokens_per_second": None,
+        "first_token": first,
+        "token_gap": none,
+        "token_time": none,
+    }
+
+    shown = ask_status(admin, found)
+
+    (row,) = [line.split() for line in shown.splitlines() if line.startswith("v2 ") and " 42 " in line]
+    assert row == ["v2", "42", "200", "ms", "400", "ms", "1.5", "s", "-", "-", "2", "3", "4", "1"]
+    assert "first token p50" in shown
+
+
+def ask_status(admin: AdminStandIn, status: dict[str, Any]) -> str:
+    admin.on("GET", "/v1/status", (200, status))
+    return str(ask(admin, "status").stdout)
+
+
 @pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
 def test_programs_get_the_answer_as_it_came(admin: AdminStandIn, form: str, read: Any) -> None:
     """-o json and -o yaml hold everything the interface said."""
