@@ -69,6 +69,8 @@ class Analysis:
     """z-test, Wald, Newcombe and Wilson intervals of the current stage: valid for one look only."""
     latency: Mapping[str, Any] | None = None
     """Quantiles of both arms in the current stage with intervals, in seconds."""
+    outcomes: Mapping[str, Mapping[str, int]] | None = None
+    """How requests of the current stage have ended, by arm and outcome."""
     reach: int | None = None
     """At a step paced by evidence: the furthest step that the same evidence suffices for."""
 
@@ -147,6 +149,7 @@ def analyse(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int | No
             *(ledger.x.get(FAILURE.key, (0, 0))[1], ledger.n[1]),
         ),
         latency=evidence.latency or None,
+        outcomes=evidence.outcomes or None,
     )
 
 

@@ -240,6 +240,8 @@ class Evidence:
     """When a canary request was last seen diverted."""
     latency: Mapping[str, Any] = field(default_factory=dict)
     """Quantiles of both arms in the current stage, ready to be shown."""
+    outcomes: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """How requests of the current stage have ended, by arm."""
     metrics: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """By metric: how many values, their sum and sum of squares in the current stage, canary first."""
 
@@ -290,6 +292,7 @@ class Evidence:
             "first_failure_at": self.first_failure_at,
             "diverted_at": self.diverted_at,
             "latency": dict(self.latency),
+            "outcomes": dict(self.outcomes),
             "metrics": {name: list(sums) for name, sums in self.metrics.items()},
         }
 
@@ -321,6 +324,7 @@ class Evidence:
             first_failure_at=data["first_failure_at"],
             diverted_at=data["diverted_at"],
             latency=data["latency"],
+            outcomes=data.get("outcomes", {}),
             metrics=data.get("metrics", {}),
         )
 

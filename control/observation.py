@@ -15,7 +15,7 @@ from typing import Final
 from control.betting import Bets, place, take, views
 from control.evidence import ArmCounts, Baseline, Evidence, Raw, StageLedger
 from control.plan import RolloutPlan
-from control.shown import shown_latency, shown_metrics
+from control.shown import shown_latency, shown_metrics, shown_outcomes
 from control.stats.events import FAILURE, Source
 from control.stats.overdispersion import phi, requests_per_unit
 from control.stats.process import log_start_weight
@@ -232,6 +232,7 @@ def _begin_stage(evidence: Evidence, plan: RolloutPlan, ledger: StageLedger) -> 
         diverted_at=None,
         baseline=None,
         latency={},
+        outcomes={},
     )
 
 
@@ -357,5 +358,6 @@ def _note(
         sample_ratio=ratio,
         phi=phi(*groups) if groups else evidence.phi,
         first_failure_at=first,
+        outcomes=shown_outcomes(canary, control),
         metrics=shown_metrics(plan, canary, control),
     )

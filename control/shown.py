@@ -1,4 +1,4 @@
-"""What is kept of a stage for people to look at: quantiles of latency, and means of metrics."""
+"""What is kept of a stage for people to look at: how requests ended, latencies, means of metrics."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from control.stats.events import LATENCIES, Source
 from control.stats.latency import quantile_name, summary
 from control.tallying import latency_of
 from proxy.metric_counts import UNREADABLE, VALUES
+from proxy.outcomes import OUTCOME_NAMES
 
 # Levels at which latency is shown whatever the guardrails ask, and the level of its intervals.
 SHOWN_QUANTILES: Final = (0.5, 0.95, 0.99)
@@ -34,6 +35,14 @@ def shown_latency(plan: RolloutPlan, canary: ArmCounts, control: ArmCounts) -> d
             if counts is not None
         }
         for source in {Source.TOTAL, *(event.source for event in asked)}
+    }
+
+
+def shown_outcomes(canary: ArmCounts, control: ArmCounts) -> dict[str, dict[str, int]]:
+    """By arm: requests by the name of their outcome, without those that nobody had."""
+    return {
+        arm: {name: count for name, count in zip(OUTCOME_NAMES, counts.outcomes, strict=True) if count}
+        for arm, counts in (("canary", canary), ("control", control))
     }
 
 

@@ -34,6 +34,8 @@ def explain(decision: Json) -> list[Block]:
     if analysis["findings"]:
         blocks += [findings_grid(analysis), "\n".join(finding["reason"] for finding in analysis["findings"])]
     blocks.append(_evidence(analysis, decision.get("needs") or ()))
+    if analysis.get("outcomes"):
+        blocks.append(_outcomes(analysis["outcomes"]))
     if analysis.get("one_look"):
         blocks.append(_one_look(analysis["one_look"]))
     if analysis.get("latency"):
@@ -127,6 +129,17 @@ def _evidence(analysis: Json, needs: Sequence[Json]) -> str:
     phi = analysis.get("overdispersion", 1.0)
     if not math.isclose(phi, 1.0):
         lines.append(f"  Keys differ {phi:.2f} times as much as by chance; the evidence counts less for it.")
+    return "\n".join(lines)
+
+
+def _outcomes(values: Json) -> str:
+    lines = ["How requests of this step have ended:"]
+    for arm in ("canary", "control"):
+        ended = sorted(values[arm].items(), key=lambda item: -item[1])
+        lines.append(
+            f"  {arm:<8} "
+            + (", ".join(f"{count} {name.replace('_', ' ')}" for name, count in ended) or "none yet")
+        )
     return "\n".join(lines)
 
 

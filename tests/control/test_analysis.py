@@ -290,6 +290,20 @@ def test_a_short_burst_condemns_nobody_and_a_lasting_fault_does() -> None:
         assert (worst is Verdict.FAIL) == (expected is Verdict.FAIL)
 
 
+def test_it_keeps_how_requests_ended() -> None:
+    """Of the current stage, by arm: a share of failures does not say what kind they are."""
+    watched = feeder(RISE)
+    watched.tick(n_c=40, n_t=40, x_c=3)
+
+    analysis = watched.analyse()
+
+    assert analysis.outcomes == {"canary": {"ok": 37, "upstream_5xx": 3}, "control": {"ok": 40}}
+    assert Analysis.from_json(analysis.to_json()).outcomes == analysis.outcomes
+    watched.begin("r:1:2")
+    watched.report()
+    assert watched.analyse().outcomes is None
+
+
 def test_what_is_valid_for_one_look_is_labelled() -> None:
     """z-test and intervals of the current stage stand beside the verdict."""
     watched = feeder(RISE)

@@ -14,6 +14,7 @@ from control.observation import observe
 from control.plan import RolloutPlan
 from control.rollout import Decision, DecisionKind, State
 from proxy.histogram import BUCKETS, bucket_index
+from proxy.outcomes import Outcome
 
 PLAN = RolloutPlan.from_config({"preset": "aggressive", "steps": [0.1, 0.25, 1.0]})
 DECISION_ID = "d-" + "0" * 25 + "7"
@@ -42,7 +43,12 @@ def analysis(*, bad: bool = True) -> Analysis:
 def _arm(answered: int, failed: int) -> ArmCounts:
     total = np.zeros(BUCKETS, dtype=np.int64)
     total[bucket_index(4000)] = answered - failed
-    return ArmCounts(started=answered, finished=answered, failed=failed, total=total, first_byte=total)
+    outcomes = tuple(
+        {Outcome.OK: answered - failed, Outcome.STREAM_ERROR: failed}.get(outcome, 0) for outcome in Outcome
+    )
+    return ArmCounts(
+        started=answered, finished=answered, failed=failed, outcomes=outcomes, total=total, first_byte=total
+    )
 
 
 def decision(kind: DecisionKind = DecisionKind.ROLLED_BACK, *, judged: bool = True) -> dict[str, Any]:

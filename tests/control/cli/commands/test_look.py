@@ -113,6 +113,7 @@ def test_why_tells_the_latest_decision(admin: AdminStandIn) -> None:
     assert "z = 6.87, p below 0.0001" in shown.stdout
     assert "p99      4.06 ms [3.97 ms, 4.15 ms]  4.06 ms [3.97 ms, 4.15 ms]" in shown.stdout
     assert "To blame: error_rate_rise." in shown.stdout
+    assert "  canary   834 ok, 46 stream error\n  control  880 ok\n" in shown.stdout
     assert admin.seen[0][1] == "/v1/decisions?limit=1"
 
 
