@@ -175,11 +175,12 @@ class Contender:
         template = peer.templates[setup]
         # Some tell the format by the name.
         config = directory / (template or "none")
+        self.admin = free_port()
         values = {
             "@PORT@": str(self.port),
             "@UPSTREAM@": str(upstream),
             "@SHADOW@": str(shadow),
-            "@ADMIN@": str(free_port()),
+            "@ADMIN@": str(self.admin),
             "@DIRECTORY@": str(directory),
             "@CONFIG@": str(config),
         }

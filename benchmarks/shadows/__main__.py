@@ -7,10 +7,10 @@ import random
 import statistics
 import sys
 import tempfile
+import urllib.request
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,27 +18,82 @@ from benchmarks.load.build import build
 from benchmarks.load.contenders import ROOT, Contender, headgate
 from benchmarks.load.machine import describe
 from benchmarks.load.processes import Program, free_port
-from benchmarks.load.report import quartiles
-from benchmarks.load.slices import LoadSource, Slice, measure
-from benchmarks.load.workloads import WORKLOADS, Setup
+from benchmarks.load.slices import LoadSource, measure
+from benchmarks.load.workloads import WORKLOADS, Setup, Workload
+from benchmarks.shadows.judging import Round, judge, markdown
 
-PLAIN: Final = "none"
-KINDS: Final = ("slow", "hung", "resetting", "refusing")
-"""slow answers after a second; hung accepts and never reads; resetting resets each connection that is used;
-refusing: nobody listens."""
+KINDS: Final = ("slow", "hung", "stalling", "resetting", "refusing", "garbage", "endless")
+"""slow answers after a second; hung accepts and never reads; stalling stops in its answer; resetting resets
+each connection used; refusing: nobody listens; garbage is no HTTP; endless answers have 200 MB, chunked."""
 CAPACITY_SHARE: Final = 0.7
 CAPACITY_SLICES: Final = 3
+METRICS_SECONDS: Final = 10
 
 
 def parse_arguments() -> argparse.Namespace:
     """What the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.shadows", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="slices of each shadow; default %(default)s")
-    parser.add_argument("--seconds", type=float, default=2.0, help="length of a slice; default %(default)s")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="which shadows; default all: %(default)s")
+    parser.add_argument("--rounds", type=int, default=24, help="rounds beside each; default %(default)s")
+    parser.add_argument("--seconds", type=float, default=0.5, help="length of a slice; default %(default)s")
     parser.add_argument("--tree", type=Path, default=ROOT, help="another source tree, as a compiled one")
     parser.add_argument("--seed", type=int, default=1, help="of the order within the rounds")
     parser.add_argument("--out", type=Path, help="write the figures here as JSON")
-    return parser.parse_args()
+    parser.add_argument("--add", action="store_true", help="beside those of other shadows that --out has")
+    options = parser.parse_args()
+    options.kinds = options.kinds.split(",")
+    if unknown := set(options.kinds) - set(KINDS):
+        parser.error(f"--kinds: there is no {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
+    return options
+
+
+class Bench:
+    """Load source, upstream and shadows on one processor, the proxies on the other."""
+
+    def __init__(self, stack: ExitStack, tree: Path) -> None:
+        processors = sorted(os.sched_getaffinity(0))
+        self.proxy_cpu, self.load_cpu = (
+            (processors[0], processors[1]) if len(processors) > 1 else (None, None)
+        )
+        self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headgate-shadows-")))
+        self.tree = tree
+        self.source = LoadSource(build("load", self.folder), cpu=self.load_cpu)
+        self.upstream = free_port()
+        self._start(
+            stack, "upstream", [str(build("upstream", self.folder)), str(self.upstream)], self.upstream
+        )
+
+    def _start(self, stack: ExitStack, name: str, command: list[str], port: int) -> None:
+        program = Program(command, cpu=self.load_cpu, log=self.folder / f"{name}.log", cwd=self.folder)
+        stack.callback(program.stop)
+        program.wait_listening(port)
+
+    def proxy(self, stack: ExitStack, name: str, kind: str = "") -> Contender:
+        """A proxy of its own, beside the kind of shadow or without one."""
+        shadow = free_port()
+        if kind not in ("", "refusing"):
+            bad = str(Path(__file__).with_name("bad.py"))
+            self._start(stack, kind, [sys.executable, bad, str(shadow), kind], shadow)
+        template = "headgate_shadow.yaml" if kind else "headgate_unshadowed.yaml"
+        contender = Contender(
+            replace(headgate(name, self.tree), templates={Setup.SHADOW: template}),
+            upstream=self.upstream,
+            shadow=shadow,
+            directory=self.folder / name,
+            cpu=self.proxy_cpu,
+            setup=Setup.SHADOW,
+        )
+        stack.callback(contender.program.stop)
+        return contender
+
+
+def copied(contender: Contender) -> int:
+    """How many copies the proxy has sent to its shadow, from its metrics."""
+    address = f"http://127.0.0.1:{contender.admin}/metrics"
+    with urllib.request.urlopen(address, timeout=METRICS_SECONDS) as answer:
+        lines = answer.read().decode().splitlines()
+    name = "headgate_shadow_mirrored_requests_total{"
+    return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith(name))
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
@@ -47,115 +102,69 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         RuntimeError: a program could not be built or started.
     """
-    processors = sorted(os.sched_getaffinity(0))
-    proxy_cpu, load_cpu = (processors[0], processors[1]) if len(processors) > 1 else (None, None)
+    kinds: dict[str, list[Round]] = {}
+    copies: dict[str, int] = {}
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headgate-shadows-")))
-
-        def start(name: str, command: list[str], port: int) -> None:
-            program = Program(command, cpu=load_cpu, log=folder / f"{name}.log", cwd=folder)
-            stack.callback(program.stop)
-            program.wait_listening(port)
-
-        source = LoadSource(build("load", folder), cpu=load_cpu)
-        upstream = free_port()
-        start("upstream", [str(build("upstream", folder)), str(upstream)], upstream)
-        contenders: dict[str, Contender] = {}
-        for kind in (PLAIN, *KINDS):
-            shadow = free_port()
-            if kind in ("slow", "hung", "resetting"):
-                bad = str(Path(__file__).with_name("bad.py"))
-                start(kind, [sys.executable, bad, str(shadow), kind], shadow)
-            template = "headgate.yaml" if kind == PLAIN else "headgate_shadow.yaml"
-            peer = replace(headgate(kind, options.tree.resolve()), templates={Setup.SHADOW: template})
-            contender = Contender(
-                peer,
-                upstream=upstream,
-                shadow=shadow,
-                directory=folder / kind,
-                cpu=proxy_cpu,
-                setup=Setup.SHADOW,
-            )
-            stack.callback(contender.program.stop)
-            contenders[kind] = contender
+        bench = Bench(stack, options.tree.resolve())
+        without, again = (bench.proxy(stack, name) for name in ("without", "again"))
         workload = WORKLOADS["shadow"]
-        plain = contenders[PLAIN]
-        rates = [measure(source, plain, workload, options.seconds, 0).rate for _ in range(CAPACITY_SLICES)]
+        rates = [measure(bench.source, without, workload, 1.0, 0).rate for _ in range(CAPACITY_SLICES)]
         rate = CAPACITY_SHARE * statistics.median(rates)
         due = replace(workload, name=f"{workload.name}-70", rate=rate)
         order = random.Random(options.seed)
-        slices = [measure(source, plain, due, options.seconds, 0)]
-        for number in range(1, options.rounds + 1):
-            for kind in order.sample(KINDS, len(KINDS)):
-                slices.append(measure(source, contenders[kind], due, options.seconds, number))
-                slices.append(measure(source, plain, due, options.seconds, number))
-            print(f"round {number} of {options.rounds}", file=sys.stderr, flush=True)
+        for kind in options.kinds:
+            with ExitStack() as own:
+                beside = bench.proxy(own, kind, kind)
+                trio = [without, again, beside]
+                # The first round warms up what was just started.
+                rounds = [
+                    one_round(bench.source, trio, due, options.seconds, order)
+                    for _ in range(options.rounds + 1)
+                ]
+                kinds[kind], copies[kind] = rounds[1:], copied(beside)
+            print(f"{kind}: {copies[kind]} copies", file=sys.stderr, flush=True)
+    figures = judge(kinds)
+    for kind, count in copies.items():
+        figures["shadows"][kind]["copied"] = count
+    slices = [one for rounds in kinds.values() for r in rounds for one in (r.without, r.again, r.beside)]
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe(ROOT),
         "rounds": options.rounds,
         "seconds": options.seconds,
         "requests_per_second": round(rate),
-        "p99": summarise(slices),
+        "load_cpu_share": round(statistics.median(one.load_cpu_share for one in slices), 3),
+        "requests": sum(one.count for one in slices),
         "failures": sum(one.failures for one in slices),
+        **figures,
     }
 
 
-def summarise(slices: list[Slice]) -> dict[str, Any]:
-    """By shadow: p99 in microseconds, and its ratio to the slices without a shadow right before and after.
-
-    Without a shadow the ratio is that of two such neighbours, either way round: what the machine alone does.
-    """
-    found: dict[str, Any] = {}
-    plain = slices[::2]
-    for kind in (PLAIN, *KINDS):
-        own = [one for one in slices if one.peer == kind]
-        if kind == PLAIN:
-            relative = [b.p99_us / a.p99_us for a, b in pairwise(plain)]
-        else:
-            around = [slices[i - 1 : i + 2 : 2] for i, one in enumerate(slices) if one.peer == kind]
-            relative = [
-                one.p99_us / statistics.fmean(other.p99_us for other in pair)
-                for one, pair in zip(own, around, strict=True)
-            ]
-        found[kind] = {
-            "p99_us": quartiles([one.p99_us for one in own]),
-            "p50_us": quartiles([one.p50_us for one in own]),
-            "ratio": quartiles(relative),
-        }
-    return found
-
-
-def markdown(summary: dict[str, Any]) -> str:
-    """The figures as a table."""
-    rows = [
-        f"{summary['requests_per_second']} requests a second, {summary['failures']} failed",
-        "",
-        "| shadow | p50 | p99 | p99 ÷ without (quartiles) |",
-        "| --- | --- | --- | --- |",
-    ]
-    for kind, figures in summary["p99"].items():
-        ratio = figures["ratio"]
-        rows.append(
-            f"| {kind} | {figures['p50_us']['median']:.0f} µs | {figures['p99_us']['median']:.0f} µs "
-            f"| **{ratio['median']:.2f}** ({ratio['q1']:.2f}–{ratio['q3']:.2f}) |"
-        )
-    return "\n".join(rows) + "\n"
+def one_round(
+    source: LoadSource, trio: list[Contender], due: Workload, seconds: float, order: random.Random
+) -> Round:
+    """A slice of each of the three, in random order."""
+    found = {one.name: measure(source, one, due, seconds, 0) for one in order.sample(trio, len(trio))}
+    without, again, beside = (found[one.name] for one in trio)
+    return Round(without=without, again=again, beside=beside)
 
 
 def main() -> int:
-    """Run it; 1 when a request failed, 2 when it cannot be run."""
+    """Run it; 1 when a request failed or a shadow slows the primary down, 2 when it cannot be run."""
     options = parse_arguments()
     try:
         summary = run(options)
     except (RuntimeError, OSError) as error:
         print(f"benchmarks.shadows: {error}", file=sys.stderr)
         return 2
+    print(f"{summary['requests_per_second']} requests a second, {summary['failures']} failed\n")
     print(markdown(summary))
     if options.out:
+        runs = json.loads(options.out.read_text())["runs"] if options.add and options.out.exists() else []
         options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(json.dumps(summary, indent=1) + "\n")
-    return 1 if summary["failures"] else 0
+        options.out.write_text(json.dumps({"runs": [*runs, summary]}, indent=1) + "\n")
+    slower = any(one["slower"] for one in summary["shadows"].values())
+    return 1 if summary["failures"] or slower else 0
 
 
 if __name__ == "__main__":

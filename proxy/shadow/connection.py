@@ -32,6 +32,8 @@ INVALID_RESPONSE: Final = 12
 SHED: Final = 13
 
 INFORMATIONAL_MAX: Final = 16
+# What of an answer is read as fast as it comes, even when nobody compares it.
+READ_FREELY_BYTES: Final = 65536
 
 
 class ShadowConnection(Timed):
@@ -109,6 +111,8 @@ class ShadowConnection(Timed):
             self._on_chunked(copy, data)
         elif state == UNTIL_CLOSE and copy.unpaired == PAIRABLE:
             copy.keep(data)
+        if copy.received > READ_FREELY_BYTES and self.copy is not None and copy.unpaired != PAIRABLE:
+            self.lane.mirror.shadows.read_in_vain(self, len(data))
 
     def _on_head(self, copy: Copy, data: bytes) -> None:
         shadows = self.lane.mirror.shadows
@@ -169,6 +173,9 @@ class ShadowConnection(Timed):
             if copy.unpaired == PAIRABLE:
                 copy.keep(data)
             return
+        elif remain + start > self.lane.mirror.answer_max:
+            self._fail(SHED)
+            return
         remain -= size - start
         if remain < 0:
             # More than was announced: the rest is nobody's, and the connection cannot be trusted.
@@ -220,8 +227,8 @@ class ShadowConnection(Timed):
         self.copy = None
         self.abort()
         if copy is not None:
-            # One that is too long or too late was an answer: budget and deadline see to it.
-            if outcome in (STREAM_ERROR, INVALID_RESPONSE):
+            # One that is too late was an answer: bounds of time and number see to it.
+            if outcome in (STREAM_ERROR, INVALID_RESPONSE, SHED):
                 self.lane.broke_off()
             copy.mirror.ended(copy, outcome, 0)
 

@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from proxy.shadow.spec import ShadowSpec
     from proxy.shadow.tap import Copy
 
-# What may wait for a comparing process that is slower than the traffic; beyond it pairs are dropped.
+# What may wait for a comparing process that is slower than the traffic; beyond it pairs are dropped, until a
+# quarter of it has gone out.
 FEED_BYTES_MAX: Final = 4 * 1024 * 1024
+FEED_BYTES_LOW: Final = 3 * 1024 * 1024
 # Written at once when this much has gathered; otherwise ten times a second.
 BATCH_BYTES: Final = 64 * 1024
 RETRY_TICKS: Final = TICKS_PER_SECOND // 2
@@ -47,6 +49,7 @@ class Feed:
     __slots__ = (
         "connecting",
         "definitions",
+        "full",
         "numbers",
         "path",
         "pending",
@@ -62,6 +65,8 @@ class Feed:
         self.path = path
         self.transport: asyncio.Transport | None = None
         self.connecting = False
+        # Whether more waits on the line than may.
+        self.full = False
         self.retry_at = 0
         self.pending: list[bytes] = []
         self.pending_bytes = 0
@@ -97,8 +102,7 @@ class Feed:
 
     def pair(self, copy: Copy) -> bool:
         """Hand a pair on; False when it has to be dropped."""
-        transport = self.transport
-        if transport is None:
+        if self.transport is None or self.full:
             return False
         tap = copy.tap
         primary = tap.answer
@@ -169,7 +173,8 @@ class Feed:
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        # Pausing has no reader to stop here: `pair` looks at the buffer itself.
+        self.transport.set_write_buffer_limits(FEED_BYTES_MAX, FEED_BYTES_LOW)
+        self.full = False
         self.pending = list(self.definitions)
         self.pending_bytes = 0
 
@@ -186,10 +191,12 @@ class Feed:
         return False
 
     def pause_writing(self) -> None:
-        """See `connection_made`."""
+        """The comparing process is behind: pairs are dropped, and counted, until it has caught up."""
+        self.full = True
 
     def resume_writing(self) -> None:
-        """See `connection_made`."""
+        """It has caught up."""
+        self.full = False
 
     def drop_connection(self) -> None:
         """Close the line; it is opened again at a later tick."""

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 # Ticks without lag before copies are made again.
 CALM_TICKS: Final = 10
 CLIENT_ABORT: Final = 14
+# Bytes of answers that nobody compares, read in a tick: 10 MiB a second. Reading them takes the loop's time.
+VAIN_BYTES_PER_TICK: Final = 1048576
+# One of them reads at most a quarter of that at once.
+RESUMED_PER_TICK: Final = 4
 
 
 class Shadows:
@@ -38,8 +42,10 @@ class Shadows:
         "late",
         "mirrors",
         "outbox",
+        "paused",
         "response_head",
         "send_soon",
+        "vain_left",
         "wheel",
         "worker",
     )
@@ -56,6 +62,9 @@ class Shadows:
         self.send_soon: Callable[[], None] = self.send
         self.response_head = ResponseHead()
         self.closing = False
+        # What may still be read in vain in this tick, and who waits for the next.
+        self.vain_left: int = VAIN_BYTES_PER_TICK
+        self.paused: list[ShadowConnection] = []
         # The worst lateness of the loop since it was calm, seconds, and when calm is assumed again.
         self.late = 0.0
         self.calm_at = 0
@@ -122,8 +131,20 @@ class Shadows:
             tap.first = b""
             tap.pieces = None
 
+    def read_in_vain(self, connection: ShadowConnection, size: int) -> None:
+        """Bytes that nobody compares were read; beyond the pace their connection waits for a tick."""
+        self.vain_left -= size
+        if self.vain_left <= 0:
+            connection.transport.pause_reading()
+            self.paused.append(connection)
+
     def tick(self, late: float) -> None:
         """Called ten times a second with the loop's lateness in seconds."""
+        self.vain_left = VAIN_BYTES_PER_TICK
+        if self.paused:
+            for connection in self.paused[:RESUMED_PER_TICK]:
+                connection.transport.resume_reading()
+            self.paused = [one for one in self.paused[RESUMED_PER_TICK:] if one.copy is not None]
         if late > self.late:
             self.late = late
             self.calm_at = self.wheel.now + CALM_TICKS

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from proxy.shadow.cells import Unpaired
+from proxy.shadow.feed import FEED_BYTES_MAX
 from tests.helpers.dataplane import worker
 from tests.helpers.http import Message, answering, connected, eventually, ok, post, read_response
 from tests.helpers.shadows import ShadowCounts, shadowed
@@ -130,6 +132,39 @@ async def test_what_cannot_be_compared_is_counted_with_its_reason(tmp_path: Path
         counts = ShadowCounts(w)
         await eventually(lambda: counts.settled and counts.unpaired(Unpaired.COMPARER) == 1)
         counts.check()
+
+
+async def test_a_comparer_that_stands_still_costs_the_worker_a_bounded_queue(tmp_path: Path) -> None:
+    """Beyond the queue pairs are dropped and counted; what was queued is compared once it goes on."""
+    socket = tmp_path / "c.sock"
+    text = b"x" * 200_000
+    async with (
+        answering(lambda r: ok(text)) as one,
+        answering(lambda r: ok(text)) as two,
+        comparer(socket) as found,
+    ):
+        content = shadowed(one.port, two.port, compare=COMPARE | {"capture": 262144})
+        async with worker(tmp_path, content, compare=str(socket)) as w:
+            counts = ShadowCounts(w)
+            async with asyncio.timeout(30):
+                while not counts.paired:
+                    await ask(w.port, [1])
+            found.process.send_signal(signal.SIGSTOP)
+            before, dropped = counts.paired, counts.unpaired(Unpaired.COMPARER)
+            async with asyncio.timeout(60):
+                while counts.unpaired(Unpaired.COMPARER) < dropped + 20:
+                    await ask(w.port, [1])
+
+            # The queue, a batch that is gathered, and what the kernel and the process take at once.
+            assert (counts.paired - before) * 400_000 < FEED_BYTES_MAX + 2 * 1024 * 1024
+            found.process.send_signal(signal.SIGCONT)
+            await eventually(lambda: found.of("all/v2/shadow")["compared"] == counts.paired, 30)
+            async with asyncio.timeout(30):
+                again = counts.paired
+                while counts.paired == again:
+                    await ask(w.port, [1])
+            await eventually(lambda: counts.settled, 20)
+            counts.check()
 
 
 async def test_a_line_out_of_step_is_given_up_and_others_go_on(tmp_path: Path) -> None:

@@ -146,6 +146,54 @@ async def test_an_answer_of_200_mb_costs_its_limit_and_no_more(tmp_path: Path) -
         assert w.rss() - before < 24 * MIB
 
 
+async def test_what_nobody_compares_is_read_at_a_pace(tmp_path: Path) -> None:
+    """Answers without an end or a length do not take the worker's time until their deadline."""
+    sent = 0
+
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        block = bytes(65536)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(block)
+                await writer.drain()
+                sent += len(block)
+
+    async with (
+        answering() as primary,
+        upstream(endless) as shadow,
+        worker(tmp_path, shadowed(primary.port, shadow.port, answer=1024 * MIB, deadline=2.0)) as w,
+    ):
+        started = asyncio.get_running_loop().time()
+        for _ in range(4):
+            assert (await ask(w.port, post(b"{}"))).status == 200
+
+        counts = ShadowCounts(w)
+        await eventually(lambda: counts.settled, 30)
+        assert counts.outcome(Outcome.TIMEOUT_TOTAL) == 4
+        # Besides what is read: the buffers of four connections, in two kernels' ends and the server.
+        seconds = asyncio.get_running_loop().time() - started
+        assert sent < (12 * seconds + 4 * 12) * MIB
+
+
+async def test_an_answer_announced_above_the_limit_is_not_read(tmp_path: Path) -> None:
+    """Its length is enough; after twenty of them the shadow is left alone for a while."""
+    async with (
+        answering() as primary,
+        upstream(enormous(200_000_000)) as shadow,
+        worker(tmp_path, shadowed(primary.port, shadow.port, in_flight=1)) as w,
+    ):
+        counts = ShadowCounts(w)
+        async with asyncio.timeout(30):
+            while not counts.skips(Skip.UNREACHABLE):
+                assert (await ask(w.port, post(b"{}"))).status == 200
+        await eventually(lambda: counts.settled, 20)
+        counts.check()
+        assert counts.outcome(Outcome.SHED) == counts.mirrored >= 20
+
+
 async def press(port: int, body: bytes, count: int, clients: int) -> int:
     """Send `count` requests over `clients` connections; return how many were answered 200."""
     request = post(body)
