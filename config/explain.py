@@ -124,6 +124,8 @@ def _words(detail: ErrorDetails, path: Path, source: Source) -> tuple[str, str]:
             return f"{subject} is not a mapping", f"write it with keys: {', '.join(expected)}"
         case "greater_than_equal":
             return f"{subject} is too little", f"use {context['ge']} or more"
+        case "greater_than":
+            return f"{subject} is too little", f"use more than {context['gt']}"
         case "less_than_equal":
             return f"{subject} is too much", f"use {context['le']} or less"
         case "too_short" | "string_too_short":

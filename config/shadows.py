@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Self
 
 from pydantic import (
@@ -32,11 +33,16 @@ from config.values import InvalidValueError
 SHADOWS_MAX = 8
 
 
+_ESCAPE = re.compile(r"~(?![01])")
+
+
 def _json_path(value: str) -> str:
     if not value.startswith("/") or len(value) > 512:
         raise InvalidValueError.about(
             value, "is not a path into an answer", "write one such as /outputs/*/data"
         )
+    if _ESCAPE.search(value):
+        raise InvalidValueError.about(value, "has a ~ that stands for nothing", "write ~0 for ~ and ~1 for /")
     return value
 
 
@@ -97,7 +103,7 @@ class JsonRules(Model):
     """Paths that are not looked at, besides those of `defaults`."""
     tolerance: Annotated[float, Field(ge=0, le=1)] = 1e-6
     """Relative difference of two numbers that counts as none."""
-    absolute: Annotated[float, Field(ge=0)] = 0.0
+    absolute: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """Absolute difference of two numbers that counts as none; either of the two suffices."""
     unordered: _Paths = ()
     """Lists whose order means nothing."""
@@ -163,6 +169,20 @@ class Compare(Model):
     samples: SampleRules = SampleRules()
     """Examples that are kept."""
 
+    @model_validator(mode="after")
+    def _one_rule_a_path(self) -> Self:
+        """Two rules for one path leave open which of them holds."""
+        ruled: dict[str, str] = dict.fromkeys(self.json_.ignore, "json.ignore")
+        faults: list[Fault] = []
+        for key in ("labels", "embeddings", "texts"):
+            for i, rule in enumerate(getattr(self, key)):
+                if rule.path in ruled:
+                    problem = f"{rule.path} has a rule already, in {ruled[rule.path]}"
+                    faults.append(Fault(path=(key, i, "path"), problem=problem, remedy="keep one of them"))
+                ruled.setdefault(rule.path, key)
+        refuse("compare", faults)
+        return self
+
     @model_serializer(mode="wrap")
     def _as_written(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Pydantic has a method of that name, so the field cannot have it.
@@ -192,6 +212,16 @@ class Shadow(Model):
     """What copies' headers differ in."""
     compare: Compare = Compare()
     """How answers are compared."""
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        faults = repeated("methods", self.methods) + repeated("key", self.key)
+        if self.compare.share > 0 and self.compare.capture > self.limits.answer:
+            problem = f"{self.compare.capture} bytes are never there: limits.answer is {self.limits.answer}"
+            remedy = "raise limits.answer, or capture less"
+            faults.append(Fault(path=("compare", "capture"), problem=problem, remedy=remedy))
+        refuse("shadow", faults)
+        return self
 
     @property
     def label(self) -> str:
