@@ -88,7 +88,13 @@ def idle_connections(port: int, workload: Workload) -> Iterator[None]:
 
 
 def measure(
-    source: LoadSource, contender: Contender, workload: Workload, seconds: float, number: int
+    source: LoadSource,
+    contender: Contender,
+    workload: Workload,
+    seconds: float,
+    number: int,
+    *,
+    warm_up: float = WARM_UP_SECONDS,
 ) -> Slice:
     """Load one proxy for one slice, after a short warm-up that is not counted.
 
@@ -96,7 +102,7 @@ def measure(
         RuntimeError: the load source failed, or nothing was answered.
     """
     with idle_connections(contender.port, workload):
-        source.run(workload, contender.port, WARM_UP_SECONDS)
+        source.run(workload, contender.port, warm_up)
         before = contender.program.cpu_seconds()
         counts = source.run(workload, contender.port, seconds)
         cpu_seconds = contender.program.cpu_seconds() - before

@@ -18,6 +18,7 @@ from benchmarks.load.build import build
 from benchmarks.load.contenders import ROOT, Contender, headgate
 from benchmarks.load.machine import describe
 from benchmarks.load.processes import Program, free_port
+from benchmarks.load.report import quartiles
 from benchmarks.load.slices import LoadSource, measure
 from benchmarks.load.workloads import WORKLOADS, Setup, Workload
 from benchmarks.shadows.judging import Round, judge, markdown
@@ -26,7 +27,8 @@ KINDS: Final = ("slow", "hung", "stalling", "resetting", "refusing", "garbage", 
 """slow answers after a second; hung accepts and never reads; stalling stops in its answer; resetting resets
 each connection used; refusing: nobody listens; garbage is no HTTP; endless answers have 200 MB, chunked."""
 CAPACITY_SHARE: Final = 0.7
-CAPACITY_SLICES: Final = 3
+CAPACITY_SECONDS: Final = 0.3
+WARM_UP_SECONDS: Final = 0.1
 METRICS_SECONDS: Final = 10
 
 
@@ -52,9 +54,9 @@ class Bench:
 
     def __init__(self, stack: ExitStack, tree: Path) -> None:
         processors = sorted(os.sched_getaffinity(0))
-        self.proxy_cpu, self.load_cpu = (
-            (processors[0], processors[1]) if len(processors) > 1 else (None, None)
-        )
+        alone = len(processors) < 2
+        self.proxy_cpu = None if alone else processors[0]
+        self.load_cpu = None if alone else processors[1]
         self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headgate-shadows-")))
         self.tree = tree
         self.source = LoadSource(build("load", self.folder), cpu=self.load_cpu)
@@ -108,9 +110,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         bench = Bench(stack, options.tree.resolve())
         without, again = (bench.proxy(stack, name) for name in ("without", "again"))
         workload = WORKLOADS["shadow"]
-        rates = [measure(bench.source, without, workload, 1.0, 0).rate for _ in range(CAPACITY_SLICES)]
-        rate = CAPACITY_SHARE * statistics.median(rates)
-        due = replace(workload, name=f"{workload.name}-70", rate=rate)
         order = random.Random(options.seed)
         for kind in options.kinds:
             with ExitStack() as own:
@@ -118,7 +117,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 trio = [without, again, beside]
                 # The first round warms up what was just started.
                 rounds = [
-                    one_round(bench.source, trio, due, options.seconds, order)
+                    one_round(bench.source, trio, workload, options.seconds, order)
                     for _ in range(options.rounds + 1)
                 ]
                 kinds[kind], copies[kind] = rounds[1:], copied(beside)
@@ -126,13 +125,14 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     figures = judge(kinds)
     for kind, count in copies.items():
         figures["shadows"][kind]["copied"] = count
-    slices = [one for rounds in kinds.values() for r in rounds for one in (r.without, r.again, r.beside)]
+    every = [one for rounds in kinds.values() for one in rounds]
+    slices = [one for r in every for one in (r.without, r.again, r.beside)]
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": describe(ROOT),
         "rounds": options.rounds,
         "seconds": options.seconds,
-        "requests_per_second": round(rate),
+        "requests_per_second": quartiles([one.due for one in every]),
         "load_cpu_share": round(statistics.median(one.load_cpu_share for one in slices), 3),
         "requests": sum(one.count for one in slices),
         "failures": sum(one.failures for one in slices),
@@ -141,12 +141,18 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def one_round(
-    source: LoadSource, trio: list[Contender], due: Workload, seconds: float, order: random.Random
+    source: LoadSource, trio: list[Contender], workload: Workload, seconds: float, order: random.Random
 ) -> Round:
-    """A slice of each of the three, in random order."""
-    found = {one.name: measure(source, one, due, seconds, 0) for one in order.sample(trio, len(trio))}
+    """A slice of each of the three in random order, at a share of what one without a shadow does just now."""
+    idle = trio[order.randrange(2)]
+    rate = CAPACITY_SHARE * measure(source, idle, workload, CAPACITY_SECONDS, 0, warm_up=WARM_UP_SECONDS).rate
+    due = replace(workload, name=f"{workload.name}-70", rate=rate)
+    found = {
+        one.name: measure(source, one, due, seconds, 0, warm_up=WARM_UP_SECONDS)
+        for one in order.sample(trio, len(trio))
+    }
     without, again, beside = (found[one.name] for one in trio)
-    return Round(without=without, again=again, beside=beside)
+    return Round(without=without, again=again, beside=beside, due=rate)
 
 
 def main() -> int:
@@ -157,7 +163,8 @@ def main() -> int:
     except (RuntimeError, OSError) as error:
         print(f"benchmarks.shadows: {error}", file=sys.stderr)
         return 2
-    print(f"{summary['requests_per_second']} requests a second, {summary['failures']} failed\n")
+    rate = summary["requests_per_second"]["median"]
+    print(f"about {rate:.0f} requests a second, {summary['failures']} of {summary['requests']} failed\n")
     print(markdown(summary))
     if options.out:
         runs = json.loads(options.out.read_text())["runs"] if options.add and options.out.exists() else []

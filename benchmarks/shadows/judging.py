@@ -15,6 +15,9 @@ from benchmarks.load.slices import Slice
 
 CONFIDENCE: Final = 0.95
 RESAMPLES: Final = 2000
+# Of the requests that are due, the share that has to be answered for a round to count.
+KEPT: Final = 0.98
+ROUNDS_MIN: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +27,13 @@ class Round:
     without: Slice
     again: Slice
     beside: Slice
+    due: float
+    """Requests a second that were due in each."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether both without a shadow kept up; where they did not, the machine was busy otherwise."""
+        return min(self.without.rate, self.again.rate) >= KEPT * self.due
 
     def log_ratio(self, figure: Callable[[Slice], float]) -> float:
         """The logarithm of the figure beside the shadow over the mean of those without."""
@@ -61,9 +71,17 @@ def chance(rounds: Sequence[Round], figure: Callable[[Slice], float], random_: r
 def judge(kinds: dict[str, list[Round]], seed: int = 1) -> dict[str, Any]:
     """The figures of every kind of shadow, and of the rounds' two slices without one (`noise`).
 
-    `slower` says that the interval of a kind's p99 is above all that the noise's holds.
+    Rounds in which even those without a shadow did not keep up are left out, whatever the third one did.
+    `slower` says that the interval of a kind's p99 is above all that the noise's holds; `slices_us` are the
+    p99 of each round: without, again without, and beside the shadow.
+
+    Raises:
+        RuntimeError: too few rounds are left to tell anything.
     """
     random_ = random.Random(seed)
+    kinds = {kind: [one for one in rounds if one.kept] for kind, rounds in kinds.items()}
+    if few := [kind for kind, rounds in kinds.items() if len(rounds) < ROUNDS_MIN]:
+        raise RuntimeError(f"too few rounds with {', '.join(few)} in which the machine kept up")
     every = [one for rounds in kinds.values() for one in rounds]
     noise = {
         name: ratio([one.log_noise(figure) for one in every], random_) for name, figure in FIGURES.items()
@@ -80,6 +98,7 @@ def judge(kinds: dict[str, list[Round]], seed: int = 1) -> dict[str, Any]:
             own[name]["without"] = round(
                 statistics.median(figure(slice_) for one in rounds for slice_ in (one.without, one.again)), 1
             )
+        own["slices_us"] = [[one.without.p99_us, one.again.p99_us, one.beside.p99_us] for one in rounds]
         own["chance"] = round(chance(rounds, FIGURES["p99_us"], random_), 4)
         own["slower"] = own["p99_us"]["low"] > max(1.0, noise["p99_us"]["high"])
         found[kind] = own
@@ -101,18 +120,18 @@ def markdown(found: dict[str, Any]) -> str:
         return f"{figure['median']:.2f} ({figure['low']:.2f}–{figure['high']:.2f})"
 
     rows = [
-        "| shadow | copies | p99 without → beside | p99 ratio | by chance | p50 ratio | CPU ratio |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| shadow | copies | rounds | p99 without → beside | p99 ratio | by chance | p50 ratio | CPU ratio |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     noise = found["noise"]
     rows.append(
-        f"| none, beside none | 0 | | {shown(noise['p99_us'])} | | {shown(noise['p50_us'])} "
-        f"| {shown(noise['cost_us'])} |"
+        f"| none, beside none | 0 | {noise['p99_us']['rounds']} | | {shown(noise['p99_us'])} | "
+        f"| {shown(noise['p50_us'])} | {shown(noise['cost_us'])} |"
     )
     for kind, own in found["shadows"].items():
         p99 = own["p99_us"]
         rows.append(
-            f"| {kind} | {own['copied']} | {p99['without']:.0f} → {p99['beside']:.0f} µs "
+            f"| {kind} | {own['copied']} | {p99['rounds']} | {p99['without']:.0f} → {p99['beside']:.0f} µs "
             f"| **{shown(p99)}**{' slower' if own['slower'] else ''} | {own['chance']:.2f} "
             f"| {shown(own['p50_us'])} | {shown(own['cost_us'])} |"
         )
