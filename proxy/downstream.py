@@ -352,6 +352,9 @@ class Downstream(ClientConnection):
         data += self.buffer
         self.buffer = b""
         self._open(arm, head, data, end, held.started_ns, view.overridden, view.group)
+        relay, restorer = self.relay, self.restorer
+        if restorer is not None and relay is not None and relay.tap is not None:
+            relay.tap.client_model = restorer.name
 
     # Ends.
 

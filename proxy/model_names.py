@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from proxy.wire.chunked import Dechunker
+
 if TYPE_CHECKING:
     from proxy.held import Held
 
@@ -112,12 +114,32 @@ def rename(held: Held, body: bytes, model: bytes) -> Renamed | None:
         return None
     start, end = spans[-1]
     name = body[start:end]
-    body = replaced(body, spans, json.dumps(model.decode()).encode())
+    body = replaced(body, spans, json_name(model))
     head = with_length(held.head[: held.end], len(body), without=(b"accept-encoding",))
     if held.chunked:
         head = head.replace(b"content-length: %d\r\n" % len(body), b"transfer-encoding: chunked\r\n")
         body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     return Renamed(head + b"\r\n" + body, len(head), name)
+
+
+def renamed_copy(head: bytes, body: bytes, name: bytes, limit: int) -> tuple[bytes, bytes]:
+    """Head (see `with_length`) and framed body of a request with this name of the model (a JSON string).
+
+    As they are where it names no model, or has more than `limit` bytes. Chunks become a length.
+    """
+    if len(body) > limit:
+        return head, body
+    content = b"".join(Dechunker().feed(body)) if b"\r\ntransfer-encoding:" in head.lower() else body
+    spans = model_spans(content, deep=False)
+    if not spans:
+        return head, body
+    content = replaced(content, spans, name)
+    return with_length(head, len(content)), content
+
+
+def json_name(model: bytes) -> bytes:
+    """A model's name as a JSON string; empty for none."""
+    return json.dumps(model.decode()).encode() if model else b""
 
 
 def with_length(head: bytes, length: int, *, without: tuple[bytes, ...] = ()) -> bytes:

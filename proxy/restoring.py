@@ -36,17 +36,17 @@ class Restorer:
         "_left",
         "_limit",
         "_line",
-        "_name",
         "_raw",
         "_size",
         "_state",
         "_tracker",
+        "name",
     )
 
     def __init__(self, client: ClientConnection, name: bytes, limit: int) -> None:
         """`name`: what the client calls the model, as a JSON string; `limit`: bytes kept of an answer."""
         self._client = client
-        self._name = name
+        self.name = name
         self._limit = limit
         self._state = AWAITED
         self._head = b""
@@ -76,7 +76,7 @@ class Restorer:
         if self._state == WHOLE:
             self._finish(b"".join(self._raw))
         elif self._state == EVENTS:
-            out, self._line = restored_events(self._line, self._name), b""
+            out, self._line = restored_events(self._line, self.name), b""
             self._leave()
             self._client.transport.write(out)
         else:
@@ -140,9 +140,9 @@ class Restorer:
 
     def _finish(self, body: bytes) -> None:
         if b"text/event-stream" in self._head.lower():
-            body = restored_events(body, self._name)
+            body = restored_events(body, self.name)
         else:
-            body = restored(body, self._name)
+            body = restored(body, self.name)
         self._leave()
         self._client.transport.write(with_length(self._head, len(body)) + b"\r\n" + body)
 
@@ -163,7 +163,7 @@ class Restorer:
         if not ended and whole <= LINE_BYTES_MAX:
             whole = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
         self._line = data[whole:]
-        out = restored_events(data[:whole], self._name)
+        out = restored_events(data[:whole], self.name)
         if tracker is not None:
             out = b"%x\r\n%b\r\n" % (len(out), out) if out else b""
             out += b"0\r\n\r\n" if ended else b""

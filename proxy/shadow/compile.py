@@ -21,6 +21,10 @@ SHADOW: Final = "shadow"
 NOISE: Final = "noise"
 # What a shadow's answers are compared with: the version in production.
 REFERENCE_ROLES: Final = ("stable", "control")
+# Where answers, and events of streams, say the name that is put right on the way to clients.
+MODEL_NAMES: Final = tuple(
+    f"{event}{holder}/model" for event in ("", "/*") for holder in ("", "/response", "/message")
+)
 
 
 def shadow_parts(
@@ -48,6 +52,7 @@ def shadow_parts(
             jobs.append((NOISE, own, shadow.noise, same))
         for role, upstream, share, compared in jobs:
             versions = sorted({arms[i]["variant"] for i in compared})
+            renamed = any(_model(config, name) for name in (upstream, *versions))
             found.append(
                 {
                     "route": route.name,
@@ -59,7 +64,10 @@ def shadow_parts(
             )
             number = first + len(arms) + len(found) - 1
             entries.append(
-                _entry(route.name, shadow, plain, role, number, [first + i for i in compared], share)
+                _entry(
+                    *(route.name, shadow, _ignoring_names(plain) if renamed else plain, role, number),
+                    *([first + i for i in compared], share),
+                )
             )
     return found, entries
 
@@ -91,12 +99,28 @@ def _entry(
     }
 
 
+def _model(config: Config, upstream: str) -> str | None:
+    """What an upstream calls the model, where that is not what clients say."""
+    rewrite = config.upstreams[upstream].rewrite
+    return None if rewrite is None else rewrite.model
+
+
+def _ignoring_names(shadow: Mapping[str, Any]) -> dict[str, Any]:
+    """A shadow whose answers, or the primary's, have another name of the model than clients see."""
+    compare = shadow["compare"]
+    rules = compare["json"]
+    ignore = list(dict.fromkeys([*rules["ignore"], *MODEL_NAMES]))
+    return {**shadow, "compare": {**compare, "json": {**rules, "ignore": ignore}}}
+
+
 def _stage(config: Config, upstream: str, versions: list[str], compare: Mapping[str, Any]) -> str:
     """Another version on either side, or another comparison, is counted anew."""
 
     def version(name: str) -> list[object]:
         found = config.upstreams[name]
-        return [name, found.release, [endpoint.url for endpoint in found.endpoints]]
+        about: list[object] = [name, found.release, [endpoint.url for endpoint in found.endpoints]]
+        model = _model(config, name)
+        return [*about, model] if model else about
 
     rules = {key: value for key, value in compare.items() if key not in ("share", "capture", "samples")}
     about = [version(upstream), [version(name) for name in versions], rules]

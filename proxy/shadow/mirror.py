@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import random
 from typing import TYPE_CHECKING, Final
 
+from proxy.model_names import json_name, renamed_copy
 from proxy.outcomes import OK, UPSTREAM_5XX, outcome_of_status
 from proxy.request import RequestView
 from proxy.shadow.cells import ELIGIBLE, MIRRORED_0, PAIRED, SKIPPED, SKIPPED_0, UNPAIRED_0, size_class
@@ -59,6 +60,7 @@ class Mirror:
         "memory",
         "memory_max",
         "methods",
+        "model",
         "number",
         "reference",
         "rewrite",
@@ -99,6 +101,8 @@ class Mirror:
         # Those of them that have to be searched for; see `Shadows.look_for`.
         self.sought: list[bytes] = self.dropped
         self.rewrite: Rewrite | None = spec.arm.upstream.rewrite
+        # What its servers call the model, as a JSON string; empty where that is what clients say.
+        self.model: bytes = b"" if self.rewrite is None else json_name(self.rewrite.model)
         kept = {(lane.host, lane.port): lane for lane in self.lanes}
         self.lanes = []
         for endpoint in endpoints:
@@ -182,8 +186,12 @@ class Mirror:
         counts.add(MIRRORED_0 + size_class(tap.body_bytes))
         counts.slot.start(-1)
         copy.state = SENT
-        copy.message = self._message(tap)
-        copy.pieces = tap.pieces
+        model = self.model or tap.client_model
+        if model:
+            copy.message = self._message_for(tap, model)
+        else:
+            copy.message = b"".join((self._head(tap), self.marker, tap.first[tap.head_end :]))
+            copy.pieces = tap.pieces
         self.in_flight += 1
         lane.send(copy)
 
@@ -201,8 +209,8 @@ class Mirror:
                 return lane
         return None
 
-    def _message(self, tap: Tap) -> bytes:
-        """The copy's first bytes: what its version would have got as the primary, and the marker."""
+    def _head(self, tap: Tap) -> bytes:
+        """The lines of the copy's head: what its version would have got as the primary."""
         first = tap.first
         head_end = tap.head_end
         plain = tap.plain_head
@@ -216,10 +224,17 @@ class Mirror:
             or names_field(first, head_end, self.sought)
         ):
             head = self._without(plain or first[:head_end])
-            if rewrite is not None:
-                head = rewrite.apply(head)
-            return b"".join((head, self.marker, first[head_end:]))
-        return b"".join((first[:head_end], self.marker, first[head_end:]))
+            return head if rewrite is None else rewrite.apply(head)
+        return first[:head_end]
+
+    def _message_for(self, tap: Tap, model: bytes) -> bytes:
+        """The whole copy, with the name that its version knows the model by."""
+        body = tap.first[tap.head_end + 2 :]
+        if tap.pieces is not None:
+            body = b"".join((body, *tap.pieces))
+        limit: int = self.shadows.worker.live.table.limits.inspect_bytes
+        head, body = renamed_copy(self._head(tap), body, model, limit)
+        return b"".join((head, self.marker, b"\r\n", body))
 
     def _without(self, head: bytes) -> bytes:
         names = [*self.dropped, b"expect:"]
@@ -271,7 +286,10 @@ class Mirror:
         reason = copy.unpaired
         if reason == PAIRABLE and not self.shadows.feed.pair(copy):
             reason = COMPARER
-        copy.counts.add(PAIRED if reason == PAIRABLE else UNPAIRED_0 + reason)
+        if reason == PAIRABLE:
+            copy.counts.add(PAIRED)
+        else:
+            copy.counts.add(UNPAIRED_0 + reason * SIZE_CLASSES + size_class(copy.tap.body_bytes))
         self._release(copy)
 
     def _release(self, copy: Copy) -> None:

@@ -119,6 +119,7 @@ class Tap:
         "answer",
         "answer_bytes",
         "body_bytes",
+        "client_model",
         "copies",
         "dechunked",
         "expect",
@@ -154,6 +155,8 @@ class Tap:
         self.pieces: list[bytes] | None = None
         # The head as it was before it was rewritten for the primary's upstream, where that is done.
         self.plain_head = b""
+        # What the client called the model, as a JSON string, where the primary's upstream calls it otherwise.
+        self.client_model = b""
         self.body_bytes = 0
         self.whole = False
         self.started_ns = 0
