@@ -235,8 +235,8 @@ class Loop:
         if now >= self._forget_at:
             self._forget_at = now + _FORGET_SECONDS
             collector.forget_idle(now, keep=self._needed())
-            if self._ledger.table is not None:
-                self._ledger.shadows.keep_only(self._ledger.shadow_keys())
+        if self._ledger.table is not None:
+            self._ledger.shadows.follow(self._ledger.shadow_keys(), change.wall)
         # Evidence and the counts it was made from are written together: a restart must not find them apart.
         if change.records or now >= self._save_at:
             self._save_at = now + _SAVE_SECONDS

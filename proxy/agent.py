@@ -37,7 +37,7 @@ from proxy.reload import ConfigFile
 from proxy.reloader import Reloader
 from proxy.sessions import Sessions
 from proxy.shadow.comparer import ComparerKeeper
-from proxy.shadow.report import arms_only
+from proxy.shadow.report import arms_only, handed_over
 from proxy.slots import SlotBook, Table
 from proxy.sockets import BindError
 from proxy.state import StateBusyError, StateDirectory, lock_file
@@ -74,7 +74,7 @@ class Agent:
         self.keeper = TableKeeper(state, self.tally)
         self.reloader = Reloader(file, loaded, self.keeper)
         self.keeper.on_use = self._in_use
-        self.comparer = ComparerKeeper(state.compare_socket)
+        self.comparer = ComparerKeeper(state.compare_socket, lambda: handed_over(self.tally.arms()))
         orphans = [record for record in read_records(state.workers) if record.alive]
         self.leftovers, self.files_given_up = find_leftovers(state, self.boot, orphans)
         for leftover in self.leftovers:

@@ -24,7 +24,7 @@ from proxy.outcomes import OUTCOMES
 __all__ = ["CounterPage", "PageBusyError", "PageError", "bucket_index", "bucket_upper_edge", "slot_base"]
 
 MAGIC_VALUE: Final = int.from_bytes(b"HEADGATE", sys.byteorder)
-LAYOUT_VERSION: Final = 5
+LAYOUT_VERSION: Final = 6
 CELL_BYTES: Final = 8
 HEADER_CELLS: Final = 64
 # An arm in 20 KiB; 256 of them outlast the slowest drain at one weight change a second and cost 5 MiB of
@@ -110,12 +110,12 @@ METRIC_CELLS: Final = 128
 METRICS: Final = 890
 # Cells of shadows, see `proxy.shadow.cells`; nought in every other slot.
 SHADOW_0: Final = 1408
-SHADOW_CELLS: Final = 80
+SHADOW_CELLS: Final = 104
 # Of streams: when the first token came, the time between two, and the mean of that in a good stream.
-HIST_FIRST_TOKEN: Final = 1488
-HIST_TOKEN_GAP: Final = 1849
-HIST_TOKEN_TIME: Final = 2210
-SLOT_CELLS: Final = 2576
+HIST_FIRST_TOKEN: Final = 1512
+HIST_TOKEN_GAP: Final = 1873
+HIST_TOKEN_TIME: Final = 2234
+SLOT_CELLS: Final = 2600
 
 assert OUTCOME_0 + OUTCOMES == FINISHED
 assert FAILED < STREAMS

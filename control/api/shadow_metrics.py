@@ -20,6 +20,11 @@ def shadow_metrics(ledger: Ledger) -> Iterator[Metric]:
     agreed = CounterMetricFamily(
         "headgate_shadow_agreeing_answers", "Pairs of answers that agree.", labels=LABELS
     )
+    lost = CounterMetricFamily(
+        "headgate_shadow_lost_pairs",
+        "Pairs handed over to a comparing process that ended before it told of them.",
+        labels=LABELS,
+    )
     differences = CounterMetricFamily(
         "headgate_shadow_differences", "Pairs that differ, by kind of difference.", labels=(*LABELS, "kind")
     )
@@ -38,6 +43,7 @@ def shadow_metrics(ledger: Ledger) -> Iterator[Metric]:
         totals = ledger.shadows.total(key)
         compared.add_metric(labels, totals.compared)
         agreed.add_metric(labels, totals.get("agreed"))
+        lost.add_metric(labels, totals.get("pairs_lost"))
         for kind, count in totals.under("kind").items():
             differences.add_metric((*labels, kind), count)
         if totals.compared:
@@ -45,4 +51,4 @@ def shadow_metrics(ledger: Ledger) -> Iterator[Metric]:
             median = ratio_view(totals)["median"]
             if median is not None:
                 ratio.add_metric(labels, median)
-    yield from (compared, agreed, differences, low, ratio)
+    yield from (compared, agreed, lost, differences, low, ratio)

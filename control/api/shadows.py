@@ -50,16 +50,29 @@ def _view(plane: Plane, key: ShadowKey, noise: ShadowKey | None) -> dict[str, An
     ledger = plane.ledger
     view: dict[str, Any] = {"route": key.route, "shadow": key.shadow, "stage": key.stage}
     view |= _configured(plane, key)
-    view |= shadow_report(ledger.shadows.total(key))
+    totals = ledger.shadows.total(key)
+    view["began"] = totals.began
+    view |= shadow_report(totals)
     # How often the version in production differs from itself: apart from, never subtracted from, the rest.
     view["noise_floor"] = None
     if noise is not None:
-        totals = ledger.shadows.total(noise)
+        own = ledger.shadows.total(noise)
         view["noise_floor"] = {
-            "agreement": agreement_view(totals),
-            "latency_ratio": ratio_view(totals),
-            "by_kind": totals.under("kind"),
+            "agreement": agreement_view(own),
+            "latency_ratio": ratio_view(own),
+            "by_kind": own.under("kind"),
         }
+    # Other rules or versions are another comparison: what they found is kept apart, and no gate looks at it.
+    view["earlier"] = [
+        {
+            "stage": other.stage,
+            "began": found.began,
+            "ended": found.ended,
+            "agreement": agreement_view(found),
+            "latency_ratio": ratio_view(found),
+        }
+        for other, found in ledger.shadows.earlier(key)
+    ]
     view["gate"] = _gate(plane, key)
     return view
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import Any, Final
 
-from control.cli.figures import seconds, share
+from control.cli.figures import moment, seconds, share
 from control.cli.output import Block, Grid
+
+SAMPLES_SHOWN: Final = 5
+VALUE_CHARACTERS_MAX: Final = 40
 
 
 def shadow_blocks(shadow: dict[str, Any]) -> list[Block]:
@@ -13,6 +17,8 @@ def shadow_blocks(shadow: dict[str, Any]) -> list[Block]:
     agreement, requests = shadow["agreement"], shadow["requests"]
     low, high = agreement["sequence"]
     lines = [f"{shadow['route']}: shadow {shadow['shadow']} ({shadow['upstream']})"]
+    if shadow["began"] is not None:
+        lines.append(f"  counted since {moment(shadow['began'])}")
     if agreement["compared"]:
         lines.append(
             f"  {share(agreement['rate'])} of {agreement['compared']} pairs agree"
@@ -40,6 +46,10 @@ def shadow_blocks(shadow: dict[str, Any]) -> list[Block]:
         blocks.append(counts)
     if shadow["differences"]["paths"]:
         blocks.append(_differences(shadow["differences"]["paths"]))
+    if shadow["samples"]:
+        blocks.append(_samples(shadow["samples"]))
+    if shadow["earlier"]:
+        blocks.append(_earlier(shadow["earlier"]))
     return blocks
 
 
@@ -76,11 +86,59 @@ def _counts(shadow: dict[str, Any]) -> Grid:
         ["not compared", reason.replace("_", " "), str(count)]
         for reason, count in sorted(shadow["pairs"]["not_compared"].items())
     ]
+    pairs = shadow["pairs"]
+    rows += [
+        ["not compared", text, str(pairs[name])]
+        for name, text in (
+            ("lost_by_comparer", "lost in the comparing process"),
+            ("waiting_or_lost", "waiting or lost"),
+        )
+        if pairs[name]
+    ]
     rows += [
         ["answered", outcome.replace("_", " "), str(count)]
         for outcome, count in sorted(shadow["answers"].items())
     ]
     return Grid(headings=["what", "why or how", "requests"], rows=rows, right=frozenset({2}))
+
+
+def _samples(samples: list[dict[str, Any]]) -> Grid:
+    return Grid(
+        headings=["example", "differs at", "how", "primary", "shadow"],
+        rows=[
+            [
+                sample["request_id"] if first else "",
+                entry["path"] or "(the whole)",
+                entry["kind"].replace("_", " "),
+                *(_value(entry[side]) if side in entry else "" for side in ("primary", "shadow")),
+            ]
+            for sample in samples[:SAMPLES_SHOWN]
+            for first, entry in zip((True, *[False] * 7), sample["differences"], strict=False)
+        ],
+    )
+
+
+def _value(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= VALUE_CHARACTERS_MAX else text[: VALUE_CHARACTERS_MAX - 1] + "…"
+
+
+def _earlier(earlier: list[dict[str, Any]]) -> Grid:
+    """What other versions or rules have shown before these."""
+    return Grid(
+        headings=["before, until", "from", "agreement", "pairs", "time / primary's"],
+        rows=[
+            [
+                moment(one["ended"]),
+                moment(one["began"]),
+                share(one["agreement"]["rate"]),
+                str(one["agreement"]["compared"]),
+                "-" if one["latency_ratio"]["median"] is None else f"{one['latency_ratio']['median']:.3g}",
+            ]
+            for one in earlier
+        ],
+        right=frozenset({2, 3, 4}),
+    )
 
 
 def _differences(paths: list[dict[str, Any]]) -> Grid:

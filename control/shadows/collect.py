@@ -10,13 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from control.shadows.counts import ShadowKey, ShadowTotals, added, largest
+from control.shadows.counts import BEGAN, ENDED_AT, ShadowKey, ShadowTotals, added, largest
 from control.shadows.reported import ReportedShadow
 
 Boot = tuple[str, str]
 ENDED: Final[Boot] = ("", "")
 # About 60 KiB each at the worst.
 ENTRIES_MAX: Final = 4096
+# Earlier comparisons of a shadow that are kept beside the one in force.
+EARLIER_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,7 @@ class ShadowCollector:
     def end(self, boot: Boot) -> None:
         """Add a boot that counts no more to the sum of such boots."""
         self._ended[boot] = None
-        for place in [place for place in self._entries if place[0] == boot]:
+        for place in [place for place in self._entries if place[0] == boot != ENDED]:
             values = self._entries.pop(place)
             self._dirty.pop(place, None)
             total = (ENDED, place[1])
@@ -87,14 +89,60 @@ class ShadowCollector:
                 values = added(values, own)
         return ShadowTotals(values, self._samples.get(key, ()))
 
-    def keep_only(self, keys: Iterable[ShadowKey]) -> None:
-        """Forget the shadows that no table has any more."""
-        kept = set(keys)
-        for place in [place for place in self._entries if place[1] not in kept]:
+    def follow(self, keys: Iterable[ShadowKey], wall: float) -> None:
+        """Note what the table counts from now on, by the clock on the wall; earlier comparisons have ended.
+
+        The last few of each shadow are kept; those of a shadow that no table has any more are forgotten. A
+        comparison that comes back goes on where it was.
+        """
+        current = dict.fromkeys(keys)
+        for key in current:
+            known = self._entries.get((ENDED, key), {})
+            if BEGAN not in known:
+                self._note(key, known | {BEGAN: int(wall)})
+            elif ENDED_AT in known:
+                self._note(key, {name: count for name, count in known.items() if name != ENDED_AT})
+        earlier = {key for _, key in self._entries} - current.keys()
+        shadows = {key[:3] for key in current}
+        kept: dict[tuple[str, ...], list[ShadowKey]] = {}
+        for key in earlier:
+            known = self._entries.get((ENDED, key), {})
+            if key[:3] not in shadows or BEGAN not in known:
+                self._forget(key)
+                continue
+            if ENDED_AT not in known:
+                self._note(key, known | {ENDED_AT: int(wall)})
+            kept.setdefault(key[:3], []).append(key)
+        for names in kept.values():
+            for key in self._newest_first(names)[EARLIER_MAX:]:
+                self._forget(key)
+
+    def earlier(self, key: ShadowKey) -> list[tuple[ShadowKey, ShadowTotals]]:
+        """What other comparisons of the same shadow found before, the last to end first."""
+        names = {
+            other
+            for boot, other in self._entries
+            if boot == ENDED and other[:3] == key[:3] and other != key and self._ended_at(other)
+        }
+        return [(other, self.total(other)) for other in self._newest_first(names)]
+
+    def _newest_first(self, keys: Iterable[ShadowKey]) -> list[ShadowKey]:
+        return sorted(keys, key=lambda key: (-self._ended_at(key), key))
+
+    def _ended_at(self, key: ShadowKey) -> int:
+        return self._entries.get((ENDED, key), {}).get(ENDED_AT, 0)
+
+    def _note(self, key: ShadowKey, values: dict[str, int]) -> None:
+        self._entries[ENDED, key] = values
+        self._dirty[ENDED, key] = None
+        self._forgotten.pop(key, None)
+
+    def _forget(self, key: ShadowKey) -> None:
+        for place in [place for place in self._entries if place[1] == key]:
             del self._entries[place]
             self._dirty.pop(place, None)
-            self._samples.pop(place[1], None)
-            self._forgotten[place[1]] = None
+        self._samples.pop(key, None)
+        self._forgotten[key] = None
 
     def restore(self, rows: Iterable[ShadowRow]) -> None:
         """Take back what a former process has written down."""

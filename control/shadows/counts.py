@@ -20,6 +20,9 @@ Histogram = npt.NDArray[np.int64]
 ROLES: Final = frozenset({"shadow", "noise"})
 # Names of a shadow with every histogram full and every path taken are fewer.
 NAMES_MAX: Final = 4096
+# When a comparison began and ended, in seconds since 1970: in the sum of ended boots alone.
+BEGAN: Final = "began"
+ENDED_AT: Final = "ended"
 
 
 class ShadowKey(NamedTuple):
@@ -46,11 +49,13 @@ def _names() -> dict[int, str]:
     names = {cells.ELIGIBLE: "eligible", cells.SKIPPED: "skipped", cells.PAIRED: "paired"}
     for size, text in enumerate(cells.SIZE_NAMES):
         names[cells.MIRRORED_0 + size] = f"mirrored:{text}"
-    for reason, text in enumerate(cells.UNPAIRED_NAMES):
-        names[cells.UNPAIRED_0 + reason] = f"unpaired:{text}"
-    for reason, text in enumerate(cells.SKIP_NAMES):
-        for size, size_text in enumerate(cells.SIZE_NAMES):
-            names[cells.SKIPPED_0 + reason * cells.SIZE_CLASSES + size] = f"skip:{text}:{size_text}"
+    for first, kind, reasons in (
+        (cells.SKIPPED_0, "skip", cells.SKIP_NAMES),
+        (cells.UNPAIRED_0, "unpaired", cells.UNPAIRED_NAMES),
+    ):
+        for reason, text in enumerate(reasons):
+            for size, size_text in enumerate(cells.SIZE_NAMES):
+                names[first + reason * cells.SIZE_CLASSES + size] = f"{kind}:{text}:{size_text}"
     return names
 
 
@@ -60,6 +65,7 @@ _NAMES: Final = _names()
 def compared(value: Mapping[str, Any]) -> dict[str, int]:
     """The names of what the comparing process counts, from its plain form."""
     found = {name: int(value[name]) for name in ("compared", "agreed", "primary_sum_us", "shadow_sum_us")}
+    found["pairs_lost"] = int(value["lost"])
     found |= {f"kind:{kind}": int(count) for kind, count in value["kinds"].items()}
     found |= {f"path:{kind}:{path}": int(count) for path, kind, count in value["paths"]}
     for name in ("primary_us", "shadow_us", "ratio"):
@@ -100,6 +106,16 @@ class ShadowTotals:
         """The counts whose names begin with `prefix` and a colon, by the rest of their names."""
         start = f"{prefix}:"
         return {name[len(start) :]: count for name, count in self.values.items() if name.startswith(start)}
+
+    @property
+    def began(self) -> int | None:
+        """When the comparison began, Unix seconds; None where it has only just."""
+        return self.values.get(BEGAN)
+
+    @property
+    def ended(self) -> int | None:
+        """When it ended, if it did."""
+        return self.values.get(ENDED_AT)
 
     @property
     def mirrored(self) -> int:

@@ -17,7 +17,6 @@ CONFIDENCE: Final = 0.95
 
 def shadow_report(totals: ShadowTotals) -> dict[str, Any]:
     """Counts of copies, agreement, latencies of both sides, what differs; JSON values, times in seconds."""
-    skipped = _by_reason(totals)
     mirrored = totals.mirrored
     return {
         "requests": {
@@ -26,12 +25,12 @@ def shadow_report(totals: ShadowTotals) -> dict[str, Any]:
             "skipped": totals.get("skipped"),
             # Copies that live workers still hold, and those that killed workers took along.
             "held_or_lost": totals.get("eligible") - mirrored - totals.get("skipped"),
-            "skipped_by_reason": skipped,
+            "skipped_by_reason": _by_reason(totals, "skip"),
             "mirrored_by_size": totals.under("mirrored"),
         },
         "answers": totals.under("answer"),
         "lost": totals.get("lost"),
-        "pairs": {"handed_over": totals.get("paired"), "not_compared": totals.under("unpaired")},
+        "pairs": _pairs(totals),
         "agreement": agreement_view(totals),
         "latency": {
             "primary": _latency(totals, "primary_us"),
@@ -43,6 +42,21 @@ def shadow_report(totals: ShadowTotals) -> dict[str, Any]:
             "paths": _paths(totals),
         },
         "samples": list(totals.samples),
+    }
+
+
+def _pairs(totals: ShadowTotals) -> dict[str, Any]:
+    """What became of copies that have ended; the parts of `handed_over` add up to it."""
+    handed_over, lost = totals.get("paired"), totals.get("pairs_lost")
+    unpaired = _by_reason(totals, "unpaired")
+    return {
+        "handed_over": handed_over,
+        "compared": totals.compared,
+        "lost_by_comparer": lost,
+        # On their way to the comparing process, in it, or taken along by a worker or agent that was killed.
+        "waiting_or_lost": handed_over - totals.compared - lost,
+        "not_compared": {reason: sum(sizes.values()) for reason, sizes in unpaired.items()},
+        "not_compared_by_size": unpaired,
     }
 
 
@@ -99,9 +113,10 @@ def _latency(totals: ShadowTotals, name: str) -> dict[str, Any]:
     }
 
 
-def _by_reason(totals: ShadowTotals) -> dict[str, dict[str, int]]:
+def _by_reason(totals: ShadowTotals, kind: str) -> dict[str, dict[str, int]]:
+    """Counts of a kind, by reason and then by size of the request's body."""
     found: dict[str, dict[str, int]] = {}
-    for name, count in totals.under("skip").items():
+    for name, count in totals.under(kind).items():
         reason, _, size = name.partition(":")
         found.setdefault(reason, {})[size] = count
     return found

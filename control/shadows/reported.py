@@ -74,7 +74,7 @@ def _comparison(entry: dict[str, Any], place: str) -> ReportedShadow:
         "kinds": {kind: read_count(count, f"{place}.kinds.{kind}") for kind, count in kinds.items()},
         "paths": [[path, kind, read_count(count, f"{place}.paths")] for path, kind, count in paths],
     }
-    for name in ("compared", "agreed", "primary_sum_us", "shadow_sum_us"):
+    for name in ("compared", "agreed", "lost", "primary_sum_us", "shadow_sum_us"):
         plain[name] = read_count(entry.get(name, 0), f"{place}.{name}")
     for name, most in (("primary_us", BUCKETS), ("shadow_us", BUCKETS), ("ratio", RATIOS)):
         plain[name] = read_pairs(entry.get(name, []), most, f"{place}.{name}")

@@ -73,12 +73,12 @@ ELIGIBLE: Final = 1408
 SKIPPED: Final = 1409
 PAIRED: Final = 1410  # handed to the comparing process
 MIRRORED_0: Final = 1411  # by size class; the sum is what was sent
-UNPAIRED_0: Final = 1416
-SKIPPED_0: Final = 1424  # by reason, then size class
+SKIPPED_0: Final = 1416  # by reason, then size class
+UNPAIRED_0: Final = 1472  # likewise
 assert ELIGIBLE == SHADOW_0
-assert MIRRORED_0 + SIZE_CLASSES <= UNPAIRED_0
-assert UNPAIRED_0 + UNPAIRED <= SKIPPED_0
-assert SKIPPED_0 + SKIPS * SIZE_CLASSES <= SHADOW_0 + SHADOW_CELLS
+assert MIRRORED_0 + SIZE_CLASSES <= SKIPPED_0
+assert SKIPPED_0 + SKIPS * SIZE_CLASSES <= UNPAIRED_0
+assert UNPAIRED_0 + UNPAIRED * SIZE_CLASSES <= SHADOW_0 + SHADOW_CELLS
 
 
 def size_class(size: int) -> int:

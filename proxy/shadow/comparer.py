@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
-from proxy.compare.tallies import merged
+from proxy.compare.tallies import Comparisons, merged
 from proxy.launch import child_environment, python_command
 
 log = logging.getLogger("headgate.comparer")
@@ -29,10 +29,15 @@ Key = tuple[str, str, str, str]
 
 
 class ComparerKeeper:
-    """Runs the comparing process; `wanted` is set by whoever puts a table into use."""
+    """Runs the comparing process; `wanted` is set by whoever puts a table into use.
 
-    def __init__(self, socket: Path) -> None:
+    `handed_over` tells how many pairs workers have handed over, by comparison: what a process that has ended
+    did not tell of is lost, and named before another one listens.
+    """
+
+    def __init__(self, socket: Path, handed_over: Callable[[], Mapping[Key, int]]) -> None:
         self.socket = socket
+        self._handed_over = handed_over
         self.wanted = False
         self.pid = 0
         self.restarts = 0
@@ -40,6 +45,7 @@ class ComparerKeeper:
         # Of the process that runs, and of those before it.
         self._now: dict[Key, dict[str, Any]] = {}
         self._before: dict[Key, dict[str, Any]] = {}
+        self._lost: dict[Key, int] = {}
         self._unreadable_before = 0
         self._process: asyncio.subprocess.Process | None = None
         self._closing = False
@@ -55,19 +61,28 @@ class ComparerKeeper:
 
     def results(self) -> list[dict[str, Any]]:
         """What was found in this life of the agent, for the report to control."""
-        keys = list(dict.fromkeys([*self._before, *self._now]))[-RESULTS_MAX:]
+        keys = list(dict.fromkeys([*self._lost, *self._before, *self._now]))[-RESULTS_MAX:]
         return [
-            {"route": key[0], "shadow": key[1], "role": key[2], "stage": key[3], **self._total(key)}
+            {"route": key[0], "shadow": key[1], "role": key[2], "stage": key[3]}
+            | self._total(key)
+            | {"lost": self._lost.get(key, 0)}
             for key in keys
         ]
 
     def _total(self, key: Key) -> dict[str, Any]:
         now, before = self._now.get(key), self._before.get(key)
         if now is None or before is None:
-            found = now or before
-            assert found is not None
-            return found
+            return now or before or Comparisons().to_json()
         return merged(before, now)
+
+    def _name_losses(self) -> None:
+        """No process runs: whatever was handed over and not compared is lost."""
+        for key, count in self._handed_over().items():
+            lost = count - self._total(key)["compared"]
+            if lost > self._lost.get(key, 0):
+                self._lost[key] = lost
+        while len(self._lost) > RESULTS_MAX:
+            del self._lost[next(iter(self._lost))]
 
     async def run(self) -> None:
         """Keep the process running while it is wanted; for ever, or until `close`."""
@@ -83,7 +98,10 @@ class ComparerKeeper:
                 break
             failures = 0 if loop.time() - began >= STEADY_SECONDS else failures + 1
             self.restarts += 1
+            # Long enough for workers to see that their lines have ended.
             await asyncio.sleep(min(RESTART_DELAY_MAX, RESTART_DELAY_FIRST * 2.0 ** max(0, failures - 1)))
+            self._name_losses()
+        self._name_losses()
         self._ended.set()
 
     async def close(self) -> None:

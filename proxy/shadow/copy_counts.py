@@ -1,19 +1,20 @@
-"""One shadow's row of the counter page, as its only writer keeps it: a store for each count, never a load."""
+"""What a shadow counts beyond an arm's row of the counter page: a store for each count, never a load."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from proxy.counters import FAILED, FINISHED, HIST_TOTAL, OUTCOME_0, SHADOW_0, SHADOW_CELLS, SUM_TOTAL_US
-from proxy.histogram import bucket_index
+from proxy.counters import SHADOW_0, SHADOW_CELLS
 from proxy.outcomes import OK, UPSTREAM_5XX
 
 if TYPE_CHECKING:
     from proxy.slot_counts import SlotCounts
 
+UNTIMED: Final = -1
+
 
 class CopyCounts:
-    """Counts of copies in an arm's slot; bytes and times to the first byte are counted of arms alone."""
+    """The cells of `proxy.shadow.cells`; how copies begin and end is counted by the slot, as for any arm."""
 
     __slots__ = ("base", "cells", "slot", "values")
 
@@ -32,19 +33,6 @@ class CopyCounts:
         self.cells[self.base + cell] = count
 
     def end(self, outcome: int, total_us: int) -> None:
-        """A copy has ended; it is timed only when it was answered well."""
-        slot = self.slot
-        cells = self.cells
-        base = self.base
-        if outcome == OK:
-            slot.ok += 1
-            cells[base + OUTCOME_0] = slot.ok
-            slot.sum_total_us += total_us
-            cells[base + SUM_TOTAL_US] = slot.sum_total_us
-            cells[base + HIST_TOTAL + bucket_index(total_us)] += 1
-        else:
-            cells[base + OUTCOME_0 + outcome] += 1
-            if outcome >= UPSTREAM_5XX:
-                cells[base + FAILED] += 1
-        slot.finished += 1
-        cells[base + FINISHED] = slot.finished
+        """A copy has ended; it is timed only when it was answered well, and its bytes are not counted."""
+        time = total_us if outcome == OK else UNTIMED
+        self.slot.end(outcome, outcome >= UPSTREAM_5XX, 0, 0, time, time)

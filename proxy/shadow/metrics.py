@@ -43,7 +43,9 @@ def shadow_families(totals: Totals) -> Iterator[Metric]:
         "headgate_shadow_answers", "Copies that have ended, by how they ended.", labels=(*LABELS, "outcome")
     )
     unpaired = CounterMetricFamily(
-        "headgate_shadow_unpaired_answers", "Copies not compared, by reason.", labels=(*LABELS, "reason")
+        "headgate_shadow_unpaired_answers",
+        "Copies not compared, by reason and size of the request's body.",
+        labels=(*LABELS, "reason", "size"),
     )
     lost = CounterMetricFamily(
         "headgate_shadow_lost_copies", "Copies whose worker was killed.", labels=LABELS
@@ -53,16 +55,18 @@ def shadow_families(totals: Totals) -> Iterator[Metric]:
         cells = counts.cells
         for size, size_name in enumerate(SIZE_NAMES):
             mirrored.add_metric((*labels, size_name), cells[MIRRORED_0 + size])
-        for reason, name in enumerate(SKIP_NAMES):
-            for size, size_name in enumerate(SIZE_NAMES):
-                count = cells[SKIPPED_0 + reason * SIZE_CLASSES + size]
-                # Fifty-five series a shadow otherwise, most of them always nought.
-                if count or size == 0:
-                    skipped.add_metric((*labels, name, size_name), count)
+        for family, first, names in (
+            (skipped, SKIPPED_0, SKIP_NAMES),
+            (unpaired, UNPAIRED_0, UNPAIRED_NAMES),
+        ):
+            for reason, name in enumerate(names):
+                for size, size_name in enumerate(SIZE_NAMES):
+                    count = cells[first + reason * SIZE_CLASSES + size]
+                    # Eighty-five series a shadow otherwise, most of them always nought.
+                    if count or size == 0:
+                        family.add_metric((*labels, name, size_name), count)
         for name, count in zip(OUTCOME_NAMES, counts.outcomes, strict=True):
             answers.add_metric((*labels, name), count)
-        for reason, name in enumerate(UNPAIRED_NAMES):
-            unpaired.add_metric((*labels, name), cells[UNPAIRED_0 + reason])
         lost.add_metric(labels, counts.lost)
         flying.add_metric(labels, counts.in_flight)
     yield from (mirrored, skipped, answers, unpaired, lost, flying)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from proxy.counters import SHADOW_0, SHADOW_CELLS
 from proxy.counts import ArmCounts, sparse
+from proxy.shadow.cells import PAIRED
 
 if TYPE_CHECKING:
     from proxy.slots import ArmKey
@@ -31,6 +32,11 @@ def shadow_reports(arms: Mapping[ArmKey, ArmCounts]) -> list[dict[str, Any]]:
         for key, counts in arms.items()
         if key.role in SHADOW_ROLES
     ]
+
+
+def handed_over(arms: Mapping[ArmKey, ArmCounts]) -> dict[tuple[str, str, str, str], int]:
+    """How many pairs were handed over for comparing, by route, shadow, role and stage."""
+    return {(*key,): counts.cells[PAIRED] for key, counts in arms.items() if key.role in SHADOW_ROLES}
 
 
 def arms_only(arms: Mapping[ArmKey, ArmCounts]) -> dict[ArmKey, ArmCounts]:

@@ -86,7 +86,8 @@ class ShadowCounts:
         return sum(self.cell(SKIPPED_0 + reason * SIZE_CLASSES + size) for size in range(SIZE_CLASSES))
 
     def unpaired(self, reason: Unpaired) -> int:
-        return self.cell(UNPAIRED_0 + reason)
+        """Copies not compared for a reason, of all sizes."""
+        return sum(self.cell(UNPAIRED_0 + reason * SIZE_CLASSES + size) for size in range(SIZE_CLASSES))
 
     def outcome(self, outcome: int) -> int:
         return self.cell(counters.OUTCOME_0 + outcome)

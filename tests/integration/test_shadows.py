@@ -109,6 +109,9 @@ def check(report: Any) -> None:
     pairs = report["pairs"]
     ended = sum(report["answers"].values())
     assert ended == pairs["handed_over"] + sum(pairs["not_compared"].values())
+    assert report["agreement"]["compared"] == pairs["compared"]
+    assert pairs["handed_over"] == pairs["compared"] + pairs["lost_by_comparer"] + pairs["waiting_or_lost"]
+    assert pairs["waiting_or_lost"] >= 0
 
 
 async def test_counts_add_up_over_killed_workers_and_a_killed_comparer(tmp_path: Path) -> None:
@@ -142,13 +145,18 @@ async def test_counts_add_up_over_killed_workers_and_a_killed_comparer(tmp_path:
             return bool((await gate.get("/v1/shadows/fraud/v2"))["agreement"]["compared"] > compared)
 
         await until_async(goes_on, seconds=SECONDS, what=gate.said)
+
+        async def all_named() -> bool:
+            return bool((await gate.get("/v1/shadows/fraud/v2"))["pairs"]["waiting_or_lost"] == 0)
+
+        # What the process took along has a name of its own; everything else is compared.
+        await until_async(all_named, seconds=SECONDS, what=gate.said)
         report = await settled(gate, "fraud/v2")
         check(report)
         assert report["lost"] == report["requests"]["held_or_lost"] == 0
         assert report["requests"]["eligible"] == traffic.statuses.total() == len(primary.requests)
         assert report["requests"]["mirrored"] == len(shadow.requests)
         assert report["pairs"]["not_compared"]["comparer"] > 0
-        assert report["agreement"]["compared"] <= report["pairs"]["handed_over"]
 
         # Workers die under load, one after the other; another takes the place of each.
         for _ in range(2):
@@ -234,3 +242,67 @@ async def test_a_copy_is_rewritten_and_encrypted_as_its_own_upstream_says(tmp_pa
 def comparers(gate: Headgate) -> list[int]:
     """The living comparing processes."""
     return [pid for pid, line in gate.members().items() if "-m proxy.compare.process " in f"{line} "]
+
+
+async def test_each_copy_names_the_model_as_its_own_upstream_does(tmp_path: Path) -> None:
+    """Its upstream's name, or the client's; what servers call the model is no difference."""
+
+    def echo(request: Message) -> bytes:
+        asked = json.loads(request.body)
+        if asked.get("stream"):
+            event = {"model": asked["model"], "choices": [{"index": 0, "delta": {"content": "hi"}}]}
+            stream = f"data: {json.dumps(event)}\n\ndata: [DONE]\n\n".encode()
+            return ok(stream, "content-type: text/event-stream\r\n")
+        return ok(
+            json.dumps({"model": asked["model"], "n": 1}).encode(), "content-type: application/json\r\n"
+        )
+
+    async with contextlib.AsyncExitStack() as stack:
+        servers = [await stack.enter_async_context(answering(echo)) for _ in range(3)]
+        names = {"v1": "llama-int8", "v2": "llama-fp8-with-a-longer-name", "v3": None}
+        config = {
+            "upstreams": {
+                name: {"endpoints": [f"http://127.0.0.1:{server.port}"]}
+                | ({"rewrite": {"model": model}} if model else {})
+                for (name, model), server in zip(names.items(), servers, strict=True)
+            },
+            "routes": [
+                {
+                    "name": name,
+                    "match": {"path_prefix": f"/{name}"},
+                    "split": {"kind": "direct", "upstream": primary},
+                    "shadows": [{"upstream": shadow, "limits": {"lag": "0s"}} for shadow in shadows],
+                }
+                for name, primary, shadows in (("renamed", "v1", ("v2", "v3")), ("plain", "v3", ("v1",)))
+            ],
+        }
+        gate = await stack.enter_async_context(headgate(tmp_path, config))
+        await until(lambda: comparers(gate), seconds=SECONDS, what=gate.said)
+
+        async def ask_all() -> bool:
+            for path in ("/renamed", "/plain"):
+                async with connected(gate.port) as (reader, writer):
+                    for body in (b'{"model": "chat", "n": 1}', b'{"stream": true, "model": "chat"}'):
+                        writer.write(post(body, path))
+                        assert b'"model": "chat"' in (await read_response(reader)).body
+                        pieces = b"".join(
+                            b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:9], body[9:])
+                        )
+                        head = f"POST {path} HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n"
+                        writer.write(head.encode() + pieces + b"0\r\n\r\n")
+                        assert b'"model": "chat"' in (await read_response(reader)).body
+            found = [await gate.get(f"/v1/shadows/{which}") for which in WHICH]
+            return all(one["agreement"]["compared"] >= 8 for one in found)
+
+        await until_async(ask_all, seconds=SECONDS, what=gate.said)
+        for which in WHICH:
+            report = await gate.get(f"/v1/shadows/{which}")
+            assert report["agreement"]["rate"] == 1.0, report["differences"]
+        for server, (name, model) in zip(servers, names.items(), strict=True):
+            asked = {json.loads(request.body)["model"] for request in server.requests}
+            assert asked == {model or "chat"}, name
+            copies = [request for request in server.requests if request.get("x-headgate-shadow") == "1"]
+            assert len(copies) >= 8, name
+
+
+WHICH = ("renamed/v2", "renamed/v3", "plain/v1")

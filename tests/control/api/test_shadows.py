@@ -104,6 +104,34 @@ async def test_a_shadow_is_shown_with_all_it_has_counted(tmp_path: Path) -> None
     assert "/outputs/*/data/*" in page
 
 
+async def test_other_rules_are_another_comparison_that_no_gate_mixes(tmp_path: Path) -> None:
+    """In the middle of a rollout: counts begin anew, and what the earlier rules found is kept beside them."""
+    clock = FakeClock()
+    async with served(tmp_path / "db", clock) as (plane, client):
+        await bring(plane, with_shadow(STEP, "10%", "100%"))
+        await rollout_of(plane, clock, plane.loop)
+        await say(plane, agree=90, differ=2)
+        value = with_shadow(STEP, "10%", "100%").to_json()
+        value["routes"][0]["shadows"][0]["compare"] = {"json": {"ignore": ["/outputs/0/data"]}}
+        await bring(plane, Config.from_json(value))
+        await rollout_of(plane, clock, plane.loop)
+        fresh = await client.json("GET", "/v1/shadows/fraud/v2")
+        await say(plane, agree=1200)
+        passed = await rollout_of(plane, clock, plane.loop)
+        events = (await client.json("GET", "/v1/audit"))["events"]
+        page, _ = await client.text("/")
+
+    assert fresh["agreement"]["compared"] == 0
+    assert fresh["gate"]["figures"]["compared"] == 0
+    (earlier,) = fresh["earlier"]
+    assert (earlier["agreement"]["compared"], earlier["agreement"]["agreed"]) == (92, 90)
+    assert earlier["began"] < earlier["ended"] == fresh["began"]
+    assert passed is State.PROGRESSING
+    decided = next(event for event in events if event["type"] == "shadow_gate_decided")
+    assert (decided["details"]["compared"], decided["details"]["disagreed"]) == (1200, 0)
+    assert "97.83 % of 92" in page
+
+
 async def test_shadows_that_begin_and_end_are_in_the_log(tmp_path: Path) -> None:
     """In the transaction of the configuration that asked for it."""
     async with served(tmp_path / "db") as (plane, client):

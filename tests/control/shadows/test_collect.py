@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 from control.shadows.collect import ShadowCollector
 from control.shadows.counts import ShadowKey
@@ -74,10 +75,52 @@ def test_shadows_that_left_the_table_are_forgotten() -> None:
     """Their rows, too."""
     collector = ShadowCollector()
     collector.take(A, said(10))
-    collector.keep_only([])
+    collector.follow([KEY], 100.0)
+    collector.follow([], 200.0)
 
     assert collector.total(KEY).compared == 0
     assert collector.unsaved().forgotten == (KEY,)
+    assert collector.unsaved().rows == ()
+
+
+def test_another_comparison_counts_apart_and_the_earlier_ones_are_kept() -> None:
+    """With their times, the last to end first, as many as there is room for; also over a restart."""
+    collector = ShadowCollector()
+    stages = [f"s{number}" for number in range(8)]
+    for number, stage in enumerate(stages):
+        key = KEY._replace(stage=stage)
+        collector.follow([key], 100.0 * number + 100)
+        report = [replace(part, key=key) for part in said(number + 1)]
+        collector.take(A, report)
+        # A late report of an earlier comparison still finds its place.
+        collector.take(A, report)
+    again = ShadowCollector()
+    again.restore(collector.unsaved().rows)
+
+    for one in (collector, again):
+        now = one.total(KEY._replace(stage="s7"))
+        earlier = one.earlier(KEY._replace(stage="s7"))
+        assert (now.compared, now.began, now.ended) == (8, 800, None)
+        assert [key.stage for key, _ in earlier] == ["s6", "s5", "s4", "s3", "s2"]
+        assert [totals.compared for _, totals in earlier] == [7, 6, 5, 4, 3]
+        assert earlier[0][1].ended == now.began
+        assert one.total(KEY._replace(stage="s0")).compared == 0
+
+
+def test_a_comparison_that_comes_back_goes_on() -> None:
+    """It was the same rules and versions all along; its boots' end changes no times."""
+    collector = ShadowCollector()
+    other = KEY._replace(stage="t")
+    collector.follow([KEY], 100.0)
+    collector.take(A, said(10))
+    collector.follow([other], 200.0)
+    collector.follow([KEY], 300.0)
+    collector.take(A, said(11))
+    collector.end(A)
+
+    total = collector.total(KEY)
+    assert (total.compared, total.began, total.ended) == (11, 100, None)
+    assert [key for key, _ in collector.earlier(KEY)] == [other]
 
 
 def test_there_is_a_bound() -> None:
