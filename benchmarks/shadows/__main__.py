@@ -98,12 +98,24 @@ def copied(contender: Contender) -> int:
     return sum(int(float(line.rpartition(" ")[2])) for line in lines if line.startswith(name))
 
 
+def processor_ticks() -> list[int]:
+    """What all processors have done since the start of the system; the eighth is what a host took away."""
+    return [int(ticks) for ticks in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+
+
+def stolen_share(before: list[int], after: list[int]) -> float:
+    """The share of the time between that the host took away."""
+    spent = [b - a for a, b in zip(before, after, strict=True)]
+    return round(spent[7] / max(1, sum(spent)), 4)
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Start everything, measure, stop everything; the figures as plain values.
 
     Raises:
         RuntimeError: a program could not be built or started.
     """
+    before = processor_ticks()
     kinds: dict[str, list[Round]] = {}
     copies: dict[str, int] = {}
     with ExitStack() as stack:
@@ -116,12 +128,16 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                 beside = bench.proxy(own, kind, kind)
                 trio = [without, again, beside]
                 # The first round warms up what was just started.
-                rounds = [
-                    one_round(bench.source, trio, workload, options.seconds, order)
-                    for _ in range(options.rounds + 1)
-                ]
+                rounds: list[Round] = []
+                for _ in range(options.rounds + 1):
+                    try:
+                        rounds.append(one_round(bench.source, trio, workload, options.seconds, order))
+                    except RuntimeError as error:
+                        # A machine that is taken away for a whole slice says nothing about anybody.
+                        print(f"{kind}: {error}", file=sys.stderr, flush=True)
                 kinds[kind], copies[kind] = rounds[1:], copied(beside)
             print(f"{kind}: {copies[kind]} copies", file=sys.stderr, flush=True)
+    stolen = stolen_share(before, processor_ticks())
     figures = judge(kinds)
     for kind, count in copies.items():
         figures["shadows"][kind]["copied"] = count
@@ -133,6 +149,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "rounds": options.rounds,
         "seconds": options.seconds,
         "requests_per_second": quartiles([one.due for one in every]),
+        "stolen_share": stolen,
         "load_cpu_share": round(statistics.median(one.load_cpu_share for one in slices), 3),
         "requests": sum(one.count for one in slices),
         "failures": sum(one.failures for one in slices),
@@ -164,7 +181,8 @@ def main() -> int:
         print(f"benchmarks.shadows: {error}", file=sys.stderr)
         return 2
     rate = summary["requests_per_second"]["median"]
-    print(f"about {rate:.0f} requests a second, {summary['failures']} of {summary['requests']} failed\n")
+    print(f"about {rate:.0f} requests a second, {summary['failures']} of {summary['requests']} failed,")
+    print(f"{summary['stolen_share']:.1%} of the processors' time was taken by the host\n")
     print(markdown(summary))
     if options.out:
         runs = json.loads(options.out.read_text())["runs"] if options.add and options.out.exists() else []
