@@ -196,7 +196,7 @@ class Startup(Model):
     """What must be true before traffic is accepted."""
 
     upstream_wait: Duration = 10.0
-    """How long to wait for every upstream to accept a connection."""
+    """How long to wait for every upstream to accept a connection, but those that only get copies."""
     require_upstreams: bool = True
     """Whether to give up when one does not; `false` only warns."""
 

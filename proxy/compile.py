@@ -281,6 +281,22 @@ def split_roles(config: Config, route: Route) -> dict[str, str]:
     return {variant.role: variant.upstream for variant in spec.variants}
 
 
+def only_shadows(config: Config) -> list[str]:
+    """The upstreams that get copies and nothing else.
+
+    Raises:
+        SplitConfigError: a split cannot be used.
+    """
+    load_all()
+    answering: set[str] = set()
+    for route in config.routes:
+        split = route.effective_split
+        spec = _kind_of(split.kind).from_config(split.parameters, list(config.upstreams))
+        answering |= {variant.upstream for variant in spec.variants}
+    copied = {shadow.upstream for route in config.routes for shadow in route.shadows}
+    return [name for name in config.upstreams if name in copied - answering]
+
+
 def has_canary(spec: SplitSpec) -> bool:
     """Whether a split has a variant that a controller can bring in."""
     return any(variant.role == "canary" for variant in spec.variants)

@@ -4,13 +4,13 @@ import importlib.util
 import os
 import socket
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Collection, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from config.addresses import Address, parse_endpoint_url
 from config.load import Loaded
-from proxy.compile import needs_control
+from proxy.compile import needs_control, only_shadows
 from proxy.fleet import worker_count
 from proxy.listeners import Given, Listening, given_sockets, same_host, unclaimed, wanted_of
 from proxy.processes import read_records
@@ -27,6 +27,7 @@ SOCKET_PATH_MAX: Final = 107
 PREDECESSOR_SECONDS: Final = 5.0
 UPSTREAM_RETRY_SECONDS: Final = 0.25
 CONNECT_SECONDS_MAX: Final = 5.0
+SHADOW_LOOK_SECONDS: Final = 1.0
 PROBES_AT_ONCE: Final = 16
 
 
@@ -151,14 +152,19 @@ def refuse_without_control(loaded: Loaded) -> None:
 def wait_for_upstreams(loaded: Loaded, say: Callable[[str], None]) -> None:
     """Wait until each upstream has an endpoint that accepts a connection, for `startup.upstream_wait`.
 
-    After that the start is refused, or with `require_upstreams: false` goes on with a word of warning.
+    After that the start is refused, or with `require_upstreams: false` goes on with a word of warning. For
+    those that get nothing but copies nobody waits: shadows never stand in anybody's way.
     """
     startup = loaded.config.startup
+    shadows = only_shadows(loaded.config)
+    needed = [name for name in loaded.config.upstreams if name not in shadows]
     deadline = time.monotonic() + startup.upstream_wait
     told = False
     while True:
-        down = _unreachable(loaded, max(0.1, min(CONNECT_SECONDS_MAX, deadline - time.monotonic())))
+        down = _unreachable(loaded, needed, max(0.1, min(CONNECT_SECONDS_MAX, deadline - time.monotonic())))
         if not down:
+            for name, why in _unreachable(loaded, shadows, SHADOW_LOOK_SECONDS).items():
+                say(f"warning: the shadow's upstream {name} cannot be reached: {why}; it gets no copies yet")
             return
         if time.monotonic() >= deadline:
             break
@@ -182,18 +188,14 @@ def wait_for_upstreams(loaded: Loaded, say: Callable[[str], None]) -> None:
         say(f"warning: {problem}")
 
 
-def _unreachable(loaded: Loaded, seconds: float) -> dict[str, str]:
-    """Return the upstreams none of whose endpoints accepts a connection, and each endpoint's reason."""
-    endpoints = [
-        (name, endpoint)
-        for name, upstream in loaded.config.upstreams.items()
-        for endpoint in upstream.endpoints
-    ]
+def _unreachable(loaded: Loaded, names: Collection[str], seconds: float) -> dict[str, str]:
+    """Return which of the upstreams have no endpoint that accepts a connection, and each one's reason."""
+    endpoints = [(name, endpoint) for name in names for endpoint in loaded.config.upstreams[name].endpoints]
     with ThreadPoolExecutor(PROBES_AT_ONCE) as pool:
         reasons = list(
             pool.map(lambda entry: connection_fault(parse_endpoint_url(entry[1].url), seconds), endpoints)
         )
-    down: dict[str, list[str]] = {name: [] for name in loaded.config.upstreams}
+    down: dict[str, list[str]] = {name: [] for name in names}
     up = {name for (name, _), reason in zip(endpoints, reasons, strict=True) if not reason}
     for (name, endpoint), reason in zip(endpoints, reasons, strict=True):
         down[name].append(f"{endpoint.url} {reason}")

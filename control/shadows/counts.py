@@ -65,7 +65,7 @@ _NAMES: Final = _names()
 def compared(value: Mapping[str, Any]) -> dict[str, int]:
     """The names of what the comparing process counts, from its plain form."""
     found = {name: int(value[name]) for name in ("compared", "agreed", "primary_sum_us", "shadow_sum_us")}
-    found["pairs_lost"] = int(value["lost"])
+    found["pairs_lost"] = int(value.get("lost", 0))
     found |= {f"kind:{kind}": int(count) for kind, count in value["kinds"].items()}
     found |= {f"path:{kind}:{path}": int(count) for path, kind, count in value["paths"]}
     for name in ("primary_us", "shadow_us", "ratio"):

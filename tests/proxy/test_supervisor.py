@@ -252,6 +252,27 @@ def test_missing_upstream_may_be_allowed(
     os.close(prepared.admin_fd)
 
 
+def test_a_shadow_that_is_not_there_holds_nobody_up(
+    tmp_path: Path, upstream: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What gets copies alone is not waited for, and its absence is a warning."""
+    shadows = [{"upstream": "v3"}, {"upstream": "v1", "name": "itself"}]
+    config = configuration(
+        upstreams={
+            name: {"endpoints": [f"http://127.0.0.1:{port}"]} for name, port in (("v1", upstream), ("v3", 1))
+        },
+        routes=[{"name": "all", "upstream": "v1", "shadows": shadows}],
+        startup={"upstream_wait": 600},
+    )
+
+    prepared = prepare(load(tmp_path, config))
+
+    said = capsys.readouterr().err
+    assert "warning: the shadow's upstream v3 cannot be reached: http://127.0.0.1:1 does not accept" in said
+    os.close(prepared.lock_fd)
+    os.close(prepared.admin_fd)
+
+
 def test_upstream_that_comes_late(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A model server that starts together with us is waited for."""
     reserved = socket.socket()
