@@ -154,7 +154,8 @@ async def test_refusal_of_the_agent_ends_everything(tmp_path: Path, upstream: in
     """What only the agent can find wrong at the start ends everything with exit code 2."""
     async with supervised(tmp_path, settings(upstream)) as headgate:
         headgate.state.make()
-        orphan = await asyncio.create_subprocess_exec("sleep", "60")
+        # Whoever runs the tests in the background of a shell has them ignore this signal.
+        orphan = await asyncio.create_subprocess_exec("env", "--default-signal=INT", "sleep", "60")
         leave_orphan(headgate.state, orphan.pid, upstream)
         # An agent that does not go away, of a supervisor that was killed.
         lock = lock_file(headgate.state.agent_lock)
