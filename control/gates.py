@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from config.counted import counted
 from control.analysis import Analysis
 from control.conditions import CALM, Answer, Outside, Reply, WebhookGate
 from control.guardrails.finding import Mode, Verdict
@@ -151,7 +152,7 @@ def _said(webhook: WebhookGate, reply: Reply) -> str:
         case Answer.WAIT:
             text = f"{webhook.name} says wait"
         case Answer.LOST:
-            return f"{webhook.name} gave no answer {webhook.attempts} times: {reply.text}"
+            return f"{webhook.name} gave no answer in {counted(webhook.attempts, 'attempt')}: {reply.text}"
         case Answer.NONE:
             return f"no answer from {webhook.name} yet" + (f": {reply.text}" if reply.text else "")
     return f"{text}: {reply.text}" if reply.text else text

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from proxy.keys import KeyReader
     from proxy.rewriting import Rewrite
     from proxy.settings import Timeouts
+    from proxy.tls import ClientTls
 
 
 class EndpointSpec:
@@ -25,7 +26,7 @@ class EndpointSpec:
         host: str,
         port: int,
         weight: int,
-        tls: tuple[str, str, str, str, str] | None = None,
+        tls: ClientTls | None = None,
         path: str = "",
     ) -> None:
         self.host = host

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from config.counted import counted
 from config.problems import Problem
 from proxy.expiry import expires_at
 from proxy.tls import ServerTls, client_context, client_tls, server_context
@@ -138,7 +139,7 @@ class Certificates:
         if not problems and files != self.files:
             self.files = files
             self.reloads += 1
-            log.info("certificates: %d files are in use as they are now", len(files))
+            log.info("certificates: in use as they are now: %s", counted(len(files), "file"))
             for changed in self.changed:
                 changed(files)
 

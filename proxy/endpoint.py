@@ -9,13 +9,14 @@ from proxy.arms import EndpointSpec, UpstreamSpec
 from proxy.balance import make_balancer
 from proxy.balancers.base import Balancer
 from proxy.ejection import Ejector
+from proxy.tls import ClientTls
 
 if TYPE_CHECKING:
     from proxy.pool import Pool
     from proxy.table import RoutingTable
 
 
-Key: TypeAlias = tuple[str, str, int, tuple[str, str, str, str, str] | None]
+Key: TypeAlias = tuple[str, str, int, ClientTls | None]
 
 
 class Endpoint:

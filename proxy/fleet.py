@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from config.counted import counted
 from proxy.beats import HUNG_SECONDS, BeatWatch
 from proxy.certificates import Certificates
 from proxy.child import WorkerChild
@@ -258,7 +259,7 @@ class Fleet:
         if self.all_ready and not self._started.is_set():
             self._started.set()
             places = ", ".join(f"{entry['host']}:{entry['port']}" for entry in self._listening.listeners)
-            log.info("%d workers accept requests on %s", self.count, places)
+            log.info("requests are accepted on %s by %s", places, counted(self.count, "worker"))
 
     def _hand_out(self, files: Mapping[str, str]) -> None:
         for child in self.children.values():

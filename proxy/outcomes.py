@@ -52,9 +52,21 @@ assert len(Outcome) == OUTCOMES
 # Outcomes that the hot path names, as plain numbers: a compiler puts those in place.
 OK: Final = 0
 UPSTREAM_5XX: Final = 3
+CONNECT_FAILED: Final = 4
+TIMEOUT_CONNECT: Final = 5
+TIMEOUT_TOTAL: Final = 8
+RESET: Final = 9
+STREAM_TRUNCATED: Final = 10
+STREAM_ERROR: Final = 11
+INVALID_RESPONSE: Final = 12
+SHED: Final = 13
 CLIENT_ABORT: Final = 14
 OVERRIDE: Final = 15
 assert (OK, UPSTREAM_5XX) == (Outcome.OK, Outcome.UPSTREAM_5XX)
+assert (CONNECT_FAILED, TIMEOUT_CONNECT) == (Outcome.CONNECT_FAILED, Outcome.TIMEOUT_CONNECT)
+assert (TIMEOUT_TOTAL, RESET) == (Outcome.TIMEOUT_TOTAL, Outcome.RESET)
+assert (STREAM_TRUNCATED, STREAM_ERROR) == (Outcome.STREAM_TRUNCATED, Outcome.STREAM_ERROR)
+assert (INVALID_RESPONSE, SHED) == (Outcome.INVALID_RESPONSE, Outcome.SHED)
 assert (CLIENT_ABORT, OVERRIDE) == (Outcome.CLIENT_ABORT, Outcome.OVERRIDE)
 
 OUTCOME_NAMES: Final[tuple[str, ...]] = tuple(outcome.name.lower() for outcome in Outcome)

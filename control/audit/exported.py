@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from config.counted import counted
 from control.audit.forms import FORMAT
 from control.audit.merkle import root_by_inclusion
 from control.audit.note import NoteError, VerifierKey, parse
@@ -171,7 +172,9 @@ def _check_end(file: ExportFile, count: int, verdict: Verdict) -> None:
     if file.end is None:
         verdict.add("cut", f"{file.path}: its end is missing")
     elif file.end.get("count") != count:
-        verdict.add("cut", f"{file.path}: it has {count} events, and says it had {file.end.get('count')}")
+        verdict.add(
+            "cut", f"{file.path}: it has {counted(count, 'event')}, and says it had {file.end.get('count')}"
+        )
 
 
 def _merged(files: Sequence[ExportFile]) -> Iterator[tuple[ExportFile, _Line]]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import orjson
 
+from config.counted import counted
 from control.audit.canonical import leaf_hash
 from control.audit.keys import trusted_keys
 from control.audit.kinds.log import AuditTrimmed, CheckpointSigned, SigningKeyChanged
@@ -202,7 +203,9 @@ class Verifier:
         size, verdict.size = self._frontier.size, self._frontier.size
         verdict.root = self._frontier.root()
         if head.root is not None and head.root != verdict.root and head.size == size:
-            verdict.add("root", f"the stored root of {size} events is not the one that follows from them")
+            verdict.add(
+                "root", f"the stored root of {counted(size, 'event')} is not the one that follows from them"
+            )
         while self._next is not None:
             note, self._next = self._next, next(self._notes, None)
             read = self._read(note)
@@ -358,7 +361,9 @@ class Verifier:
             self.verdict.add("checkpoint", f"{note.place}: it is damaged: {error}")
             return None
         if read.checkpoint.size != note.size:
-            self.verdict.add("checkpoint", f"{note.place}: it was signed for {read.checkpoint.size} events")
+            self.verdict.add(
+                "checkpoint", f"{note.place}: it was signed for {counted(read.checkpoint.size, 'event')}"
+            )
             return None
         if read.signed_by(self._keys) is None:
             known = {key.id for key in self._keys}

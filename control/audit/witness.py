@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from config.counted import counted
 from control.audit.events import CONTROLLER, AuditEvent, Origin
 from control.audit.keys import first_key, open_key, prepare_key, prepared_key, settle_key
 from control.audit.kinds.access import SecurityViolation
@@ -164,7 +165,7 @@ class Witness:
             return f"{path} cannot be read: {error}"
         if size < kept.size:
             return (
-                f"it has {size} events, but {kept.size} were signed at {kept.time}: "
+                f"it has {counted(size, 'event')}, but {kept.size} were signed at {kept.time}: "
                 "its end was cut off, or an older copy was put back"
             )
         if not kept.size:

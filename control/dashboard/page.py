@@ -7,6 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from config.counted import counted
 from control.api.deployments import deployment_view, deployments_of
 from control.api.errors import ApiError
 from control.api.experiments import experiment_view, experiments_of
@@ -145,6 +146,7 @@ _environment: Final = Environment(
     lstrip_blocks=True,
 )
 _environment.filters.update(
+    counted=counted,
     share=share,
     seconds=seconds,
     duration=duration,

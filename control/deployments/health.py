@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 from typing import Any, Final, Self
 
+from config.counted import counted
 from control.stats.sequences import proportion_interval
 
 HISTORY_MAX: Final = 100
@@ -111,8 +112,8 @@ def check(probes: Mapping[str, Probes], metrics: Metrics, *, limit: float, at: f
         return Checked(at=at, health=Health.UNKNOWN, text="neither a probe nor a request so far")
     waiting = sum(1 for each in probes.values() if not each.up)
     if waiting:
-        return Checked(at=at, health=Health.UNKNOWN, text=f"{waiting} endpoints have not been probed yet")
-    said = f"{len(tried)} of {len(probes)} endpoints answer probes"
+        return Checked(at=at, health=Health.UNKNOWN, text=f"not probed yet: {counted(waiting, 'endpoint')}")
+    said = f"{len(tried)} of {counted(len(probes), 'endpoint')} answer probes"
     return Checked(
         at=at,
         health=Health.HEALTHY,

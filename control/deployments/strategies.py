@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from config.counted import counted
 from control.deployments.deployment import Deployment, Strategy
 from control.deployments.health import Health, Probes, ready
 from control.deployments.states import Event, Status
@@ -90,7 +91,9 @@ def next_of(deployment: Deployment, seen: Seen) -> Next:
 def _warm(deployment: Deployment, seen: Seen) -> Next:
     """Give the release its requests once every endpoint is up; fail it when that takes too long."""
     if ready(seen.probes):
-        return Next(phase=SERVING, reason=f"all {len(seen.probes)} endpoints answer probes")
+        return Next(
+            phase=SERVING, reason=f"probes are answered by all of {counted(len(seen.probes), 'endpoint')}"
+        )
     if seen.now - deployment.phase_since < deployment.settings.expiry_s:
         return NOTHING
     return Next(

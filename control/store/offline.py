@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, Select, create_engine, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
+from config.counted import counted
 from control.audit.kinds.log import SigningKeyChanged
 from control.audit.personal import Personal
 from control.audit.tiles import WIDTH
@@ -110,7 +111,7 @@ class OfflineLog:
     def notes(self) -> Generator[StoredNote]:
         """The checkpoints, by size."""
         for row in self._stream(select(audit_checkpoints).order_by(audit_checkpoints.c.size)):
-            place = f"checkpoint of {row['size']} events"
+            place = f"checkpoint of {counted(row['size'], 'event')}"
             yield StoredNote(size=row["size"], text=str(row["note"]), place=place)
 
     def key_changes(self) -> list[bytes]:

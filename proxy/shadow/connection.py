@@ -6,6 +6,15 @@ import asyncio
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final, cast
 
+from proxy.outcomes import (
+    INVALID_RESPONSE,
+    OK,
+    RESET,
+    SHED,
+    STREAM_ERROR,
+    STREAM_TRUNCATED,
+    TIMEOUT_TOTAL,
+)
 from proxy.shadow.tap import PAIRABLE
 from proxy.timers import Timed
 from proxy.wire.chunked import ChunkError, ChunkTracker
@@ -21,15 +30,6 @@ FIXED: Final = 2
 CHUNKED: Final = 3
 UNTIL_CLOSE: Final = 4
 CLOSED: Final = 5
-
-# Outcomes, by their names in `proxy.outcomes`.
-OK: Final = 0
-TIMEOUT_TOTAL: Final = 8
-RESET: Final = 9
-STREAM_TRUNCATED: Final = 10
-STREAM_ERROR: Final = 11
-INVALID_RESPONSE: Final = 12
-SHED: Final = 13
 
 INFORMATIONAL_MAX: Final = 16
 # What of an answer is read as fast as it comes, even when nobody compares it.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final, cast
 
+from proxy.outcomes import CLIENT_ABORT, CONNECT_FAILED, TIMEOUT_CONNECT
 from proxy.shadow.connection import CLOSED, IDLE, ShadowConnection
 from proxy.shadow.tap import SENT
 from proxy.timers import TICKS_PER_SECOND
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from proxy.shadow.mirror import Mirror
     from proxy.shadow.tap import Copy
 
-CONNECT_FAILED: Final = 4
-TIMEOUT_CONNECT: Final = 5
-CLIENT_ABORT: Final = 14
 PAUSE_TICKS_FIRST: Final = TICKS_PER_SECOND
 PAUSE_TICKS_MAX: Final = 16 * TICKS_PER_SECOND
 # Each costs a connection: dearer than the request itself, and for nothing.

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Final
 
+from proxy.outcomes import CLIENT_ABORT
 from proxy.shadow.copy_counts import CopyCounts
 from proxy.shadow.feed import Feed
 from proxy.shadow.mirror import UNFINISHED, Mirror
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 # Ticks without lag before copies are made again.
 CALM_TICKS: Final = 10
-CLIENT_ABORT: Final = 14
 # Bytes of answers that nobody compares, read in a tick: 10 MiB a second. Reading them takes the loop's time.
 VAIN_BYTES_PER_TICK: Final = 1048576
 # One of them reads at most a quarter of that at once.

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from config.counted import counted
 from config.values import FRACTION_MIN, InvalidValueError, parse_fraction, parse_header_name
 from proxy.keys import KeySpecError, parse_key
 from proxy.splits.layers import LayerSpec
@@ -69,7 +70,7 @@ class ParameterReader:
             return {}
         if not 2 <= len(value) <= VARIANTS_MAX:
             remedy = f"name from 2 to {VARIANTS_MAX}; for a single one use kind: direct"
-            self.fault(path, f"has {len(value)} variants", remedy)
+            self.fault(path, f"has {counted(len(value), 'variant')}", remedy)
         before = len(self._faults)
         amounts = {
             self._known(name, (*path, str(name)), at_key=True): self._share(given, (*path, str(name)))

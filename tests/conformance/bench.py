@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,6 +51,18 @@ ADDED_DOWN: Final = re.compile(
 OWN_ERROR: Final = b"x-headgate-error: "
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """What came of three requests of one client; the second met the rest of the first one's answer."""
+
+    got: Conversation
+    own: list[bytes]
+    """Bodies of the right answers to the second and the third."""
+    connections: list[int]
+    """By which each of the three reached the model server."""
+    counted: dict[str, int]
+
+
 class Bench:
     """Runs cases one after the other; `problems` of each say all that is not as the case tells."""
 
@@ -86,6 +99,11 @@ class Bench:
         """Play a model server's part; what is not as it should be."""
         problems: list[str] = self._call(self._response(case))
         return problems
+
+    def late(self, case: ResponseCase, late: bytes) -> Late:
+        """Answer by the case, and write `late` when the next request has come by the same connection."""
+        found: Late = self._call(self._late(case, late))
+        return found
 
     def count(self) -> dict[str, int]:
         """All counters now."""
@@ -150,6 +168,8 @@ class Bench:
             else:
                 await line.read_answers(1, heads)
             await asyncio.sleep(case.pause)
+            if case.dropped:
+                await self._gone(self.script.everything()[0].connection)
             probes = await self._after(line, case.end, 1, heads)
             got = line.conversation(heads)
         finally:
@@ -197,6 +217,36 @@ class Bench:
             await line.close()
         assert [answer.body for answer in answers] == [b"GET /probe/%d HTTP/1.1" % number], line.data
         return [number]
+
+    async def _gone(self, connection: int) -> None:
+        """Wait until the worker has closed a connection to the model server."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while any(line.number == connection for line in self.script.lines):
+            assert time.monotonic() < deadline, f"connection {connection} is still kept"
+            await asyncio.sleep(0.002)
+
+    async def _late(self, case: ResponseCase, late: bytes) -> Late:
+        await self._barrier()
+        self.script.reset(case)
+        before = await self._quiet()
+        line, numbers = await Line.open(self.worker.port), [next(self._probes), next(self._probes)]
+        try:
+            await line.send(case.request)
+            await line.read_answers(1, ())
+            self.script.late = late
+            for number in numbers:
+                await line.send((b"GET /probe/%d HTTP/1.1\r\nHost: probe\r\n\r\n" % number,))
+                await line.read_answers(len(line.conversation(()).answers) + 1, ())
+            got = line.conversation(())
+        finally:
+            await line.close()
+        after = await self._quiet()
+        return Late(
+            got=got,
+            own=[b"GET /probe/%d HTTP/1.1" % number for number in numbers],
+            connections=[self.script.seen[0].connection, *(self.script.probes[number] for number in numbers)],
+            counted=_moved(before, after),
+        )
 
     async def _quiet(self) -> dict[str, int]:
         """The counters when nothing is in flight: an answer goes out before it is counted."""

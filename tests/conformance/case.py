@@ -82,3 +82,5 @@ class ResponseCase:
     """What the model server reads; None: the request as it was sent. Empty: not judged."""
     pause: float = 0.0
     """Seconds that the client waits before its next request."""
+    dropped: bool = False
+    """The client's next request waits until the connection to the model server is gone."""

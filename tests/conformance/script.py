@@ -36,6 +36,8 @@ class Script:
     """Number of a probe: the connection it came by."""
     lines: list[ModelConnection] = field(default_factory=list)
     connections: int = 0
+    late: bytes = b""
+    """Written before the answer to the next probe."""
 
     def everything(self) -> list[Seen]:
         """What was read since the last reset, unfinished requests included."""
@@ -101,6 +103,8 @@ class ModelConnection(asyncio.Protocol):
     def _answer(self, request: bytes, case: ResponseCase | None, probe: re.Match[bytes] | None) -> None:
         if probe is not None:
             self.script.probes[int(probe[1])] = self.number
+            late, self.script.late = self.script.late, b""
+            self.transport.write(late)
             self._echo(request)
             return
         self.script.seen.append(Seen(self.number, request, whole=True))

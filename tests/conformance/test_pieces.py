@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from tests.conformance.bench import Bench
-from tests.conformance.case import Close, RequestCase, ResponseCase
+from tests.conformance.case import Close, End, RequestCase, ResponseCase
 from tests.conformance.test_answers import ANSWERS
 from tests.conformance.test_requests import CASES
 
@@ -22,9 +22,8 @@ ROUNDS = 3
 SAMPLE = 14
 
 
-# Bytes that nobody asked for: late, they meet the next exchange of their connection, and no proxy can tell.
-UNASKED = ("more than announced", "two answers at once", "bytes behind the last chunk")
-CUTTABLE = [case for case in ANSWERS if case.name not in UNASKED]
+# More than was announced. All of it comes before the client asks again; what if not is in `test_surplus.py`.
+SURPLUS = ("more than announced", "two answers at once", "bytes behind the last chunk")
 
 
 def cut(data: bytes, rng: random.Random) -> list[bytes]:
@@ -51,7 +50,8 @@ def cut_answer(case: ResponseCase, number: int) -> ResponseCase:
         pieces: Sequence[bytes | Close | float] = cut(step, rng) if isinstance(step, bytes) else [step]
         for piece in pieces:
             reply += [piece] if not reply or not isinstance(piece, bytes) else [GAP_SECONDS, piece]
-    return replace(case, reply=tuple(reply))
+    # What is cut off behind an answer has to come before the client asks again, see test_surplus.py.
+    return replace(case, reply=tuple(reply), dropped=not case.reused and case.end == End.STAYS)
 
 
 @pytest.mark.parametrize("case", CASES[::SAMPLE], ids=lambda case: case.name)
@@ -60,10 +60,21 @@ def test_pieces_of_a_request(bench: Bench, case: RequestCase) -> None:
     assert not bench.request(cut_request(case, 0))
 
 
-@pytest.mark.parametrize("case", CUTTABLE[::SAMPLE], ids=lambda case: case.name)
+@pytest.mark.parametrize("case", ANSWERS[::SAMPLE], ids=lambda case: case.name)
 def test_pieces_of_an_answer(bench: Bench, case: ResponseCase) -> None:
     """For some of the cases."""
     assert not bench.response(cut_answer(case, 0))
+
+
+@pytest.mark.parametrize("name", SURPLUS)
+def test_pieces_of_more_than_announced(bench: Bench, name: str) -> None:
+    """At each place: within what was announced, at its end, and behind it."""
+    case = next(case for case in ANSWERS if case.name == name)
+    data = b"".join(step for step in case.reply if isinstance(step, bytes))
+    end = data.index(b"hi") + len(b"hi")
+    for place in sorted({*range(1, len(data), 9), *range(end - 1, min(end + 12, len(data)))}):
+        pieces = replace(case, reply=(data[:place], GAP_SECONDS, data[place:]), dropped=True)
+        assert not bench.response(pieces), place
 
 
 @pytest.mark.slow
@@ -80,7 +91,7 @@ def test_pieces_of_every_request(bench: Bench, number: int) -> None:
 @pytest.mark.parametrize("number", range(1, 1 + ROUNDS))
 def test_pieces_of_every_answer(bench: Bench, number: int) -> None:
     """For all of them, cut differently in each round."""
-    cases = [cut_answer(case, number) for case in CUTTABLE]
+    cases = [cut_answer(case, number) for case in ANSWERS]
     problems = {case.name: (case.reply, found) for case in cases if (found := bench.response(case))}
 
     assert not problems, problems

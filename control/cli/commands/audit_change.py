@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from config.counted import counted
 from control.cli.client import AdminClient, admin_options
 from control.cli.failure import CommandError
 from control.cli.output import Format, emit, format_option
@@ -50,7 +51,7 @@ def log_command(
 def erase_command(client: AdminClient, actor: str, names: bool, reason: str, output: Format) -> None:
     """Erase personal fields of events; hashes, proofs and signatures stay valid."""
     answer = client.post("/v1/audit/erase", {"actor": actor, "names": names, "reason": reason})
-    emit(answer, output, f"erased in {answer['events']} events")
+    emit(answer, output, f"erased in {counted(answer['events'], 'event')}")
 
 
 @click.command("trim")
@@ -64,7 +65,7 @@ def erase_command(client: AdminClient, actor: str, names: bool, reason: str, out
 def trim_command(client: AdminClient, before: str, archive: str, reason: str, output: Format) -> None:
     """Remove old events after you have exported them; their hashes stay, so every proof stays valid."""
     answer = client.post("/v1/audit/trim", {"before": before, "archive": archive, "reason": reason})
-    emit(answer, output, f"removed {answer['events']} events, the log begins at {answer['first']}")
+    emit(answer, output, f"removed {counted(answer['events'], 'event')}, the log begins at {answer['first']}")
 
 
 @click.command("rotate-key")

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import click
 
+from config.counted import counted
 from control.cli.client import AdminClient, admin_options
 from control.cli.failure import CommandError
 from control.cli.output import Format, emit, format_option
@@ -69,7 +70,11 @@ def export_command(
     if by_date is not None:
         files = Days(by_date / "events")
         files.write(lines)
-        emit(files.summary(), output, f"{files.events} events in {len(files.days)} files below {files.root}")
+        emit(
+            files.summary(),
+            output,
+            f"{counted(files.events, 'event')} in {counted(len(files.days), 'file')} below {files.root}",
+        )
         return
     if to is None:
         for line in lines:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from config.counted import counted
 from control.cli.failure import CommandError, ExitCode
 from control.cli.output import Format, Grid, emit, format_option
 
@@ -103,7 +104,7 @@ def _summary(verdict: Verdict) -> str:
             f"unsigned     {verdict.size - verdict.signed} at the end, not covered by a checkpoint yet"
         )
     if verdict.erased:
-        lines.append(f"erased       {verdict.erased} events without their personal part")
+        lines.append(f"erased       {counted(verdict.erased, 'event')} without their personal part")
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from config.counted import counted
 from config.schema import Config
 from control.cli.configuration import examine, unreachable
 from control.cli.failure import ProblemsError
@@ -46,18 +47,13 @@ def check_command(config: tuple[str, ...], probe: bool, output: Format) -> None:
 
 
 def _summary(config: Config) -> str:
-
     rollouts = sum(route.rollout is not None and route.rollout.enabled for route in config.routes)
     endpoints = sum(len(upstream.endpoints) for upstream in config.upstreams.values())
     return ", ".join(
         [
-            _count(len(config.routes), "route"),
-            _count(len(config.upstreams), "upstream"),
-            _count(endpoints, "endpoint"),
-            _count(rollouts, "rollout"),
+            counted(len(config.routes), "route"),
+            counted(len(config.upstreams), "upstream"),
+            counted(endpoints, "endpoint"),
+            counted(rollouts, "rollout"),
         ]
     )
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"

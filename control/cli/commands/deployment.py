@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import click
 
+from config.counted import counted
 from control.cli.acts import add_acts
 from control.cli.client import AdminClient, admin_options
 from control.cli.documents import read_document, settings_of
@@ -140,7 +141,9 @@ def _blocks(deployment: Mapping[str, Any]) -> list[Block]:
         f"  health       {deployment['health']}: {deployment['health_text'] or 'not looked at yet'}",
     ]
     if (now := deployment["now"]) and now.get("endpoints_told"):
-        lines.append(f"  resources    {_resources(now)} of {len(deployment['endpoints'])} endpoints")
+        lines.append(
+            f"  resources    {_resources(now)} of {counted(len(deployment['endpoints']), 'endpoint')}"
+        )
     if deployment["rollout"]:
         lines.append(f"  rollout      {deployment['rollout']}")
     if deployment["rollback_reason"]:

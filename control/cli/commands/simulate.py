@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from config.counted import counted
 from control.cli.failure import CommandError
 from control.cli.figures import duration, share
 from control.cli.options import plan_of, plan_options, share_option
@@ -72,7 +73,7 @@ def simulate_command(
         )
     value, low, high = found.false_alarm_rate
     lines = [
-        f"{runs} runs of {duration(traffic.seconds)} at {rate:g} requests/s, "
+        f"{counted(runs, 'run')} of {duration(traffic.seconds)} at {rate:g} requests/s, "
         f"canary at {share(found.weight)}, alpha {share(plan.alpha)}, seed {seed}",
         f"  failing {share(canary_rate)} instead of {share(control_rate)}: "
         f"found in {found.detected} of {runs}",

@@ -187,5 +187,5 @@ async def test_the_page_says_whether_the_log_is_what_was_signed(tmp_path: Path) 
         wrong, _ = await client.text("/")
 
     assert "Not signed yet" in before
-    assert "Agrees with what was signed</span>: 1 events, 2023-11-14 22:13:20 UTC" in after
+    assert "Agrees with what was signed</span>: 1 event, 2023-11-14 22:13:20 UTC" in after
     assert "It is not what was signed" in wrong

@@ -66,8 +66,11 @@ async def test_a_step_waits_for_approval_and_says_whom_it_waits_for(tmp_path: Pa
     ("answers", "said"),
     [
         ([{"answer": "refuse", "reason": "load test failed"}], "ci refuses: load test failed"),
-        ([500], "ci gave no answer 2 times: answered 500"),
-        ([{"answer": "perhaps"}], "ci gave no answer 2 times: the answer is none of approve, wait, refuse"),
+        ([500], "ci gave no answer in 2 attempts: answered 500"),
+        (
+            [{"answer": "perhaps"}],
+            "ci gave no answer in 2 attempts: the answer is none of approve, wait, refuse",
+        ),
     ],
 )
 async def test_a_refusal_or_silence_pauses_for_a_person(
