@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable
@@ -178,4 +179,7 @@ async def ask(
     except TimeoutError:
         return f"no answer within {target.health.timeout:g} s"
     except (aiohttp.ClientError, OSError) as exc:
+        if type(exc) is aiohttp.ClientConnectorError and exc.errno:
+            # Those of names and of TLS, which extend it, say more by themselves.
+            return os.strerror(exc.errno).lower()
         return str(exc) or type(exc).__name__

@@ -213,6 +213,8 @@ async def test_no_request_fails_in_ten_upgrades(stage: Stage) -> None:
 async def test_no_request_fails_in_a_thousand_reloads(stage: Stage) -> None:
     """One after the other, with streams that were opened before the first."""
     gate = stage.gate
+    # The test before may have ended with an upgrade, and control takes longer to start than what serves.
+    await until_async(partial(_connected, gate), seconds=SECONDS)
     async with streams(stage, 10), constant_load(gate) as answered:
         for number in range(1_000):
             gate.write(limits={"headers": 100 + number % 50})
@@ -226,6 +228,8 @@ async def test_no_request_fails_in_fifty_replacements_of_workers(stage: Stage) -
     """The agent is killed each time: its successor starts workers of its own, and ends the old ones then."""
     gate = stage.gate
     seen: set[int] = set()
+    # Of the tests before, some may still be finishing.
+    await until(lambda: len(gate.workers()) == 2, seconds=SECONDS)
     async with streams(stage, 10), constant_load(gate) as answered:
         for _ in range(50):
             before = await gate.get("/readyz")
@@ -236,6 +240,10 @@ async def test_no_request_fails_in_fifty_replacements_of_workers(stage: Stage) -
             wanted = answered() + 20
             await until(partial(_reached, answered, wanted), seconds=SECONDS)
     assert len(seen) == 2 * 50
+
+
+async def _connected(gate: Headgate) -> bool:
+    return bool((await gate.get("/readyz"))["control"] == "connected")
 
 
 async def _replaced(gate: Headgate, boot: str) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from pathlib import Path
 
+import aiohttp
 import pytest
 import trustme
 
 from config.health import Health
 from config.load import load_text
 from config.schema import Config
-from proxy.probes import Prober, path_of, targets
+from proxy.probes import Prober, ask, path_of, targets
 from tests.helpers.http import Message, answering, eventually, ok
 
 
@@ -127,3 +129,13 @@ routes: [{{name: all, upstream: good}}]
 
     assert told[-1] == down
     assert {request.split(" ")[1] for request in asked} == {"/healthz"}
+
+
+async def test_a_refused_connection_is_said_in_words() -> None:
+    """Nothing of TLS where there is none, and no address twice."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    (target,) = targets(configured([port], ", health: {kind: http}"))
+
+    async with aiohttp.ClientSession() as session:
+        assert await ask(session, target) == "connection refused"
