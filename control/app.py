@@ -24,6 +24,7 @@ from control.clock import SteadyClock
 from control.collect import Collector
 from control.controller import Controller
 from control.feedback import FeedbackBook
+from control.garbage import collect_seldom
 from control.ledger import Ledger
 from control.loop import TICK_SECONDS, Loop
 from control.plane import Plane
@@ -66,6 +67,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     # What it says of its own accord is for those who write migrations.
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    collect_seldom()
     try:
         with _only_one(options.state):
             # Whoever left it there is gone: we hold the lock.

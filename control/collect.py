@@ -7,7 +7,7 @@ that a late copy of one of its reports is recognised.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -174,10 +174,15 @@ class Collector:
         for boot in ended:
             self._remember_ended(boot)
 
-    def unsaved(self) -> Unsaved:
-        """What must be written down."""
+    def unsaved(self, routes: Collection[str] | None = None) -> Unsaved:
+        """What must be written down; only that of these *routes*, as long as no boot has ended."""
+        every = routes is None or self._dirty_ended or self._dirty_forgotten
         return Unsaved(
-            counts={(boot, key): self._boots[boot][key].counts for boot, key in self._dirty},
+            counts={
+                (boot, key): self._boots[boot][key].counts
+                for boot, key in self._dirty
+                if every or key.route in (routes or ())
+            },
             ended=tuple(self._dirty_ended),
             forgotten=tuple(self._dirty_forgotten),
         )

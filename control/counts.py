@@ -98,7 +98,7 @@ class Counts:
     @property
     def outcomes(self) -> tuple[int, ...]:
         """How many requests ended how, by `Outcome`."""
-        return tuple(int(cell) for cell in self.cells[_OUTCOMES_AT:_TOTAL_AT])
+        return tuple(self.cells[_OUTCOMES_AT:_TOTAL_AT].tolist())
 
     @property
     def routed(self) -> int:

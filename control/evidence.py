@@ -9,6 +9,8 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from control.purse import NO_WEALTH, Purse
+from control.rows import NO_PAIRS, NO_TALLIES, Pairs, Tallies
 from control.stats.events import Tally
 from control.stats.wealth import Wealth, pack, unpack
 from proxy.histogram import BUCKETS
@@ -112,9 +114,9 @@ class StageLedger:
     stage: str
     n: tuple[int, int] = (0, 0)
     """Requests in closed blocks."""
-    x: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    x: Pairs = field(default_factory=lambda: NO_PAIRS)
     """Requests with an event, by the event's key."""
-    own: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    own: Pairs = field(default_factory=lambda: NO_PAIRS)
     """Requests asked about an event, by its key, where these are others than in `n`."""
     thresholds: Mapping[str, int] = field(default_factory=dict)
     """Of metrics, as they were when the stage ended: values that come later are judged by these."""
@@ -130,9 +132,7 @@ class StageLedger:
     keyed: tuple[int, int] = (0, 0)
     """Requests assigned by a key that have been taken in, for those units under sticky routing."""
 
-    def with_counts(
-        self, x: Mapping[str, tuple[int, int]], own: Mapping[str, tuple[int, int]]
-    ) -> StageLedger:
+    def with_counts(self, x: Pairs, own: Pairs) -> StageLedger:
         """The ledger with other counts of events."""
         return replace(self, x=x, own=own)
 
@@ -163,8 +163,8 @@ class StageLedger:
             stage=data["stage"],
             n=_pair(data["n"]),
             answered=_pair(data["answered"]),
-            x={key: _pair(value) for key, value in data["x"].items()},
-            own={key: _pair(value) for key, value in data.get("own", {}).items()},
+            x=Pairs.of({key: _pair(value) for key, value in data["x"].items()}),
+            own=Pairs.of({key: _pair(value) for key, value in data.get("own", {}).items()}),
             thresholds=dict(data.get("thresholds", {})),
             opened_at=float(data["opened_at"]),
             begun_at=float(data.get("begun_at", 0.0)),
@@ -217,9 +217,9 @@ class Evidence:
 
     stages: tuple[StageLedger, ...] = ()
     """Oldest first; the last one is current."""
-    wealth: Mapping[str, Wealth] = field(default_factory=dict)
+    wealth: Purse = field(default_factory=lambda: NO_WEALTH)
     """By the key of the process."""
-    tallies: Mapping[str, Tally] = field(default_factory=dict)
+    tallies: Tallies = field(default_factory=lambda: NO_TALLIES)
     """By the key of the event, over the whole rollout."""
     thresholds: Mapping[str, int] = field(default_factory=dict)
     """Histogram bucket by "source:quantile"."""
@@ -259,27 +259,36 @@ class Evidence:
         """The tally of an event; empty when nothing was counted."""
         return self.tallies.get(key, _NO_TALLY)
 
-    def with_bets(self, wealth: Mapping[str, Wealth], tallies: Mapping[str, Tally]) -> Evidence:
-        """The evidence after its bets were placed on a block."""
-        schedule = self.schedule if self.schedule.fresh else replace(self.schedule, fresh=True)
-        return replace(self, wealth=wealth, tallies=tallies, schedule=schedule)
+    def with_block(
+        self, stages: tuple[StageLedger, ...], wealth: Purse, tallies: Tallies, **noted: Any
+    ) -> Evidence:
+        """The evidence after a block, and *noted* fields with it."""
+        schedule = self.schedule
+        if wealth is not self.wealth and not schedule.fresh:
+            schedule = replace(schedule, fresh=True)
+        return replace(self, stages=stages, wealth=wealth, tallies=tallies, schedule=schedule, **noted)
 
     def with_stage(self, ledger: StageLedger) -> Evidence:
         """The evidence with a stage's ledger replaced, or begun."""
-        known = [i for i, other in enumerate(self.stages) if other.stage == ledger.stage]
+        return replace(self, stages=self.with_ledger(ledger))
+
+    def with_ledger(self, ledger: StageLedger) -> tuple[StageLedger, ...]:
+        """The stages with a ledger replaced, or begun."""
+        stages = self.stages
+        if stages and stages[-1].stage == ledger.stage:
+            return (*stages[:-1], ledger)
+        known = [i for i, other in enumerate(stages) if other.stage == ledger.stage]
         if not known:
-            return replace(self, stages=(*self.stages, ledger)[-STAGES_MAX:])
-        stages = list(self.stages)
-        stages[known[0]] = ledger
-        return replace(self, stages=tuple(stages))
+            return (*stages, ledger)[-STAGES_MAX:]
+        return (*stages[: known[0]], ledger, *stages[known[0] + 1 :])
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; floats round-trip exactly."""
         plan = self.schedule
         return {
             "stages": [ledger.to_json() for ledger in self.stages],
-            "wealth": {key: wealth.to_json() for key, wealth in self.wealth.items()},
-            "tallies": {key: tally.to_json() for key, tally in self.tallies.items()},
+            "wealth": self.wealth.to_json(),
+            "tallies": self.tallies.to_json(),
             "thresholds": dict(self.thresholds),
             "schedule": [plan.slice_at, plan.start_at, plan.starts, plan.fresh, plan.refresh_at],
             "phi": self.phi,
@@ -307,8 +316,8 @@ class Evidence:
         baseline = data["baseline"]
         return cls(
             stages=tuple(StageLedger.from_json(ledger) for ledger in data["stages"]),
-            wealth={key: Wealth.from_json(wealth) for key, wealth in data["wealth"].items()},
-            tallies={key: Tally.from_json(tally) for key, tally in data["tallies"].items()},
+            wealth=Purse.of({key: Wealth.from_json(wealth) for key, wealth in data["wealth"].items()}),
+            tallies=Tallies.of({key: Tally.from_json(tally) for key, tally in data["tallies"].items()}),
             thresholds=dict(data["thresholds"]),
             schedule=Schedule(
                 slice_at=slice_at, start_at=start_at, starts=starts, fresh=fresh, refresh_at=refresh_at

@@ -2,14 +2,18 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from control.analysis import Analysis, ArmCounts, Evidence, analyse
-from control.counts import NOTHING, ArmKey, Counts
+from control.counts import NOTHING, SCALARS, ArmKey, Counts
 from control.guardrails.finding import Verdict
-from control.observation import Look, observe_all
+from control.observation import Look, observe_all, with_quantiles
 from control.plan import RolloutPlan
 from control.records import Record, Stage, parse_stage
 from control.stats.events import Source
+
+_LOST: Final = SCALARS.index("lost")
+_RETRIES: Final = SCALARS.index("retries")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +107,9 @@ def take_in(cases: Sequence[Case], now: float) -> list[Evidence]:
 
 def judged(case: Case, evidence: Evidence, now: float) -> Judged:
     """Analyse a rollout whose counts have been taken in."""
-    record = case.record
+    record, counts = case.record, case.stages[-1]
+    arms = (_arm(counts.canary, None), _arm(counts.control, None))
+    evidence = with_quantiles(evidence, record.plan, *arms, now)
     analysis = analyse(evidence, record.plan, now, step=record.rollout.step)
     analysis = replace(analysis, reach=reach(evidence, record.plan, analysis, record.rollout.step))
     return Judged(before=record, evidence=evidence, analysis=analysis, fresh=bool(case.changed))
@@ -154,16 +160,17 @@ def _share(record: Record, stage: Stage) -> float | None:
 
 def _arm(counts: Counts, pairs: tuple[int, int] | None) -> ArmCounts:
     keyed = bool(counts.group_requests.any())
+    started, finished, failed, diverted, *_ = scalars = counts.cells[: len(SCALARS)].tolist()
     return ArmCounts(
-        started=counts.started,
-        finished=counts.finished,
-        failed=counts.failed,
+        started=started,
+        finished=finished,
+        failed=failed,
         outcomes=counts.outcomes,
         total=counts.total,
         first_byte=counts.first_byte,
-        diverted=counts.scalar("diverted"),
-        lost=counts.scalar("lost"),
-        retries=counts.scalar("retries"),
+        diverted=diverted,
+        lost=scalars[_LOST],
+        retries=scalars[_RETRIES],
         group_requests=counts.group_requests if keyed else None,
         group_failures=counts.group_failures if keyed else None,
         metrics=counts.metrics,

@@ -25,7 +25,7 @@ TOGETHER: Final = 128
 # What a tick may spend on counts, and on analyses that can wait. The first ones are done whatever they take.
 COUNTING_SECONDS: Final = 0.6
 ANALYSING_SECONDS: Final = 0.2
-ANALYSES_LEAST: Final = 32
+ANALYSES_LEAST: Final = 16
 SHORTEST_SECONDS: Final = 0.05
 
 Looked = tuple[Record, Sequence[StageCounts], Judged | None]

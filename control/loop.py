@@ -28,7 +28,7 @@ log: Final = logging.getLogger("headgate.control")
 
 TICK_SECONDS: Final = 1.0
 # Evidence is some hundred kilobytes; of more rollouts than this each is written down every few seconds.
-_KEPT_A_TICK: Final = 50
+_KEPT_A_TICK: Final = 20
 # Counts that no rollout depends on are written down this often; a boot that lives sends them again anyway.
 _SAVE_SECONDS: Final = 30.0
 _FORGET_SECONDS: Final = 60.0
@@ -238,9 +238,12 @@ class Loop:
         if self._ledger.table is not None:
             self._ledger.shadows.follow(self._ledger.shadow_keys(), change.wall)
         # Evidence and the counts it was made from are written together: a restart must not find them apart.
-        if change.records or now >= self._save_at:
+        if now >= self._save_at:
             self._save_at = now + _SAVE_SECONDS
             change.counts = collector.unsaved()
+            change.shadows = self._ledger.shadows.unsaved()
+        elif change.records:
+            change.counts = collector.unsaved({record.rollout.route for record in change.records.values()})
             change.shadows = self._ledger.shadows.unsaved()
 
     def _needed(self) -> Callable[[ArmKey], bool]:

@@ -8,15 +8,19 @@ makes repeated and late reports harmless is that a block is the difference of tw
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
-from control.betting import Bets, place, take, views
+import numpy as np
+
+from control.betting import Blocks, Placed, place, take, views
 from control.evidence import ArmCounts, Baseline, Evidence, Raw, StageLedger
 from control.plan import RolloutPlan
+from control.rows import Pairs
 from control.shown import shown_latency, shown_metrics, shown_outcomes
 from control.stats.events import FAILURE, Source
+from control.stats.layout import Layout
 from control.stats.overdispersion import phi, requests_per_unit
 from control.stats.process import log_start_weight
 from control.stats.sample_ratio import sample_ratio_log_e
@@ -56,16 +60,21 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Block:
-    """What came in with a look, before anything is bet on it."""
+    """What came in with a look, before anything is counted or bet on."""
 
     look: Look
-    bets: Bets
+    evidence: Evidence
     before: StageLedger
     ledger: StageLedger
+    """With everything but the events."""
     grown: tuple[int, int]
     current: bool
     """Whether requests of the current stage came in; otherwise it is about those of an earlier one, or about
     what is known later."""
+    late: bool
+    """Whether its stage has ended."""
+    skipped: bool
+    """Whether nothing is bet on it, because the stage is warming up."""
 
 
 def observe(
@@ -88,17 +97,26 @@ def observe(
         now=now,
         share=share,
     )
-    return observe_all([look])[0]
+    return with_quantiles(observe_all([look])[0], plan, canary, control, now)
 
 
 def observe_all(looks: Sequence[Look]) -> list[Evidence]:
-    """Take in one look at each of many rollouts; what their bets have in common is worked out once."""
+    """Take in one look at each of many rollouts; what those of one layout have in common is done at once."""
     opened = [_open(look) for look in looks]
-    blocks = [found for found in opened if isinstance(found, _Block)]
-    placed = iter(place([block.bets for block in blocks]))
-    after = [_close(found, next(placed)) if isinstance(found, _Block) else found for found in opened]
-    changed = [i for i, found in enumerate(opened) if isinstance(found, _Block)]
-    for i, view in zip(changed, views([(after[i], looks[i].plan) for i in changed]), strict=True):
+    after = [found.evidence if isinstance(found, _Block) else found for found in opened]
+    by_layout: dict[int, list[tuple[int, _Block]]] = {}
+    for i, found in enumerate(opened):
+        if isinstance(found, _Block):
+            by_layout.setdefault(id(found.look.plan.layout), []).append((i, found))
+    counted_now = [_count(together, after) for together in by_layout.values()]
+    batches = [batch for batch in counted_now if batch is not None]
+    placed = place([([after[i] for i, _ in batch.members], batch.blocks) for batch in batches])
+    changed: list[int] = []
+    for batch, found_by_batch in zip(batches, placed, strict=True):
+        for (i, block), counts, one in zip(batch.members, batch.counts, found_by_batch, strict=True):
+            after[i] = _close(block, counts, one)
+            changed.append(i)
+    for i, view in zip(changed, views((after[i], looks[i].plan) for i in changed), strict=True):
         log_e = view.combined_log_e()
         if log_e > after[i].log_peak:
             after[i] = replace(after[i], log_peak=log_e)
@@ -106,7 +124,7 @@ def observe_all(looks: Sequence[Look]) -> list[Evidence]:
 
 
 def _open(look: Look) -> Evidence | _Block:
-    """See what came in; the evidence when there is nothing to bet on yet."""
+    """See what came in; the evidence when there is nothing to take in yet."""
     evidence, plan, now = look.evidence, look.plan, look.now
     canary, control = look.canary, look.control
     known = next((ledger for ledger in evidence.stages if ledger.stage == look.stage), None)
@@ -132,38 +150,66 @@ def _open(look: Look) -> Evidence | _Block:
     if min(grown) < 0 or not (idle or due) or (idle and not plan.delayed):
         opened_at = now if idle else ledger.opened_at
         return evidence.with_stage(replace(ledger, raw=raw, opened_at=opened_at))
-    events = plan.delayed if late or idle else plan.events
-    figures = counted(events, ledger.thresholds if late else evidence.thresholds, canary, control)
-    if plan.warm_up.covers(raw.answered[0], now - ledger.begun_at) and not (late or idle):
-        # Caches fill and code is compiled: what happens meanwhile says nothing about the release.
-        skipped = _skip(ledger, n, figures)
-        return evidence.with_stage(replace(skipped, answered=raw.answered, raw=raw, opened_at=now))
+    current = not (late or idle)
+    # Caches fill and code is compiled: what happens meanwhile says nothing about the release.
+    skipped = current and plan.warm_up.covers(raw.answered[0], now - ledger.begun_at)
     answered = ledger.answered if idle else raw.answered
-    after, blocks = take(
-        replace(ledger, raw=raw, opened_at=now, answered=answered),
-        grown,
-        figures,
-    )
     return _Block(
         look=look,
-        bets=Bets(evidence=evidence, plan=plan, blocks=blocks),
+        evidence=evidence,
         before=ledger,
-        ledger=after if late or idle else replace(after, n=n),
+        ledger=replace(ledger, raw=raw, opened_at=now, answered=answered, n=n if current else ledger.n),
         grown=grown,
-        current=not (late or idle),
+        current=current,
+        late=late,
+        skipped=skipped,
     )
 
 
-def _close(block: _Block, evidence: Evidence) -> Evidence:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """Blocks of rollouts with the same layout, counted."""
+
+    members: list[tuple[int, _Block]]
+    """With the number of the look."""
+    counts: list[tuple[Pairs, Pairs]]
+    """Requests with an event and requests asked, taken in so far."""
+    blocks: Blocks
+
+
+def _count(together: Sequence[tuple[int, _Block]], after: list[Evidence]) -> _Batch | None:
+    """Count the events of all blocks; what is only skipped goes to *after* at once."""
+    layout = together[0][1].look.plan.layout
+    figures = counted(
+        layout,
+        [(block.look.canary, block.look.control) for _, block in together],
+        [block.ledger.thresholds if block.late else block.evidence.thresholds for _, block in together],
+        np.array([[block.current] for _, block in together]) | layout.delayed,
+    )
+    betting: list[int] = []
+    for row, (i, block) in enumerate(together):
+        if block.skipped:
+            after[i] = after[i].with_stage(_seen(block.ledger, layout, figures, row))
+        else:
+            betting.append(row)
+    if not betting:
+        return None
+    members = [together[row] for row in betting]
+    if len(betting) < len(together):
+        figures = figures.rows(betting)
+    grown = np.array([block.grown for _, block in members], dtype=np.int64)
+    counts, blocks = take(layout, [block.ledger for _, block in members], grown, figures)
+    return _Batch(members=members, counts=counts, blocks=blocks)
+
+
+def _close(block: _Block, counts: tuple[Pairs, Pairs], placed: Placed) -> Evidence:
     """Take in the rest of a block whose bets have been placed."""
-    after, before, plan, now = block.ledger, block.before, block.bets.plan, block.look.now
+    evidence, before, plan, now = block.evidence, block.before, block.look.plan, block.look.now
+    x, own = counts
     if not block.current:
-        return evidence.with_stage(after)
+        after = replace(block.ledger, x=x, own=own)
+        return evidence.with_block(evidence.with_ledger(after), placed.wealth, placed.tallies)
     canary, control, grown = block.look.canary, block.look.control, block.grown
-    failed = tuple(after.x[FAILURE.key][i] - before.x.get(FAILURE.key, (0, 0))[i] for i in (0, 1))
-    evidence = _fade(evidence, grown[1], failed[1], now)
-    if after.n[1] == 0 and after.n[0] >= ALONE_FROM:
-        evidence = _watch(evidence, plan, grown[0], failed[0])
     keyed = _keyed(canary, control)
     came = grown
     if plan.sticky:
@@ -173,16 +219,29 @@ def _close(block: _Block, evidence: Evidence) -> Evidence:
     if evidence.diverted_at is None or evidence.diverted_at < before.opened_at:
         # While requests are diverted, the canary's share is meant to be smaller.
         units = (units[0] + came[0], units[1] + came[1])
-    after = replace(after, keyed=before.keyed if keyed is None else keyed, units=units)
-    evidence = _refresh(evidence.with_stage(after), plan, canary, control, now)
-    return _note(evidence, plan, canary, control, block.look.share, now)
+    after = replace(block.ledger, x=x, own=own, keyed=before.keyed if keyed is None else keyed, units=units)
+    (failed_c, failed_t), (before_c, before_t) = (
+        ledger.x.get(FAILURE.key, (0, 0)) for ledger in (after, before)
+    )
+    evidence = evidence.with_block(
+        evidence.with_ledger(after),
+        placed.wealth,
+        placed.tallies,
+        recent=_fade(evidence, grown[1], failed_t - before_t, now),
+        recent_at=now,
+        **_noted(evidence, after, block.look),
+    )
+    if evidence.first_failure_at is None and evidence.tally(FAILURE.key).x_canary > 0:
+        evidence = replace(evidence, first_failure_at=now)
+    if after.n[1] == 0 and after.n[0] >= ALONE_FROM:
+        evidence = _watch(evidence, plan, grown[0], failed_c - before_c)
+    return _refresh(evidence, plan, canary, control, now)
 
 
-def _fade(evidence: Evidence, n: int, x: int, now: float) -> Evidence:
-    """Add a block of control to what is remembered of its last seconds."""
+def _fade(evidence: Evidence, n: int, x: int, now: float) -> tuple[float, float]:
+    """What is remembered of control's last seconds, with one more block."""
     kept = math.exp((evidence.recent_at - now) / RECENT_SECONDS)
-    recent = (evidence.recent[0] * kept + n, evidence.recent[1] * kept + x)
-    return replace(evidence, recent=recent, recent_at=now)
+    return evidence.recent[0] * kept + n, evidence.recent[1] * kept + x
 
 
 def _watch(evidence: Evidence, plan: RolloutPlan, n: int, x: int) -> Evidence:
@@ -210,15 +269,15 @@ def _begin_stage(evidence: Evidence, plan: RolloutPlan, ledger: StageLedger) -> 
         paired = {event.key for event in plan.events if event.source is Source.SHADOW}
         ledger = replace(
             ledger,
-            x={key: x for key, x in last.x.items() if key in paired},
-            own={key: n for key, n in last.own.items() if key in paired},
+            x=last.x.only(paired),
+            own=last.own.only(paired),
         )
         # Only failures, and what is reported later, are still taken in from a stage that has ended.
         kept = {FAILURE.key, *(event.key for event in plan.delayed)}
         last = replace(
             last,
-            x={key: x for key, x in last.x.items() if key in kept},
-            own={key: n for key, n in last.own.items() if key in kept},
+            x=last.x.only(kept),
+            own=last.own.only(kept),
             thresholds={
                 event.threshold: evidence.thresholds[event.threshold]
                 for event in plan.delayed
@@ -248,16 +307,7 @@ def _pass_time(evidence: Evidence, plan: RolloutPlan, now: float) -> Evidence:
         return evidence
     start = due and schedule.fresh
     starts = schedule.starts + 1 if start else schedule.starts
-    wealth = dict(evidence.wealth)
-    for process in plan.processes:
-        held = wealth.get(process.key)
-        if held is None or not process.harm:
-            continue
-        held = held.fit(care)
-        # Empty slices move windows on like any other; after a window and a gap nothing changes any more.
-        for _ in range(min(ended, care.window + care.gap + 1)):
-            held = held.close(care)
-        wealth[process.key] = held.start(log_start_weight(starts)) if start else held
+    wealth = evidence.wealth.aligned(plan.layout).passed(ended, log_start_weight(starts) if start else None)
     return replace(
         evidence,
         wealth=wealth,
@@ -271,13 +321,12 @@ def _pass_time(evidence: Evidence, plan: RolloutPlan, now: float) -> Evidence:
     )
 
 
-def _skip(ledger: StageLedger, n: tuple[int, int], figures: Mapping[str, Counted]) -> StageLedger:
-    """The stage with everything that has been counted taken in, and nothing bet on."""
-    return replace(
-        ledger,
-        n=n,
-        x={**ledger.x, **{key: figure.x for key, figure in figures.items()}},
-        own={**ledger.own, **{key: figure.n for key, figure in figures.items() if figure.n is not None}},
+def _seen(ledger: StageLedger, layout: Layout, figures: Counted, row: int) -> StageLedger:
+    """The stage with everything that is known of a row taken in, and nothing bet on."""
+    x, own, known = ledger.x.aligned(layout.keys), ledger.own.aligned(layout.keys), figures.known[row]
+    return ledger.with_counts(
+        Pairs(layout.keys, np.where(known[:, None], figures.x[row], x.array), x.rest),
+        Pairs(layout.keys, np.where((known & layout.own)[:, None], figures.n[row], own.array), own.rest),
     )
 
 
@@ -312,30 +361,21 @@ def _refresh(
     ledger = evidence.current
     assert ledger is not None
     # Counting begins anew at the new threshold: what was slower so far has been judged by the old one.
-    moved = counted([e for e in plan.events if e.threshold in changed], thresholds, canary, control)
-    del moved[FAILURE.key]
-    ledger = replace(
-        ledger,
-        x={**ledger.x, **{key: figure.x for key, figure in moved.items()}},
-        own={**ledger.own, **{key: figure.n for key, figure in moved.items() if figure.n is not None}},
+    asked = np.array([[event.threshold in changed for event in plan.layout.events]])
+    figures = counted(plan.layout, [(canary, control)], [thresholds], asked)
+    return replace(
+        evidence.with_stage(_seen(ledger, plan.layout, figures, 0)),
+        thresholds=thresholds,
     )
-    return replace(evidence.with_stage(ledger), thresholds=thresholds)
 
 
-def _note(
-    evidence: Evidence,
-    plan: RolloutPlan,
-    canary: ArmCounts,
-    control: ArmCounts,
-    share: float | None,
-    now: float,
-) -> Evidence:
-    """Keep what is shown, and what belongs to the whole stage rather than to a block."""
-    ratio = evidence.sample_ratio
+def _noted(evidence: Evidence, ledger: StageLedger, look: Look) -> dict[str, Any]:
+    """What belongs to the whole stage rather than to a block."""
+    ratio, share, canary, control = evidence.sample_ratio, look.share, look.canary, look.control
     if share is not None and 0 < share < 1:
-        n_c, n_t = evidence.stages[-1].units
+        n_c, n_t = ledger.units
         together = 1.0
-        if plan.sticky and canary.group_requests is not None and control.group_requests is not None:
+        if look.plan.sticky and canary.group_requests is not None and control.group_requests is not None:
             together = requests_per_unit(canary.group_requests, control.group_requests)
         ratio = (share, sample_ratio_log_e(n_c / together, n_t / together, share), ratio[2])
     groups = [
@@ -343,21 +383,28 @@ def _note(
         for arm in (canary, control)
         if arm.group_requests is not None and arm.group_failures is not None
     ]
-    first = evidence.first_failure_at
-    if first is None and evidence.tally(FAILURE.key).x_canary > 0:
-        first = now
-    schedule = evidence.schedule
-    if not evidence.latency or schedule.shown_at is None or now - schedule.shown_at >= SHOWN_SECONDS:
-        evidence = replace(
-            evidence,
-            latency=shown_latency(plan, canary, control),
-            schedule=replace(schedule, shown_at=now),
-        )
+    return {
+        "sample_ratio": ratio,
+        "phi": phi(*groups) if groups else evidence.phi,
+        "outcomes": shown_outcomes(canary, control),
+        "metrics": shown_metrics(look.plan, canary, control),
+    }
+
+
+def with_quantiles(
+    evidence: Evidence, plan: RolloutPlan, canary: ArmCounts, control: ArmCounts, now: float
+) -> Evidence:
+    """The evidence with quantiles for people to look at, of counts that have been taken in.
+
+    They decide nothing, so only an analysis asks for them.
+    """
+    schedule, ledger = evidence.schedule, evidence.current
+    if ledger is None or ledger.raw != Raw.of(canary, control):
+        return evidence
+    if evidence.latency and schedule.shown_at is not None and now - schedule.shown_at < SHOWN_SECONDS:
+        return evidence
     return replace(
         evidence,
-        sample_ratio=ratio,
-        phi=phi(*groups) if groups else evidence.phi,
-        first_failure_at=first,
-        outcomes=shown_outcomes(canary, control),
-        metrics=shown_metrics(plan, canary, control),
+        latency=shown_latency(plan, canary, control),
+        schedule=replace(schedule, shown_at=now),
     )

@@ -20,9 +20,10 @@ from control.plan_problems import Path, PlanError, PlanProblem
 from control.presets import PRESETS, Preset
 from control.shadows.gate import ShadowGate
 from control.stats.events import FAILURE, Event
+from control.stats.layout import Layout, layout_of
 from control.stats.looseness import LEVELS
 from control.stats.one_sample import BROKEN
-from control.stats.process import HarmProcess, Process, by_bet
+from control.stats.process import HarmProcess, Process
 from control.stats.wealth import Caution
 from control.warm_up import WarmUp
 
@@ -107,7 +108,8 @@ class RolloutPlan:
     """The evidence that all guardrails need, each process once."""
     events: tuple[Event, ...] = field(init=False, repr=False, compare=False)
     """What these processes bet on, each event once."""
-    alike: Mapping[tuple[str, bool], tuple[Process, ...]] = field(init=False, repr=False, compare=False)
+    layout: Layout = field(init=False, repr=False, compare=False)
+    """In which order both are kept."""
     delayed: tuple[Event, ...] = field(init=False, repr=False, compare=False)
     """Those that may become known long after their request has ended."""
     caution: Caution = field(init=False, repr=False, compare=False)
@@ -120,9 +122,9 @@ class RolloutPlan:
         events = {process.event.key: process.event for process in wanted.values()}
         object.__setattr__(self, "processes", tuple(wanted.values()))
         object.__setattr__(self, "events", tuple(events.values()))
-        object.__setattr__(self, "alike", by_bet(wanted.values()))
         object.__setattr__(self, "delayed", tuple(event for event in events.values() if event.delayed))
         object.__setattr__(self, "caution", Caution.of(self.burst_s, self.alpha))
+        object.__setattr__(self, "layout", layout_of(self.processes, self.caution))
 
     def step(self, index: int) -> Step:
         """The step at an index; the last one for an index beyond, as a plan may have become shorter."""

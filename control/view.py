@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,18 +14,14 @@ from control.guardrails.base import Guardrail, SampleRatio
 from control.guardrails.finding import FAMILY_WEIGHTS, Mode
 from control.metrics import RouteMetric
 from control.plan import RolloutPlan
-from control.stats.affine import Safe
 from control.stats.events import Event, Tally
 from control.stats.latency import UPPER_EDGES, quantile_name
+from control.stats.layout import NO_CAUTION
 from control.stats.logspace import log_sum_exp_of
-from control.stats.mixture import Odds
 from control.stats.process import LOG_FIRST_START, HarmProcess, Process, SafeProcess
-from control.stats.wealth import Caution, Wealth
 
 # With so many canary requests in a stage and none to control, control gets no traffic at all.
 ALONE_FROM: Final = 50
-# The absence of harm is asked of all data.
-_NO_CAUTION: Final = Caution.of(0.0, 0.5)
 
 
 class EvidenceView:
@@ -57,54 +53,37 @@ class EvidenceView:
         held = self.evidence.wealth.get(process.key)
         if held is None:
             return np.full(process.bet.size, LOG_FIRST_START if process.harm else 0.0)
-        return held.values(self.plan.caution if process.harm else _NO_CAUTION)
+        return held.values(self.plan.caution if process.harm else NO_CAUTION)
 
-    def _alike(self, process: Process) -> tuple[list[Process], npt.NDArray[np.float64]]:
-        """The plan's processes with the same bet that have evidence, and their values, shape (P, size).
-
-        A tick over many rollouts is made of this; a bet's processes together cost little more than one.
-        """
-        wealth = self.evidence.wealth
-        alike = [
-            other for other in self.plan.alike.get((process.bet.key, process.harm), ()) if other.key in wealth
-        ]
-        if len(alike) < 2 or process.key not in wealth:
-            return [], np.zeros((0, process.bet.size))
-        held = [wealth[other.key] for other in alike]
-        if len({one.register.shape for one in held}) > 1:
-            return [], np.zeros((0, process.bet.size))
-        stacked = Wealth(
-            free=np.stack([one.free for one in held]),
-            register=np.stack([one.register for one in held]),
-            pending=np.stack([one.pending for one in held]),
-        )
-        return alike, stacked.values(self.plan.caution if process.harm else _NO_CAUTION)
-
-    def know(self, key: str, log_e: float) -> None:
-        """Take what a process on harm is worth from one who has worked it out already."""
-        self._harm[key] = log_e
+    def know(self, harm: Mapping[str, float]) -> None:
+        """Take what processes on harm are worth from one who has worked it out already."""
+        self._harm |= harm
 
     def harm(self, process: HarmProcess) -> float:
         """Logarithm of a bet on harm."""
         if process.key not in self._harm:
             alike, values = self._alike(process)
-            if len(alike) > 1 and isinstance(process.bet, Odds):
-                each = process.bet.log_e_of(values).tolist()
-                self._harm |= zip((other.key for other in alike), each, strict=True)
-            else:
-                self._harm[process.key] = process.bet.log_e(self.values(process))
+            self._harm |= zip(alike, process.bet.log_e_of(values).tolist(), strict=True)
         return self._harm[process.key]
 
     def safe(self, process: SafeProcess) -> float:
         """Logarithm of a bet on the absence of harm, at the margin of the current step."""
         if process.key not in self._safe:
             alike, values = self._alike(process)
-            if len(alike) > 1 and isinstance(process.bet, Safe):
-                rows = process.bet.log_e_of(values).tolist()
-                self._safe |= zip((other.key for other in alike), rows, strict=True)
-            else:
-                self._safe[process.key] = process.bet.log_e(self.values(process))
+            self._safe |= zip(alike, process.bet.log_e_of(values).tolist(), strict=True)
         return self._safe[process.key][self.level]
+
+    def _alike(self, process: Process) -> tuple[list[str], npt.NDArray[np.float64]]:
+        """The keys of all processes with the same bet, and their values, shape (P, size).
+
+        Together they cost little more than one.
+        """
+        layout, purse = self.plan.layout, self.evidence.wealth
+        if purse.layout is not layout or process.key not in layout.places:
+            return [process.key], self.values(process)[None]
+        number, _ = layout.places[process.key]
+        group = layout.groups[number]
+        return [other.key for other in group.processes], purse.worth(number)
 
     def tally(self, event: Event) -> Tally:
         """What has been counted of an event since the rollout began."""

@@ -1,30 +1,34 @@
 """What a tick over many rollouts costs: a thousand arms with ten guardrails, all of whose counts have grown.
 
-Prints seconds of CPU time as JSON: taking in all counts with every bet on harm compared with its threshold, a
-whole tick with its share of analyses, and for comparison looks one by one.
+Prints seconds of CPU time as JSON: merging a report of all counts, taking them in with every bet on harm
+compared with its threshold, a whole tick of the control loop with its analyses and its transaction on SQLite,
+and for comparison looks one by one.
 
     python -m benchmarks.micro.bench_tick [ROLLOUTS]
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import numpy as np
 
+from config.schema import Config
 from control.counts import CELLS, SCALARS, ArmKey, Counts
-from control.evidence import Evidence
+from control.garbage import collect_seldom
 from control.judge import Case, by_route, judge, stages_of, take_in
-from control.looks import Looks
-from control.plan import RolloutPlan
 from control.records import Record
-from control.rollout import Rollout, State
+from control.reports import Report, ReportedArm
 from proxy.histogram import BUCKETS
 from proxy.outcomes import OUTCOMES, Outcome
+from tests.helpers.control import FakeClock, configure, plane_on
 
 ROLLOUTS: Final = 1000
 WARM: Final = 70
@@ -59,6 +63,7 @@ class Traffic:
         shape = cells.shape[:2]
         n = rng.poisson(REQUESTS, shape)
         failed = rng.binomial(n, 0.01)
+        metric = int(Counts(cells=np.arange(CELLS)).metrics[0, 0])
         outcomes, total = len(SCALARS), len(SCALARS) + OUTCOMES
         for name, value in (("started", n), ("finished", n), ("failed", failed)):
             cells[..., SCALARS.index(name)] += value
@@ -67,74 +72,88 @@ class Traffic:
         for at, centre, width, last in (
             (total, 140, 10, BUCKETS - 1),
             (total + BUCKETS, 130, 10, BUCKETS - 1),
-            (CELLS - 4 * 128 + 4, 60, 15, 123),
+            (metric + 4, 60, 15, 123),
         ):
             places = np.clip(rng.normal(centre, width, (*shape, REQUESTS)), 0, last).astype(np.int64)
             for request in range(REQUESTS):
                 np.add.at(cells, (*np.indices(shape), at + places[..., request]), 1)
-        cells[..., CELLS - 4 * 128] += REQUESTS
+        cells[..., metric] += REQUESTS
 
-    def totals(self, records: list[Record]) -> dict[ArmKey, Counts]:
-        """As the collector gives them."""
-        return {
-            ArmKey(record.rollout.route, role, role, record.stage): Counts(cells=self._cells[i, arm].copy())
+    def report(self, records: Sequence[Record], sequence: int) -> Report:
+        """As a node sends it."""
+        arms = tuple(
+            ReportedArm(
+                key=ArmKey(record.rollout.route, variant, role, record.stage),
+                counts=Counts(cells=self._cells[i, arm].copy()),
+                diverted_now=False,
+            )
             for i, record in enumerate(records)
-            for arm, role in enumerate(("canary", "control"))
+            for arm, (variant, role) in enumerate((("v2", "canary"), ("v1", record.control)))
+        )
+        return Report(node="node", boot="boot", sequence=sequence, revision=1, arms=arms, final=False)
+
+
+async def measure(rollouts: int, folder: Path) -> dict[str, Any]:
+    """Seconds of CPU time of the parts of a tick."""
+    clock = FakeClock()
+    seconds: dict[str, list[float]] = {"collecting": [], "taking_in": [], "tick": []}
+    async with plane_on(folder / "db", clock) as plane:
+        await configure(plane, _configuration(rollouts))
+        await plane.loop.tick()
+        traffic, looks = Traffic(rollouts), plane.loop.looks
+        waited = (0, 0)
+        for second in range(WARM + MEASURED):
+            clock.now += 1.0
+            traffic.second()
+            records = list(plane.ledger.records.values())
+            report = traffic.report(records, second)
+            if second == WARM:
+                waited = (looks.postponed, looks.put_off)
+            spent = dict.fromkeys(seconds, 0.0)
+            began = time.process_time()
+            await plane.controller.take(report)
+            spent["collecting"] = time.process_time() - began
+            began = time.process_time()
+            if second >= WARM:
+                take_in(_cases(records, plane.ledger.collector.totals()), clock.now)
+            spent["taking_in"] = time.process_time() - began
+            began = time.process_time()
+            await plane.loop.tick()
+            spent["tick"] = time.process_time() - began
+            if second >= WARM:
+                for name, value in spent.items():
+                    seconds[name].append(value)
+        plan = records[0].plan
+        found: dict[str, Any] = {
+            "rollouts": rollouts,
+            "guardrails": len(plan.guardrails),
+            "bets": len(plan.processes),
+        }
+        for name, each in seconds.items():
+            found |= {name: round(float(np.median(each)), 3), f"{name}_longest": round(max(each), 3)}
+        began = time.process_time()
+        for record in records[:ONE_BY_ONE]:
+            stages = stages_of(record, by_route(plane.ledger.collector.totals())[record.rollout.route])
+            judge(record, stages, changed={stages[-1].stage}, now=clock.now + 1.0)
+        alone = (time.process_time() - began) / ONE_BY_ONE
+        postponed, put_off = looks.postponed - waited[0], looks.put_off - waited[1]
+        return found | {
+            "one_by_one": round(alone * rollouts, 3),
+            "taken_in_a_tick": rollouts - round(postponed / MEASURED),
+            "analyses_a_tick": rollouts - round((put_off + postponed) / MEASURED),
         }
 
 
 def main() -> None:
     """Measure and print."""
     rollouts = int(sys.argv[1]) if len(sys.argv) > 1 else ROLLOUTS
-    plan = RolloutPlan.from_config({"guardrails": GUARDRAILS}, metrics=[METRIC])
-    records = [_record(i, plan) for i in range(rollouts)]
-    traffic, looks = Traffic(rollouts), Looks()
-    counting: list[float] = []
-    ticks: list[float] = []
-    for second in range(WARM + MEASURED):
-        now = float(second)
-        traffic.second()
-        totals = traffic.totals(records)
-        if second < WARM:
-            found = take_in(_cases(records, totals), now)
-            records = [replace(record, evidence=one) for record, one in zip(records, found, strict=True)]
-            continue
-        began = time.process_time()
-        take_in(_cases(records, totals), now)
-        counting.append(time.process_time() - began)
-        in_force = {record.rollout.route: record for record in records}
-        began = time.process_time()
-        looked = looks.look(looks.take_due(in_force, now), totals, now)
-        ticks.append(time.process_time() - began)
-        in_force |= {record.rollout.route: judged.record for record, _, judged in looked if judged}
-        looks.note(looked, in_force)
-        records = list(in_force.values())
-    began = time.process_time()
-    for record in records[:ONE_BY_ONE]:
-        stages = stages_of(record, by_route(totals)[record.rollout.route])
-        judge(record, stages, changed={stages[-1].stage}, now=now + 1.0)
-    alone = (time.process_time() - began) / ONE_BY_ONE
-    print(
-        json.dumps(
-            {
-                "unit": "seconds of CPU time",
-                "rollouts": rollouts,
-                "guardrails": len(plan.guardrails),
-                "bets": len(plan.processes),
-                "taking_in": round(float(np.median(counting)), 3),
-                "taking_in_longest": round(max(counting), 3),
-                "tick": round(float(np.median(ticks)), 3),
-                "tick_longest": round(max(ticks), 3),
-                "one_by_one": round(alone * rollouts, 3),
-                "looks_postponed": looks.postponed,
-                "analyses_a_tick": rollouts - round((looks.put_off + looks.postponed) / MEASURED),
-            },
-            indent=2,
-        )
-    )
+    collect_seldom()
+    with TemporaryDirectory() as folder:
+        found = asyncio.run(measure(rollouts, Path(folder)))
+    print(json.dumps({"unit": "seconds of CPU time"} | found, indent=2))
 
 
-def _cases(records: list[Record], totals: dict[ArmKey, Counts]) -> list[Case]:
+def _cases(records: Sequence[Record], totals: dict[ArmKey, Counts]) -> list[Case]:
     found, counted = [], by_route(totals)
     for record in records:
         stages = stages_of(record, counted[record.rollout.route])
@@ -142,25 +161,28 @@ def _cases(records: list[Record], totals: dict[ArmKey, Counts]) -> list[Case]:
     return found
 
 
-def _record(number: int, plan: RolloutPlan) -> Record:
-    route = f"route-{number}"
-    return Record(
-        rollout=Rollout(
-            id=f"{route}-{number:08d}",
-            route=route,
-            stable="stable",
-            canary="canary",
-            created_at=0.0,
-            state=State.PROGRESSING,
-        ),
-        plan=plan,
-        evidence=Evidence.empty(),
-        evidence_from=0,
-        identity="",
-        subject="",
-        release="",
-        config_digest="",
-        control="control",
+def _configuration(rollouts: int) -> Config:
+    # One long step, so that nothing is decided while it is measured.
+    rollout = {"steps": ["30%", "60%"], "duration": "24h", "expiry": 0, "guardrails": GUARDRAILS}
+    split = {"kind": "canary", "stable": "v1", "canary": "v2"}
+    return Config.from_json(
+        {
+            "listeners": [{"bind": "127.0.0.1:0"}],
+            "upstreams": {
+                "v1": {"endpoints": ["http://127.0.0.1:9001"]},
+                "v2": {"endpoints": ["http://127.0.0.1:9002"]},
+            },
+            "routes": [
+                {
+                    "name": f"route-{number}",
+                    "match": {"path_prefix": f"/{number}/"},
+                    "split": split,
+                    "metrics": [METRIC],
+                    "rollout": rollout,
+                }
+                for number in range(rollouts)
+            ],
+        }
     )
 
 

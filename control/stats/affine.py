@@ -91,6 +91,11 @@ class Harm:
         """Logarithm of the mixture over the grid."""
         return float(log_sum_exp(values + LOG_PSI_WEIGHTS))
 
+    @staticmethod
+    def log_e_of(values: Floats) -> Floats:
+        """The same of many mixtures, shape (...), from values of shape (..., 16)."""
+        return log_sum_exp(values + LOG_PSI_WEIGHTS)
+
 
 class Safe:
     """Bets that the canary's rate is below m times control's plus delta, for several margins at once."""
@@ -114,15 +119,14 @@ class Safe:
         return _affine_of(blocks, self._r, self._m, self._delta)
 
     def log_e_of(self, values: Floats) -> Floats:
-        """Logarithms of the mixtures of several processes, shape (P, margins), from values (P, size)."""
-        by_margin = values.reshape(len(values), len(self.margins), len(SAFE_SHARES))
+        """Logarithms of many mixtures, shape (..., margins), from values of shape (..., size)."""
+        by_margin = values.reshape(*values.shape[:-1], len(self.margins), len(SAFE_SHARES))
         result: Floats = log_sum_exp(by_margin) + LOG_SAFE_WEIGHT
         return result
 
     def log_e(self, values: Floats) -> list[float]:
         """Logarithm of the mixture for each margin, in the order in which they were given."""
-        by_margin = values.reshape(len(self.margins), len(SAFE_SHARES))
-        result: list[float] = (log_sum_exp(by_margin) + LOG_SAFE_WEIGHT).tolist()
+        result: list[float] = self.log_e_of(values).tolist()
         return result
 
 

@@ -49,7 +49,7 @@ class Odds(OddsRatios):
         return found
 
     def log_e_of(self, values: Floats) -> Floats:
-        """Logarithms of several processes' mixtures, shape (P,), from what members have won, (P, 16)."""
+        """Logarithms of many mixtures, shape (...), from what members have won, shape (..., 16)."""
         return log_sum_exp(values + LOG_ODDS_WEIGHTS)
 
     def log_e(self, values: Floats) -> float:

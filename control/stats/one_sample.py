@@ -56,6 +56,10 @@ class Above:
         """Logarithm of the mixture over the grid."""
         return float(log_sum_exp(values + self._log_weights))
 
+    def log_e_of(self, values: Floats) -> Floats:
+        """The same of many mixtures, shape (...), from values of shape (..., size)."""
+        return log_sum_exp(values + self._log_weights)
+
 
 class Below:
     """Bets that the canary's rate is below a limit, for several limits at once."""
@@ -82,8 +86,13 @@ class Below:
 
     def log_e(self, values: Floats) -> list[float]:
         """Logarithm of the mixture for each limit, in the order in which they were given."""
-        by_limit = values.reshape(len(self.limits), len(SAFE_SHARES))
-        result: list[float] = (log_sum_exp(by_limit) + LOG_SAFE_WEIGHT).tolist()
+        result: list[float] = self.log_e_of(values).tolist()
+        return result
+
+    def log_e_of(self, values: Floats) -> Floats:
+        """Logarithms of many mixtures, shape (..., limits), from values of shape (..., size)."""
+        by_limit = values.reshape(*values.shape[:-1], len(self.limits), len(SAFE_SHARES))
+        result: Floats = log_sum_exp(by_limit) + LOG_SAFE_WEIGHT
         return result
 
 

@@ -41,6 +41,9 @@ class HarmBet(Bet, Protocol):
     def log_e(self, values: Floats) -> float:
         """Logarithm of the mixture, from what the members have won."""
 
+    def log_e_of(self, values: Floats) -> Floats:
+        """Logarithms of many mixtures, shape (...), from values of shape (..., size)."""
+
 
 def log_increments_of(bet: Bet, blocks: Counts) -> Floats:
     """What each member of a bet wins on each of many blocks, shape (B, size).
@@ -76,12 +79,19 @@ class Reversed:
         """Logarithm of the mixture, from what the members have won."""
         return self._bet.log_e(values)
 
+    def log_e_of(self, values: Floats) -> Floats:
+        """The same of many mixtures."""
+        return self._bet.log_e_of(values)
+
 
 class SafeBet(Bet, Protocol):
     """Bets that the canary is not worse than each of several margins."""
 
     def log_e(self, values: Floats) -> list[float]:
         """Logarithm of the mixture for each margin."""
+
+    def log_e_of(self, values: Floats) -> Floats:
+        """Logarithms of many mixtures, shape (..., margins), from values of shape (..., size)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
@@ -98,17 +98,6 @@ class Wealth:
             pending=np.zeros(shape),
         )
 
-    @classmethod
-    def stack(cls, held: Sequence[Wealth]) -> Self:
-        """Several processes with equal grids and registers side by side."""
-        return cls(
-            free=np.concatenate([one.free for one in held]).reshape(len(held), -1),
-            register=np.concatenate([one.register for one in held]).reshape(
-                len(held), *held[0].register.shape
-            ),
-            pending=np.concatenate([one.pending for one in held]).reshape(len(held), -1),
-        )
-
     def fits(self, caution: Caution) -> bool:
         """Whether it is kept for this caution."""
         return bool(self.register.shape[-2] == caution.window + caution.gap)
@@ -150,18 +139,28 @@ class Wealth:
             pending=self.pending,
         )
 
+    def floors(self, caution: Caution) -> Floats:
+        """What `values` are made of besides the open slice: they stay until it ends. Shape (2, ..., K).
+
+        The least over the sets of windows that bet on the open slice, and over those that leave it out.
+        """
+        if not caution.window:
+            return np.stack((self.free, np.full_like(self.free, math.inf)))
+        within = caution.window - 1
+        free = self._free()
+        return np.stack(
+            (
+                np.minimum(free, self.register[..., within:, :].min(axis=-2)),
+                # The open slice may be the first of a window, too.
+                np.minimum(free, self.register[..., :within, :].min(axis=-2, initial=math.inf)),
+            )
+        )
+
     def values(self, caution: Caution) -> Floats:
         """What each member has to show now, shape (..., K)."""
-        won = np.minimum(self.pending, caution.cap)
-        free = self._free()
-        now: Floats = free + won
-        if caution.window:
-            within = caution.window - 1
-            # The open slice may be the first of a window, too.
-            np.minimum(now, free, out=now)
-            np.minimum(now, self.register[..., :within, :].min(axis=-2, initial=math.inf), out=now)
-            np.minimum(now, self.register[..., within:, :].min(axis=-2) + won, out=now)
-        return now
+        betting, leaving = self.floors(caution)
+        result: Floats = np.minimum(betting + np.minimum(self.pending, caution.cap), leaving)
+        return result
 
     def _free(self) -> Floats:
         """Where a window may begin now: the last one, if any, is a gap ago."""

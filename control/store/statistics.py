@@ -1,7 +1,7 @@
 """Cumulative counts that must outlive a process: one row for each boot and arm, and the boots that ended."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 from sqlalchemy import bindparam, delete, insert, select
@@ -28,9 +28,12 @@ class StoredCounts:
     body: str
 
 
+_COLUMNS: Final = tuple(each.name for each in fields(StoredCounts))
+
+
 async def save_counts(connection: AsyncConnection, rows: Iterable[StoredCounts]) -> None:
     """Write the rows, new or changed."""
-    values = [asdict(row) for row in rows]
+    values = [{name: getattr(row, name) for name in _COLUMNS} for row in rows]
     if values:
         keys = [{f"old_{name}": row[name] for name in _KEY} for row in values]
         await connection.execute(_DELETE, keys)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,10 @@ TEN = [
     {"kind": "client_abort_share"},
     {"kind": "override_share"},
 ]
+SCORE = {"name": "score", "source": "feedback", "range": [0, 1]}
+SCORED = {"kind": "metric", "metric": "score", "direction": "lower_is_worse"}
 PLANS = [
-    RolloutPlan.from_config({"guardrails": TEN}),
+    RolloutPlan.from_config({"guardrails": [*TEN, SCORED]}, metrics=[SCORE]),
     RolloutPlan.from_config({"preset": "aggressive", "guardrails": TEN[:1]}),
     RolloutPlan.from_config({"burst": 0}),
 ]
@@ -42,6 +45,7 @@ def test_together_rollouts_come_to_what_they_come_to_alone() -> None:
     rng = np.random.default_rng(5)
     rates = [3, 300, 40, 0]
     arms = [(Arm(), Arm()) for _ in range(6)]
+    scores = np.zeros((6, 2, 4, 128), dtype=np.int64)
     alone = [Evidence.empty() for _ in arms]
     together = list(alone)
     for second in range(65):
@@ -50,14 +54,18 @@ def test_together_rollouts_come_to_what_they_come_to_alone() -> None:
             for arm, bad in ((canary, 0.05 * (i % 3)), (control, 0.01)):
                 n = int(rng.poisson(rates[i % 4]))
                 arm.serve(n, int(rng.binomial(n, bad)), latency_s=float(rng.uniform(0.02, 0.3)))
+                which = int(arm is control)
+                scores[i, which, 0, 0] += n
+                np.add.at(scores[i, which, 0], rng.integers(4, 100 - 20 * (1 - which), n), 1)
             if second == 40:
+                scores[i] = 0
                 arms[i] = (Arm(), Arm())
             given.append(
                 {
                     "plan": PLANS[i % 3],
                     "stage": f"r:0:{1 + (second >= 40)}",
-                    "canary": arms[i][0].counts(),
-                    "control": arms[i][1].counts(),
+                    "canary": arms[i][0].counts(metrics=scores[i][0].copy()),
+                    "control": arms[i][1].counts(metrics=scores[i][1].copy()),
                     "now": float(second),
                     "share": 0.5,
                 }
@@ -70,7 +78,8 @@ def test_together_rollouts_come_to_what_they_come_to_alone() -> None:
     for one, other in zip(alone, together, strict=True):
         assert one.stages == other.stages
         assert one.tallies == other.tallies
-        assert (one.thresholds, one.schedule) == (other.thresholds, other.schedule)
+        assert one.thresholds == other.thresholds
+        assert one.schedule == replace(other.schedule, shown_at=one.schedule.shown_at)
         assert one.log_peak == pytest.approx(other.log_peak, abs=1e-9)
         assert one.wealth.keys() == other.wealth.keys()
         for key, wealth in one.wealth.items():
