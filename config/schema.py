@@ -14,7 +14,8 @@ from config.freezes import Freezes
 from config.overload import Overload
 from config.registry import Registry
 from config.routes import Route
-from config.serving import Admin, Headers, Limits, Listener, Startup, State, Timeouts, read_workers
+from config.serving import Admin, Headers, Limits, Listener, Startup, Timeouts, read_workers
+from config.state import State
 from config.upstreams import Upstream
 from config.webhooks import Notification
 

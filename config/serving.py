@@ -18,7 +18,6 @@ from config.fields import (
     Role,
     Sha256,
     Size,
-    Text,
 )
 from config.tls import AdminTls, ListenerTls
 from config.values import InvalidValueError
@@ -79,13 +78,6 @@ class Admin(Model):
     """Bearer tokens that are accepted; none means that everyone on this machine may do everything."""
     tls: AdminTls | None = None
     """TLS on the admin address; left out = plain HTTP."""
-
-
-class State(Model):
-    """Where Headgate keeps what must outlive it."""
-
-    directory: Annotated[Text, Field(min_length=1)] = ".headgate"
-    """Directory for the database, counter pages and the last table; relative to the configuration file."""
 
 
 class Timeouts(Model):

@@ -74,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
             options.socket.unlink(missing_ok=True)
             uvloop.run(
                 serve(
-                    options.database or sqlite_url(options.state / "headgate.db"),
+                    _database(options),
                     options.socket,
                     state=options.state,
                     tick_seconds=options.tick,
@@ -288,6 +288,28 @@ def _parent_fd() -> int | None:
     return descriptor
 
 
+def _database(options: argparse.Namespace) -> str:
+    """The URL of the database, from the place that was named; what is wrong is said without the URL.
+
+    Raises:
+        StartError: nothing is there.
+    """
+    url: str = options.database or ""
+    where = ""
+    if options.database_env is not None:
+        where = f"the environment variable {options.database_env}"
+        url = os.environ.get(options.database_env, "")
+    elif options.database_file is not None:
+        where = str(options.database_file)
+        try:
+            url = options.database_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StartError(f"{where}: the URL of the database cannot be read: {error}") from error
+    if where and not url.strip():
+        raise StartError(f"{where} is empty or not there; it must hold the URL of the database")
+    return url.strip() or sqlite_url(options.state / "headgate.db")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m control.app", description=__doc__)
     parser.add_argument("--state", type=Path, required=True, help="directory of the database")
@@ -295,6 +317,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--database", help="sqlite:///path or postgresql://…; default: in the state directory"
     )
+    parser.add_argument("--database-env", metavar="NAME", help="environment variable that holds the URL")
+    parser.add_argument("--database-file", type=Path, metavar="PATH", help="file that holds the URL")
     parser.add_argument("--tick", type=float, default=TICK_SECONDS, help="seconds between two ticks")
     return parser
 

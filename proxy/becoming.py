@@ -27,6 +27,8 @@ class Settings(NamedTuple):
     control_pid: int = 0
     alive_read: int = -1
     alive_write: int = -1
+    database: tuple[str, ...] = ()
+    """Arguments that tell the control process where its database is; none = in the state directory."""
 
     @classmethod
     def from_text(cls, text: str) -> "Settings":

@@ -94,6 +94,7 @@ def prepare(
         admin_fd=admin_socket.detach(),
         admin=f"{'http' if loaded.config.admin.tls is None else 'https'}://{place_of(host, port)}",
         listeners=listening.to_text(),
+        database=loaded.config.state.control_arguments(loaded.directory.absolute()),
     )
 
 
@@ -152,7 +153,9 @@ class Supervisor:
 
     def _control_command(self) -> list[str]:
         socket = str(self._state.control_socket)
-        return python_command("control.app", "--state", self._settings.state, "--socket", socket)
+        settings = self._settings
+        where = ("--state", settings.state, "--socket", socket, *settings.database)
+        return python_command("control.app", *where)
 
     def supervise(self) -> int:
         """Run until told to stop, or until the agent has drained; return the exit code."""

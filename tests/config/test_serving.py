@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from config.serving import read_workers
@@ -50,3 +52,34 @@ def test_what_is_no_number_of_workers(value: object) -> None:
     """A quoted number is not silently a number."""
     with pytest.raises(InvalidValueError, match="is not a number of workers; write 1 to 256, or auto"):
         read_workers(value)
+
+
+@pytest.mark.parametrize(
+    ("state", "problem"),
+    [
+        ("database: postgresql://me:hush@db/x", "must not hold its password"),
+        ("database: 'postgresql://db/x?password=hush'", "must not hold its password"),
+        ("database: mysql://db/x", "no URL of a database that can be used"),
+        ("database: 7", "must be a URL"),
+        ("{database: postgresql://db/x, database_env: URL}", "says the same as database"),
+        ("{database_env: URL, database_file: url.txt}", "says the same as database_env"),
+    ],
+)
+def test_a_database_is_named_once_and_without_its_password(state: str, problem: str) -> None:
+    section = state if state.startswith("{") else f"{{{state}}}"
+    found = problems(SMALL + f"state: {section}\n")
+
+    assert any(problem in each for each in found), found
+    assert "hush" not in " ".join(found)
+
+
+def test_the_control_process_is_told_where_the_database_is() -> None:
+    """A file is next to the configuration; a secret is in no argument."""
+    for section, arguments in (
+        ("{}", ()),
+        ("{database: postgresql://me@db/x}", ("--database", "postgresql://me@db/x")),
+        ("{database_env: URL}", ("--database-env", "URL")),
+        ("{database_file: url.txt}", ("--database-file", "/etc/headgate/url.txt")),
+    ):
+        state = load(SMALL + f"state: {section}\n").config.state
+        assert state.control_arguments(Path("/etc/headgate")) == arguments

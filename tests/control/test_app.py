@@ -81,6 +81,21 @@ def test_a_state_directory_that_is_a_file_is_refused(
     assert "directory" in said
 
 
+def test_the_place_of_the_database_is_read_where_it_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not there is named; a URL is used and never repeated with its password."""
+    monkeypatch.delenv("URL", raising=False)
+    assert "environment variable URL is empty" in refused(tmp_path, capsys, "--database-env", "URL")
+    assert "no.txt" in refused(tmp_path, capsys, "--database-file", str(tmp_path / "no.txt"))
+
+    monkeypatch.setenv("URL", "mysql://me:hush@db/x")
+    assert "hush" not in refused(tmp_path, capsys, "--database-env", "URL")
+    (tmp_path / "rubbish.db").write_bytes(b"rubbish" * 1000)
+    (tmp_path / "url.txt").write_text(f"sqlite:///{tmp_path}/rubbish.db\n")
+    assert "rubbish.db" in refused(tmp_path, capsys, "--database-file", str(tmp_path / "url.txt"))
+
+
 def test_a_damaged_database_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is begun on top of rubbish."""
     (tmp_path / "headgate.db").write_bytes(b"rubbish" * 1000)
