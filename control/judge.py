@@ -7,9 +7,10 @@ from typing import Final
 from control.analysis import Analysis, ArmCounts, Evidence, analyse
 from control.counts import NOTHING, SCALARS, ArmKey, Counts
 from control.guardrails.finding import Verdict
-from control.observation import Look, observe_all, with_quantiles
+from control.observation import Look, observe_all
 from control.plan import RolloutPlan
 from control.records import Record, Stage, parse_stage
+from control.shown import with_quantiles
 from control.stats.events import Source
 
 _LOST: Final = SCALARS.index("lost")

@@ -18,7 +18,7 @@ from control.betting import Blocks, Placed, place, take, views
 from control.evidence import ArmCounts, Baseline, Evidence, Raw, StageLedger
 from control.plan import RolloutPlan
 from control.rows import Pairs
-from control.shown import shown_latency, shown_metrics, shown_outcomes
+from control.shown import shown_metrics, shown_outcomes, with_quantiles
 from control.stats.events import FAILURE, Source
 from control.stats.layout import Layout
 from control.stats.overdispersion import phi, requests_per_unit
@@ -36,8 +36,6 @@ START_SECONDS: Final = 60.0
 REFRESH_SECONDS: Final = 60.0
 # How long control's failures are remembered for telling a fault that both arms share.
 RECENT_SECONDS: Final = 20.0
-# Quantiles are for people to look at, so they need not be as fresh as what decides.
-SHOWN_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -389,22 +387,3 @@ def _noted(evidence: Evidence, ledger: StageLedger, look: Look) -> dict[str, Any
         "outcomes": shown_outcomes(canary, control),
         "metrics": shown_metrics(look.plan, canary, control),
     }
-
-
-def with_quantiles(
-    evidence: Evidence, plan: RolloutPlan, canary: ArmCounts, control: ArmCounts, now: float
-) -> Evidence:
-    """The evidence with quantiles for people to look at, of counts that have been taken in.
-
-    They decide nothing, so only an analysis asks for them.
-    """
-    schedule, ledger = evidence.schedule, evidence.current
-    if ledger is None or ledger.raw != Raw.of(canary, control):
-        return evidence
-    if evidence.latency and schedule.shown_at is not None and now - schedule.shown_at < SHOWN_SECONDS:
-        return evidence
-    return replace(
-        evidence,
-        latency=shown_latency(plan, canary, control),
-        schedule=replace(schedule, shown_at=now),
-    )

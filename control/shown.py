@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 
-from control.evidence import ArmCounts
+from control.evidence import ArmCounts, Evidence, Raw
 from control.plan import RolloutPlan
 from control.stats.events import LATENCIES, Source
 from control.stats.latency import quantile_name, summary
@@ -17,6 +18,8 @@ from proxy.outcomes import OUTCOME_NAMES
 # Levels at which latency is shown whatever the guardrails ask, and the level of its intervals.
 SHOWN_QUANTILES: Final = (0.5, 0.95, 0.99)
 SHOWN_ALPHA: Final = 0.05
+# Quantiles are for people to look at, so they need not be as fresh as what decides.
+SHOWN_SECONDS: Final = 5.0
 
 
 def shown_latency(plan: RolloutPlan, canary: ArmCounts, control: ArmCounts) -> dict[str, Any]:
@@ -58,3 +61,22 @@ def shown_metrics(plan: RolloutPlan, canary: ArmCounts, control: ArmCounts) -> d
         ]
         for metric in plan.metrics
     }
+
+
+def with_quantiles(
+    evidence: Evidence, plan: RolloutPlan, canary: ArmCounts, control: ArmCounts, now: float
+) -> Evidence:
+    """The evidence with quantiles for people to look at, of counts that have been taken in.
+
+    They decide nothing, so only an analysis asks for them.
+    """
+    schedule, ledger = evidence.schedule, evidence.current
+    if ledger is None or ledger.raw != Raw.of(canary, control):
+        return evidence
+    if evidence.latency and schedule.shown_at is not None and now - schedule.shown_at < SHOWN_SECONDS:
+        return evidence
+    return replace(
+        evidence,
+        latency=shown_latency(plan, canary, control),
+        schedule=replace(schedule, shown_at=now),
+    )
