@@ -119,12 +119,11 @@ class RolloutPlan:
         wanted: dict[str, Process] = {BREAKER.key: BREAKER}
         for guardrail in self.guardrails:
             wanted |= {process.key: process for process in guardrail.processes()}
-        events = {process.event.key: process.event for process in wanted.values()}
         object.__setattr__(self, "processes", tuple(wanted.values()))
-        object.__setattr__(self, "events", tuple(events.values()))
-        object.__setattr__(self, "delayed", tuple(event for event in events.values() if event.delayed))
         object.__setattr__(self, "caution", Caution.of(self.burst_s, self.alpha))
         object.__setattr__(self, "layout", layout_of(self.processes, self.caution))
+        object.__setattr__(self, "events", self.layout.events)
+        object.__setattr__(self, "delayed", tuple(event for event in self.events if event.delayed))
 
     def step(self, index: int) -> Step:
         """The step at an index; the last one for an index beyond, as a plan may have become shorter."""
