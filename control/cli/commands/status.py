@@ -66,14 +66,21 @@ def status_blocks(status: Mapping[str, Any]) -> list[Block]:
     blocks: list[Block] = ["\n".join(lines)]
     rollouts = {rollout["route"]: rollout for rollout in status["rollouts"]}
     for route in status["routes"]:
-        diverting = f"; {', '.join(route['diverting'])} is diverted" if route["diverting"] else ""
-        blocks.append(f"route {route['name']} ({route['split']}){diverting}")
+        blocks.append(f"route {route['name']} ({route['split']}){_diverting(route['diverting'])}")
         blocks.append(route_grid(route))
         if (streams := stream_grid(route)) is not None:
             blocks.append(streams)
         if route["name"] in rollouts:
             blocks += rollout_blocks(rollouts[route["name"]])
     return blocks
+
+
+def _diverting(proxies: int) -> str:
+    if not proxies:
+        return ""
+    return (
+        f"; {proxies} prox{'y diverts' if proxies == 1 else 'ies divert'} the canary's requests to stable now"
+    )
 
 
 def _watch(client: AdminClient, interval: float, output: Format) -> None:

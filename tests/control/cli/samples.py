@@ -122,7 +122,7 @@ def status() -> dict[str, Any]:
             {
                 "name": "fraud",
                 "split": "canary",
-                "diverting": [],
+                "diverting": 0,
                 "variants": [
                     {
                         "name": "v2",

@@ -44,6 +44,16 @@ def test_status_sets_the_weight_beside_what_was_seen(admin: AdminStandIn) -> Non
     assert "] 0/40 " in shown.stdout
 
 
+@pytest.mark.parametrize(("proxies", "words"), [(1, "1 proxy diverts"), (3, "3 proxies divert")])
+def test_status_says_that_a_canary_is_diverted(admin: AdminStandIn, proxies: int, words: str) -> None:
+    """Just then somebody looks."""
+    found = samples.status()
+    found["routes"][0]["diverting"] = proxies
+
+    assert f"route fraud (canary); {words} the canary's requests to stable now\n" in ask_status(admin, found)
+    assert "divert" not in ask_status(admin, samples.status())
+
+
 def test_status_shows_streams_where_there_are_any(admin: AdminStandIn) -> None:
     """One row a variant; a pace that nobody knows is a dash."""
     found = samples.status()
