@@ -26,13 +26,13 @@ from proxy.held import Held
 from proxy.outbound import request_message
 from proxy.pace import drips
 from proxy.recording import clock_ns
-from proxy.relay import Relay
+from proxy.relay import VIEW_BYTES_MIN, Relay
 from proxy.request import RequestView
 from proxy.restoring import renamed
 from proxy.retrying import REPLAY_BYTES_MAX
 from proxy.shadow.tap import tap_for
+from proxy.straight import send
 from proxy.timers import NEVER
-from proxy.upstream import VIEW_BYTES_MIN
 from proxy.wire.chunked import ChunkError, ChunkTracker
 from proxy.wire.grammar import COMPILED
 from proxy.wire.head import RequestHead, scan_beginning, scan_request
@@ -145,18 +145,36 @@ class Downstream(ClientConnection):
         if route is None:
             worker.cells[REQUESTS_UNMATCHED] += 1
             self._unmatched(head, data, end)
-        elif route.direct is not None:
-            self._open(live.arms[route.direct.index], head, data, end, started_ns, False, -1)
-        elif route.keyed is not None and head.noted_value and route.keyed.noted == head.noted:
-            arm = live.arms[route.keyed.choose_keyed(head.noted_value).index]
+            return
+        overridden = False
+        group = -1
+        keyed = route.keyed
+        if keyed is not None and head.noted_value and keyed.noted == head.noted:
+            arm = live.arms[keyed.choose_keyed(head.noted_value).index]
+            group = keyed.group
             if arm.guarded:
                 arm = arm.or_fallback(live.arms)
-            self._open(arm, head, data, end, started_ns, False, route.keyed.group)
-        elif route.needs_body and (head.chunked or head.content_length > 0):
-            self._hold(route, data, end, started_ns)
+        elif route.direct is not None:
+            arm = live.arms[route.direct.index]
         else:
-            view = RequestView.of(head, data, end, self.client)
-            self._assign(route, view, head, data, end, started_ns)
+            body: bytes | None = None
+            if route.needs_body and (head.chunked or head.content_length > 0):
+                if not self._whole(route, head, len(data) - end - 2):
+                    self._hold(route, data, end, started_ns)
+                    return
+                body = data[end + 2 :]
+            view = RequestView.of(head, data, end, self.client, body)
+            arm = self._choose(route, view)
+            overridden = view.overridden
+            group = view.group
+        if (
+            head.ordinary
+            and not arm.special
+            and not overridden
+            and send(self, arm, head, data, end, started_ns, group)
+        ):
+            return
+        self._open(arm, head, data, end, started_ns, overridden, group)
 
     def _keep_partial(self, data: bytes) -> None:
         """Wait for the rest of a head, for a while."""
@@ -174,11 +192,10 @@ class Downstream(ClientConnection):
         if limit and (not self.deadline or self.deadline > worker.wheel.now + limit + 1):
             worker.wheel.set(self, limit)
 
-    def _assign(
-        self, route: Route, view: RequestView, head: RequestHead, data: bytes, end: i64, started_ns: i64
-    ) -> None:
-        arm = self._choose(route, view)
-        self._open(arm, head, data, end, started_ns, view.overridden, view.group)
+    def _whole(self, route: Route, head: RequestHead, size: i64) -> bool:
+        """Whether a body of ``size`` bytes is all there and may be looked into as it is."""
+        inspected = self.worker.live.table.limits.inspect_bytes
+        return size == head.content_length and size <= inspected and not (route.renames or head.expect)
 
     def _choose(self, route: Route, view: RequestView) -> LiveArm:
         """Let the route choose an arm, unless that arm is diverted just now."""
@@ -213,6 +230,13 @@ class Downstream(ClientConnection):
             if start + length < stop:
                 stop = start + length
                 self.buffer = data[stop:]
+            if length >= REPLAY_BYTES_MAX:
+                # Too large to be kept for a second attempt, so that nothing has to be joined.
+                relay.begin(request_message(self, relay, head, data, end, start), complete=False)
+                if self.relay is relay:
+                    relay.request_data(memoryview(data)[start:stop])
+                    relay.request_end()
+                return
             relay.body_bytes = length
             message = request_message(self, relay, head, data, end, stop)
             if len(message) <= REPLAY_BYTES_MAX:
@@ -370,15 +394,7 @@ class Downstream(ClientConnection):
         if (relay is not None and relay.close_downstream) or not request_complete:
             self.close_after_answer()
             return
-        self.state = HEAD
-        self.blank_line = False
-        wheel = worker.wheel
-        idle = worker.live.keepalive_idle
-        deadline = wheel.now + idle + 1 if idle else NEVER
-        if NEVER < self.placed <= deadline:
-            self.deadline = deadline
-        else:
-            wheel.set_at(self, deadline)
+        self.ready()
         if self.buffer:
             data = self.buffer
             self.buffer = b""
@@ -387,6 +403,20 @@ class Downstream(ClientConnection):
         if worker.ending:
             # Nobody has told the client that this was the last answer: its next request may be on its way.
             self.drain()
+
+    def ready(self) -> None:
+        """Expect the next request."""
+        self.relay = None
+        self.state = HEAD
+        self.blank_line = False
+        worker = self.worker
+        wheel = worker.wheel
+        idle = worker.live.keepalive_idle
+        deadline = wheel.now + idle + 1 if idle else NEVER
+        if NEVER < self.placed <= deadline:
+            self.deadline = deadline
+        else:
+            wheel.set_at(self, deadline)
 
     def body_timed_out(self) -> None:
         """The client did not deliver the body it announced: its own doing, charged to no arm."""

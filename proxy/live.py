@@ -13,6 +13,7 @@ from proxy.divert import DivertGuard
 from proxy.forwarding import Forwarding
 from proxy.looks import together
 from proxy.meters import FEEDBACK, Meter
+from proxy.outcomes import OK
 from proxy.pool import Pool
 from proxy.retrying import RetryBudget
 from proxy.streams.watch import StreamWatcher
@@ -67,6 +68,7 @@ class LiveArm:
         "response_lines",
         "rewrite",
         "signer",
+        "special",
         "stream_idle",
         "total",
     )
@@ -110,6 +112,8 @@ class LiveArm:
         self.signer: Signer | None = None
         # Whether the end of an exchange concerns one of these or the gate; set when the table is whole.
         self.extras = self.gate is not None
+        # Whether a request has more done to it than to be passed on and counted; see `LiveTable`.
+        self.special = True
         self.response_lines = forwarding.response_lines(arm.variant_bytes)
         timeouts = arm.timeouts
         self.connect = ticks(timeouts.connect)
@@ -191,6 +195,15 @@ class LiveTable:
             if live_arm.arm.route in mirrors:
                 live_arm.mirrors = mirrors[live_arm.arm.route]
                 live_arm.extras = True
+        for live_arm in self.arms:
+            live_arm.special = (
+                live_arm.extras
+                or live_arm.total > 0
+                or live_arm.keys is not None
+                or live_arm.rewrite is not None
+                or live_arm.signer is not None
+                or live_arm.failure[OK]
+            )
         limits = table.limits
         self.head_bytes_max = limits.head_bytes
         self.headers_max = limits.headers

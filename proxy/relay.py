@@ -58,6 +58,8 @@ if TYPE_CHECKING:
 
 # What may wait in memory for a connection before the client is held back: one read of the event loop.
 PENDING_BYTES_MAX: Final = 64 * 1024
+# Bodies from this size on are written as a view of what was read: a second write costs less than a copy.
+VIEW_BYTES_MIN: Final = 8192
 # What is kept of the end of a stream, to see afterwards whether it was the end.
 LAST_BYTES: Final = 64
 
@@ -84,6 +86,7 @@ class Relay:
         "last",
         "look",
         "minor",
+        "ordinary",
         "overridden",
         "pending",
         "pending_bytes",
@@ -119,6 +122,8 @@ class Relay:
         self.overridden = overridden
         # Whether something is to be done at the end that few routes ask for; see `proxy.recording`.
         self.extras = overridden or arm.extras
+        # Went the straight way (`proxy.straight`), so that its answer may too.
+        self.ordinary = False
         self.head_only = head.is_head
         self.minor: int = head.minor
         self.upgrade = head.upgrade
@@ -216,11 +221,16 @@ class Relay:
         ``fresh``: not on an idle one, because one of those has just turned out to be closed.
         """
         arm = self.arm
-        self.attempts += 1
-        arm.counts.attempts += 1
         endpoint = arm.only
         if endpoint is None:
             endpoint = arm.pick(avoid, self.balance_key)
+        self.ask(endpoint, message, fresh=fresh)
+
+    def ask(self, endpoint: Endpoint, message: bytes, *, fresh: bool) -> None:
+        """Send ``message`` to ``endpoint``, on an idle connection unless it has to be a ``fresh`` one."""
+        arm = self.arm
+        self.attempts += 1
+        arm.counts.attempts += 1
         self.endpoint = endpoint
         endpoint.requests += 1
         endpoint.in_flight += 1

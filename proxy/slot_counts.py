@@ -1,8 +1,8 @@
 """One arm's row of the counter page, as its only writer keeps it: numbers here, copies of them in the page.
 
 A worker alone writes its page, so what a cell holds is known without reading it. How many requests there are
-and how they ended is stored at once: a worker that is killed takes none of that along. Bytes, times and
-groups follow at the worker's next tick (`settle`), because a store into the page costs as much as ten
+and how they ended is stored at once: a worker that is killed takes none of that along. Attempts, bytes, times
+and groups follow at the worker's next tick (`settle`), because a store into the page costs as much as ten
 additions (benchmarks/micro/bench_exchange.py: a fifth of a compiled exchange); a killed worker takes one tick
 of these along. FINISHED is stored last of all, so that it says how far the rest is known.
 
@@ -59,6 +59,7 @@ class SlotCounts:
         "ok",
         "score",
         "started",
+        "sum_at_once_us",
         "sum_first_byte_us",
         "sum_total_us",
     )
@@ -73,6 +74,8 @@ class SlotCounts:
         self.bytes_out: i64 = cells[base + BYTES_OUT]
         self.sum_total_us: i64 = cells[base + SUM_TOTAL_US]
         self.sum_first_byte_us: i64 = cells[base + SUM_FIRST_BYTE_US]
+        # Times of answers that came in one piece, which belong to both sums.
+        self.sum_at_once_us: i64 = 0
         self.ok: int = cells[base + OUTCOME_0]
         # Answers by bucket: those that came in one piece, and of the others the whole and the first byte.
         self._at_once = [0] * BUCKETS
@@ -114,7 +117,6 @@ class SlotCounts:
                 self._first_bytes[bucket_index(first_byte_us)] += 1
         cells = self.cells
         base = self.base
-        cells[base + ATTEMPTS] = self.attempts
         if failed:
             cells[base + FAILED] += 1
         if outcome == 0:
@@ -122,6 +124,16 @@ class SlotCounts:
             cells[base + OUTCOME_0] = self.ok
         else:
             cells[base + OUTCOME_0 + outcome] += 1
+        self.finished += 1
+
+    def succeed(self, bytes_in: i64, bytes_out: i64, total_us: i64) -> None:
+        """`end` of a success whose answer came in one piece."""
+        self.bytes_in += bytes_in
+        self.bytes_out += bytes_out
+        self.sum_at_once_us += total_us
+        self._at_once[SHORT[total_us] if total_us < SHORT_US else bucket_index(total_us)] += 1
+        self.ok += 1
+        self.cells[self.base + OUTCOME_0] = self.ok
         self.finished += 1
 
     def settle(self) -> None:
@@ -134,8 +146,9 @@ class SlotCounts:
         base = self.base
         cells[base + BYTES_IN] = self.bytes_in
         cells[base + BYTES_OUT] = self.bytes_out
-        cells[base + SUM_TOTAL_US] = self.sum_total_us
-        cells[base + SUM_FIRST_BYTE_US] = self.sum_first_byte_us
+        cells[base + ATTEMPTS] = self.attempts
+        cells[base + SUM_TOTAL_US] = self.sum_total_us + self.sum_at_once_us
+        cells[base + SUM_FIRST_BYTE_US] = self.sum_first_byte_us + self.sum_at_once_us
         totals = [whole + some for whole, some in zip(self._at_once, self._totals, strict=True)]
         firsts = [whole + some for whole, some in zip(self._at_once, self._first_bytes, strict=True)]
         counted = totals + firsts + self._groups

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from proxy import plain
 from proxy.arms import Arm, UpstreamSpec, arm_at
 from proxy.match import Matcher, bare_host, read_matcher
@@ -27,6 +29,10 @@ from proxy.splits.load import load_all
 from proxy.streams.spec import StreamSpec, read_streams
 from proxy.target import routing_path, split_target
 
+# Of the request lines whose route a table remembers: how many, and how long.
+KNOWN_MAX: Final = 1024
+KNOWN_BYTES_MAX: Final = 256
+
 
 class DivertSpec:
     """When the requests of `arm` go to `fallback` without waiting for a verdict; times in seconds."""
@@ -46,7 +52,8 @@ class Route:
 
     `failure[outcome]` says whether an outcome counts against the arm. `direct` is the arm when every request
     gets the same one, so that a caller need not build a view; `needs_view` is False when `assign` ignores it.
-    `keyed` is the split where the value of its header `noted` decides, if a request has one.
+    `keyed` is the split where the value of its header `noted` decides, if a request has one. `renames` is
+    True when an upstream calls the model by another name, so that bodies have to be changed.
     """
 
     __slots__ = (
@@ -62,6 +69,7 @@ class Route:
         "needs_body",
         "needs_view",
         "override",
+        "renames",
         "retries",
         "shadows",
         "split",
@@ -100,8 +108,9 @@ class Route:
         renames = any(arm.upstream.rewrite is not None and arm.upstream.rewrite.model for arm in split.arms)
         self.needs_body = split.needs_body or renames
         self.needs_view = split.needs_view or override is not None
-        self.keyed = split if split.noted and override is None and not renames else None
+        self.renames = renames
         alone = len(split.arms) == 1 and override is None and not renames
+        self.keyed = split if split.noted and override is None and not renames and not alone else None
         self.direct = split.arms[0] if alone else None
 
     def assign(self, request: RequestView) -> Arm:
@@ -119,6 +128,8 @@ class RoutingTable:
     """One revision of all routes, upstreams and settings."""
 
     __slots__ = (
+        "_known",
+        "_needs_headers",
         "_needs_host",
         "_needs_path",
         "arms",
@@ -157,6 +168,9 @@ class RoutingTable:
         self.everything = routes[0] if routes and routes[0].matcher.anything else None
         self._needs_host = any(route.matcher.needs_host for route in routes)
         self._needs_path = any(route.matcher.needs_path for route in routes)
+        self._needs_headers = any(route.matcher.needs_headers for route in routes)
+        # What was found for the request lines and hosts of late: a service has few of them.
+        self._known: dict[bytes, Route] = {}
 
     def match(
         self, method: bytes, target: bytes, host: bytes, data: bytes, start: int, end: int
@@ -168,6 +182,22 @@ class RoutingTable:
         """
         if self.everything is not None:
             return self.everything
+        if self._needs_headers:
+            return self._search(method, target, host, data, start, end)
+        # Neither a method nor a host has a space in it.
+        line = b"%b %b %b" % (method, host, target)
+        known = self._known.get(line)
+        if known is None:
+            known = self._search(method, target, host, data, start, end)
+            if known is not None and len(line) <= KNOWN_BYTES_MAX:
+                if len(self._known) >= KNOWN_MAX:
+                    self._known.clear()
+                self._known[line] = known
+        return known
+
+    def _search(
+        self, method: bytes, target: bytes, host: bytes, data: bytes, start: int, end: int
+    ) -> Route | None:
         path: bytes | None = None
         if self._needs_path:
             path = routing_path(target)

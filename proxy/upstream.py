@@ -17,7 +17,9 @@ from proxy.faults import INVALID_RESPONSE, STREAM_ERROR
 from proxy.flow import PEER_FULL, Valve
 from proxy.inbound import response_message
 from proxy.recording import clock_ns
+from proxy.relay import VIEW_BYTES_MIN
 from proxy.retrying import RESET_SECONDS
+from proxy.straight import answer
 from proxy.timers import Timed
 from proxy.wire.chunked import ChunkError, ChunkTracker
 from proxy.wire.head import ResponseHead, find_head_end, scan_response
@@ -37,8 +39,6 @@ UNTIL_CLOSE: Final = 4
 TUNNEL: Final = 5
 CLOSED: Final = 6
 
-# Bodies from this size on are written as a view of what was read: a second write costs less than a copy.
-VIEW_BYTES_MIN: Final = 8192
 # Informational responses before the final one; a server that sends more talks to itself.
 INFORMATIONAL_MAX: Final = 16
 
@@ -152,6 +152,8 @@ class UpstreamConnection(Timed):
                 return
 
     def _final_head(self, relay: Relay, head: ResponseHead, data: bytes, end: i64) -> None:
+        if relay.ordinary and answer(self, relay, head, data, end):
+            return
         status: i64 = head.status
         relay.status = status
         relay.head_sent = True

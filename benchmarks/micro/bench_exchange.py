@@ -78,8 +78,8 @@ def first_table() -> dict[str, Any]:
     return table({"v1": 9, "v2": 10}, [route("r", split, divert=divert)], arms=arms)
 
 
-def make_worker(folder: Path, loop: asyncio.AbstractEventLoop, first: dict[str, Any]) -> Worker:
-    """Return a worker that routes by a table."""
+def start_of(folder: Path, first: dict[str, Any]) -> tuple[Start, CounterPage]:
+    """Return what a worker starts with: a table and an empty page."""
     page = folder / "bench.page"
     CounterPage.create(str(page), boot="00000000000000aa", index=0)
     start = Start(
@@ -93,7 +93,12 @@ def make_worker(folder: Path, loop: asyncio.AbstractEventLoop, first: dict[str, 
             "table": first,
         }
     )
-    return Worker(start, CounterPage.open_for_writing(str(page)), loop)
+    return start, CounterPage.open_for_writing(str(page))
+
+
+def make_worker(folder: Path, loop: asyncio.AbstractEventLoop, first: dict[str, Any]) -> Worker:
+    """Return a worker that routes by a table."""
+    return Worker(*start_of(folder, first), loop)
 
 
 def run(worker: Worker, requests: int, responses: tuple[bytes, bytes] = DIFFERENT) -> float:

@@ -22,6 +22,7 @@ _QUOTED: Final = rb'"(?>(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\
 _EXTENSIONS: Final = re.compile(
     rb"(?>(?:;" + TOKEN_RE + rb"(?:=(?:" + TOKEN_RE + rb"|" + _QUOTED + rb"))?)+)"
 ).fullmatch
+_CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15}+)\r\n").match
 _PARTIAL: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,15}+(?:;[\t\x20-\x7e\x80-\xff]*+)?)?\r?+").fullmatch
 _TRAILERS: Final = re.compile(FIELD_LINES_RE).fullmatch
 _PARTIAL_TRAILERS: Final = re.compile(FIELD_LINES_RE + VALUE_RE + rb"\r?+").fullmatch
@@ -98,6 +99,8 @@ class ChunkTracker:
         i: i64 = start
         end: i64 = len(data)
         self.tail = b""
+        if not COMPILED and self._state == _SIZE and not self._collect:
+            i = self._whole_chunks(data, start)
         while True:
             state = self._state
             if state == _DATA:
@@ -148,6 +151,22 @@ class ChunkTracker:
             if state == _TRAILER:
                 return self._trailers(data, i)
             raise ChunkError("body has ended")
+
+    def _whole_chunks(self, data: bytes, start: int) -> int:
+        """Follow the chunks that `data` has whole, as pieces of event streams do; the offset behind them.
+
+        A third of an event's cost less than the steps of `feed`, where these are not compiled.
+        """
+        line = _CHUNK_LINE(data, start)
+        while line is not None:
+            size = int(line[1], 16)
+            after = line.end() + size + 2
+            if size == 0 or data[after - 2 : after] != b"\r\n":
+                break
+            self.announced += size
+            start = after
+            line = _CHUNK_LINE(data, start)
+        return start
 
     def _hold_size(self, data: bytes, start: i64) -> None:
         """Keep an unfinished size line, unless it cannot become a valid one."""

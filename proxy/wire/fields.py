@@ -37,8 +37,6 @@ class Fields:
     """
 
     __slots__ = (
-        "_host_line",
-        "_host_value",
         "chunked",
         "close",
         "content_length",
@@ -49,6 +47,8 @@ class Fields:
         "forwarded_host",
         "forwarded_proto",
         "host",
+        "host_line",
+        "host_value",
         "keep_alive",
         "kinds",
         "line_end",
@@ -61,14 +61,14 @@ class Fields:
         "names",
         "nominated",
         "noted_value",
+        "ordinary",
         "reason",
         "request_id_end",
         "request_id_start",
         "status",
         "target",
-        "target_end",
-        "target_start",
         "touched",
+        "unmixed",
         "upgrade",
         "upgrade_protocol",
     )
@@ -79,13 +79,11 @@ class Fields:
         self.name_kinds: list[int] = list(self.kinds.values())
         self.name_filter = name_filter(self.names)
         self.find_known = name_expression(self.kinds).findall
-        self._host_line = b"\n"  # no value: an empty one must not look as if it had been seen
-        self._host_value = b""
+        self.host_line = b"\n"  # no value: an empty one must not look as if it had been seen
+        self.host_value = b""
         # The start line's, which the scanner sets whenever it accepts one.
         self.method: bytes = b""
         self.target: bytes = b""
-        self.target_start: i64 = 0
-        self.target_end: i64 = 0
         self.status: i64 = 0
         self.line_end: i64 = 0
         self.cuts: list[int] = []
@@ -97,6 +95,10 @@ class Fields:
         self.minor: i64 = 1
         self.content_length: i64 = -1
         self.keep_alive: bool = False  # the option of that name was there
+        # A request that is passed on as it came, but for at most one line.
+        self.ordinary: bool = False
+        # Read by `scan_regex.plain_request`, which finds its own work again.
+        self.unmixed: bool = False
         self.host: bytes = b""
         # Of the header that a split goes by (NOTED): its first value, without white space around it.
         self.noted_value: bytes | None = None
@@ -109,6 +111,8 @@ class Fields:
         self.minor = 1
         self.content_length = -1
         self.keep_alive = False
+        self.ordinary = False
+        self.unmixed = False
         self.host = b""
         self.noted_value = None
         if self.cuts:
@@ -156,13 +160,13 @@ class Fields:
         if self.host:  # an empty one is never taken
             return self.fail(400, "several Host fields")
         # Most requests of a connection, and of a sidecar, carry the same Host: compare before matching.
-        if line != self._host_line:
+        if line != self.host_line:
             value = line.strip(SPACE)
             if not valid_host(value):
                 return self.fail(400, "invalid Host")
-            self._host_line = line
-            self._host_value = value.lower()
-        self.host = self._host_value
+            self.host_line = line
+            self.host_value = value.lower()
+        self.host = self.host_value
         return True
 
     def special(self, kind: i64, data: bytes, start: i64, value: i64, value_end: i64) -> bool:

@@ -32,11 +32,12 @@ class RequestHead(Fields):
     Attributes:
         error: 0 when valid, else the status to answer: 400, 431, 501, 505; `reason` says why in a few words.
         method, target: as to be forwarded; the target of an absolute form is reduced to its path and query.
-        target_start, target_end: offsets of the target as it came.
         line_end: offset of the first header line. minor: 0 or 1, of HTTP/1.x.
         host: lower-case, with its port; empty only for HTTP/1.0 without Host.
         content_length: bytes, -1 when not stated. chunked: the body comes in chunks.
         keep_alive: the client wants the connection to stay.
+        ordinary: HTTP/1.1, the origin form, no HEAD, no body in chunks, and nothing that changes what is
+            passed on but for one line that stays behind: what `proxy.straight` takes.
         upgrade: Connection asks for it and an Upgrade field names `upgrade_protocol`; HTTP/1.1 only.
         expect: the client waits for 100 (Continue) before it sends the body.
         request_id_start, request_id_end: offsets of the request-id field's value, -1 without one.
@@ -106,6 +107,13 @@ class RequestHead(Fields):
             if method == b"CONNECT" or method == b"TRACE" or _METHOD(method) is None:
                 return self.fail(501, "method not served by a reverse proxy")
         if self.target[0] == 47:
+            self.ordinary = (
+                minor == 1
+                and self.keep_alive
+                and not self.is_head
+                and not (self.touched and self._asks_for_more())
+                and len(self.cuts) <= 2
+            )
             return True
         if self.target == b"*":
             if method == b"OPTIONS":
@@ -113,6 +121,16 @@ class RequestHead(Fields):
                 return self.fail(501, "asterisk target not served by a reverse proxy")
             return self.fail(400, "asterisk target of a method other than OPTIONS")
         return self._absolute()
+
+    def _asks_for_more(self) -> bool:
+        return (
+            self.chunked
+            or self.upgrade
+            or self.expect
+            or self.request_id_start >= 0
+            or self.forwarded_proto
+            or self.forwarded_host
+        )
 
     def _absolute(self) -> bool:
         """Make the absolute form the origin form by cutting scheme and authority out of the line."""
@@ -124,7 +142,8 @@ class RequestHead(Fields):
         if self.host != match[1].lower():
             return self.fail(400, "Host differs from the target's authority")
         self.touched = True
-        start = self.target_start
+        # Between the target and the first line stand a space, the version and CRLF.
+        start = self.line_end - 11 - len(self.target)
         path = start + match.start(2)
         if match[2]:
             self.cuts[:0] = [start, path]
@@ -144,12 +163,13 @@ class ResponseHead(Fields):
     that a response without content must not have (1xx, 204) are cut and not reported.
     """
 
-    __slots__ = ("_last",)
+    __slots__ = ("_last", "plain")
 
     def __init__(self, drop: tuple[bytes, ...] = ()) -> None:
         """`drop`: lower-case names of fields always left out."""
         super().__init__({}, drop)
         self._last: bytes = b""
+        self.plain = scan_regex.plain_response_expression(self.kinds)
 
     def remember(self, data: bytes, end: int) -> None:
         """Keep the head `data[:end]`, which has just been read, until the next one is."""
@@ -193,11 +213,11 @@ class ResponseHead(Fields):
 
 def scan_request(head: RequestHead, data: bytes, end: i64, headers_max: i64) -> bool:
     """Check and read the request head `data[:end]`, which its blank line follows; True if valid."""
+    if not COMPILED and scan_regex.plain_request(head, data, end, headers_max):
+        return True
     head.reset()
     if COMPILED:
         good = scan_bytes.request(head, data, end, headers_max)
-    elif scan_regex.plain_request(head, data, end, headers_max):
-        return True
     else:
         good = scan_regex.request(head, data, end, headers_max)
     if good and head.complete(data, end):
@@ -208,8 +228,10 @@ def scan_request(head: RequestHead, data: bytes, end: i64, headers_max: i64) -> 
 
 def scan_response(head: ResponseHead, data: bytes, end: i64, headers_max: i64) -> bool:
     """Check and read the response head `data[:end]`, which its blank line follows; True if valid."""
-    head.reset()
     head.forget()
+    if not COMPILED and scan_regex.plain_response(head, data, end, headers_max):
+        return True
+    head.reset()
     if COMPILED:
         good = scan_bytes.response(head, data, end, headers_max)
     else:

@@ -27,8 +27,6 @@ def request(fields: Fields, data: bytes, end: i64, headers_max: i64) -> bool:
     if c != 32 or i == start or data[i : i + 8] != b" HTTP/1.":
         return False
     fields.target = data[start:i]
-    fields.target_start = start
-    fields.target_end = i
     minor: i64 = data[i + 8]
     # The CRLF and the blank line after the head keep these offsets inside the data.
     if (minor != 48 and minor != 49) or data[i + 9] != 13 or data[i + 10] != 10:

@@ -30,7 +30,7 @@ def _request_by_regex(head: RequestHead, data: bytes, end: int, headers_max: int
 
 
 def _request_by_plain_regex(head: RequestHead, data: bytes, end: int, headers_max: int) -> bool:
-    head.reset()
+    # No reset: it begins with what it left itself.
     return scan_regex.plain_request(head, data, end, headers_max) or _request_by_regex(
         head, data, end, headers_max
     )
@@ -52,6 +52,12 @@ def _response_by_regex(head: ResponseHead, data: bytes, end: int, headers_max: i
     return False
 
 
+def _response_by_plain_regex(head: ResponseHead, data: bytes, end: int, headers_max: int) -> bool:
+    return scan_regex.plain_response(head, data, end, headers_max) or _response_by_regex(
+        head, data, end, headers_max
+    )
+
+
 REQUEST_SCANS: dict[str, RequestScan] = {
     "bytes": _request_by_bytes,
     "regex": _request_by_regex,
@@ -61,6 +67,7 @@ REQUEST_SCANS: dict[str, RequestScan] = {
 RESPONSE_SCANS: dict[str, ResponseScan] = {
     "bytes": _response_by_bytes,
     "regex": _response_by_regex,
+    "plain": _response_by_plain_regex,
     "chosen": head_module.scan_response,
 }
 
@@ -69,7 +76,7 @@ _COMMON = (
     *("upgrade_protocol", "cuts"),
 )
 _REQUEST = (
-    *("method", "target", "target_start", "target_end", "host", "expect", "is_head", "request_id_start"),
+    *("method", "target", "ordinary", "host", "expect", "is_head", "request_id_start"),
     "request_id_end",
 )
 
