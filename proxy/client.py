@@ -16,7 +16,7 @@ from proxy.counters import CONNECTIONS_ACCEPTED, CONNECTIONS_OPEN, CONNECTIONS_R
 from proxy.faults import Fault
 from proxy.flow import PEER_FULL, PIPELINED, Valve
 from proxy.forwarding import ClientLines
-from proxy.timers import TICKS_PER_SECOND, Timed
+from proxy.timers import NEVER, TICKS_PER_SECOND, Timed
 
 if TYPE_CHECKING:
     from proxy.context import WorkerContext
@@ -45,6 +45,7 @@ class ClientConnection(Timed):
     """The socket's side of a downstream connection."""
 
     __slots__ = (
+        "blank_line",
         "buffer",
         "client",
         "client_lines",
@@ -65,6 +66,8 @@ class ClientConnection(Timed):
         # The exchange in progress; None while nothing is owed to the client.
         self.relay: Relay | None = None
         self.state: int = HEAD
+        # One came before the request, which is tolerated once.
+        self.blank_line = False
         self.buffer = b""
         self.discarded = 0
         self.eof = False
@@ -120,6 +123,8 @@ class ClientConnection(Timed):
             stall = self.worker.live.read_stall
             if stall and relay.head_sent:
                 relay.wait(stall)
+                # The next piece that is taken is waited for as long as any.
+                relay.waited = 0
 
     def resume_writing(self) -> None:
         relay = self.relay
@@ -133,6 +138,20 @@ class ClientConnection(Timed):
     def exchange_done(self, *, request_complete: bool) -> None:
         """The answer is out."""
         raise NotImplementedError
+
+    def ready(self) -> None:
+        """Expect the next request."""
+        self.relay = None
+        self.state = HEAD
+        self.blank_line = False
+        worker = self.worker
+        wheel = worker.wheel
+        idle = worker.live.keepalive_idle
+        deadline = wheel.now + idle + 1 if idle else NEVER
+        if NEVER < self.placed <= deadline:
+            self.deadline = deadline
+        else:
+            wheel.set_at(self, deadline)
 
     def answer_fault(self, fault: Fault, *, request_complete: bool) -> None:
         """Answer in our own name: the exchange failed before anything of a response went out."""

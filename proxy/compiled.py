@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import source_hash
 from pathlib import Path
 from typing import Final
 
-# Written beside this module by the build: each compiled source's path and SHA-256.
+# Written beside this module by the build: each compiled source's path and the hash by which Python tells
+# whether bytecode is of a source.
 RECORD: Final = "compiled.json"
 ROOT: Final = Path(__file__).resolve().parent
 
@@ -36,7 +37,7 @@ def stale_modules(root: Path = ROOT) -> list[str]:
     stale: list[str] = []
     for name in names:
         path = name.replace(".", "/") + ".py"
-        digest = hashlib.sha256((root.parent / path).read_bytes()).hexdigest()
+        digest = source_hash((root.parent / path).read_bytes()).hex()
         if digests.get(path) != digest:
             stale.append(name)
     return stale

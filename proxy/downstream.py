@@ -21,18 +21,17 @@ from proxy.counters import (
     REQUESTS_TIMED_OUT_HEAD,
     REQUESTS_UNMATCHED,
 )
-from proxy.flow import NO_CONNECTION, PEER_FULL, PIPELINED
+from proxy.flow import NO_CONNECTION, PEER_FULL, PIPELINED, VIEW_BYTES_MIN
 from proxy.held import Held
 from proxy.outbound import request_message
 from proxy.pace import drips
 from proxy.recording import clock_ns
-from proxy.relay import VIEW_BYTES_MIN, Relay
+from proxy.relay import Relay
 from proxy.request import RequestView
 from proxy.restoring import renamed
 from proxy.retrying import REPLAY_BYTES_MAX
 from proxy.shadow.tap import tap_for
 from proxy.straight import send
-from proxy.timers import NEVER
 from proxy.wire.chunked import ChunkError, ChunkTracker
 from proxy.wire.grammar import COMPILED
 from proxy.wire.head import RequestHead, scan_beginning, scan_request
@@ -51,12 +50,11 @@ CARRIAGE_RETURN: Final = 13
 class Downstream(ClientConnection):
     """A protocol on the client's side."""
 
-    __slots__ = ("blank_line", "held", "remain", "tracker")
+    __slots__ = ("held", "remain", "tracker")
 
     def __init__(self, worker: WorkerContext) -> None:
         super().__init__(worker)
         self.remain = 0
-        self.blank_line = False
         self.tracker: ChunkTracker | None = None
         # A request whose split wants to see the body first.
         self.held: Held | None = None
@@ -146,8 +144,7 @@ class Downstream(ClientConnection):
             worker.cells[REQUESTS_UNMATCHED] += 1
             self._unmatched(head, data, end)
             return
-        overridden = False
-        group = -1
+        overridden, group = False, -1
         keyed = route.keyed
         if keyed is not None and head.noted_value and keyed.noted == head.noted:
             arm = live.arms[keyed.choose_keyed(head.noted_value).index]
@@ -167,14 +164,9 @@ class Downstream(ClientConnection):
             arm = self._choose(route, view)
             overridden = view.overridden
             group = view.group
-        if (
-            head.ordinary
-            and not arm.special
-            and not overridden
-            and send(self, arm, head, data, end, started_ns, group)
-        ):
-            return
-        self._open(arm, head, data, end, started_ns, overridden, group)
+        ordinary = head.ordinary and not (arm.special or overridden)
+        if not ordinary or not send(self, arm, head, data, end, started_ns, group):
+            self._open(arm, head, data, end, started_ns, overridden, group)
 
     def _keep_partial(self, data: bytes) -> None:
         """Wait for the rest of a head, for a while."""
@@ -194,8 +186,8 @@ class Downstream(ClientConnection):
 
     def _whole(self, route: Route, head: RequestHead, size: i64) -> bool:
         """Whether a body of ``size`` bytes is all there and may be looked into as it is."""
-        inspected = self.worker.live.table.limits.inspect_bytes
-        return size == head.content_length and size <= inspected and not (route.renames or head.expect)
+        small = size <= self.worker.live.table.limits.inspect_bytes
+        return small and size == head.content_length and not (route.renames or head.expect)
 
     def _choose(self, route: Route, view: RequestView) -> LiveArm:
         """Let the route choose an arm, unless that arm is diverted just now."""
@@ -231,7 +223,7 @@ class Downstream(ClientConnection):
                 stop = start + length
                 self.buffer = data[stop:]
             if length >= REPLAY_BYTES_MAX:
-                # Too large to be kept for a second attempt, so that nothing has to be joined.
+                # Too large to be kept for a second attempt.
                 relay.begin(request_message(self, relay, head, data, end, start), complete=False)
                 if self.relay is relay:
                     relay.request_data(memoryview(data)[start:stop])
@@ -315,7 +307,7 @@ class Downstream(ClientConnection):
             self._body_goes_on(relay)
 
     def _body_goes_on(self, relay: Relay) -> None:
-        if relay.connection is not None and not relay.head_sent:
+        if relay.connection is not None and not relay.head_sent and relay.waited != self.worker.wheel.now:
             rate = self.worker.live.body_rate
             if rate and not self.valve.holders and drips(relay, rate):
                 self.body_timed_out()
@@ -390,7 +382,6 @@ class Downstream(ClientConnection):
         if valve.holders:
             valve.release(PEER_FULL)
             valve.release(NO_CONNECTION)
-        worker = self.worker
         if (relay is not None and relay.close_downstream) or not request_complete:
             self.close_after_answer()
             return
@@ -400,23 +391,9 @@ class Downstream(ClientConnection):
             self.buffer = b""
             valve.release(PIPELINED)
             self._on_head(data, 0)
-        if worker.ending:
+        if self.worker.ending:
             # Nobody has told the client that this was the last answer: its next request may be on its way.
             self.drain()
-
-    def ready(self) -> None:
-        """Expect the next request."""
-        self.relay = None
-        self.state = HEAD
-        self.blank_line = False
-        worker = self.worker
-        wheel = worker.wheel
-        idle = worker.live.keepalive_idle
-        deadline = wheel.now + idle + 1 if idle else NEVER
-        if NEVER < self.placed <= deadline:
-            self.deadline = deadline
-        else:
-            wheel.set_at(self, deadline)
 
     def body_timed_out(self) -> None:
         """The client did not deliver the body it announced: its own doing, charged to no arm."""

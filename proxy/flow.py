@@ -8,6 +8,9 @@ PEER_FULL: Final = 1  # the other side's write buffer is over its high-water mar
 NO_CONNECTION: Final = 2  # there is nowhere to send the body yet
 PIPELINED: Final = 4  # more requests arrived than may be kept while one is being answered
 
+# Bodies from this size on are written as a view of what was read: a second write costs less than a copy.
+VIEW_BYTES_MIN: Final = 8192
+
 
 class Valve:
     """Stops and resumes reading from one transport; open while nobody holds it."""

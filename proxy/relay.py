@@ -58,8 +58,6 @@ if TYPE_CHECKING:
 
 # What may wait in memory for a connection before the client is held back: one read of the event loop.
 PENDING_BYTES_MAX: Final = 64 * 1024
-# Bodies from this size on are written as a view of what was read: a second write costs less than a copy.
-VIEW_BYTES_MIN: Final = 8192
 # What is kept of the end of a stream, to see afterwards whether it was the end.
 LAST_BYTES: Final = 64
 
@@ -99,6 +97,7 @@ class Relay:
         "tap",
         "total_at",
         "upgrade",
+        "waited",
         "waiting",
         "worker",
     )
@@ -122,8 +121,7 @@ class Relay:
         self.overridden = overridden
         # Whether something is to be done at the end that few routes ask for; see `proxy.recording`.
         self.extras = overridden or arm.extras
-        # Went the straight way (`proxy.straight`), so that its answer may too.
-        self.ordinary = False
+        self.ordinary = False  # went the straight way (`proxy.straight`), so that its answer may too
         self.head_only = head.is_head
         self.minor: int = head.minor
         self.upgrade = head.upgrade
@@ -138,6 +136,8 @@ class Relay:
         self.attempts = 0
         # Hash of what a consistent choice of endpoints goes by; 0 without one.
         self.balance_key = 0
+        # The tick in which `wait` last set the deadline: another one would be the same.
+        self.waited = 0
         self.waiting = False
         self.dechunk = False
         self.head_sent = False
@@ -220,10 +220,7 @@ class Relay:
 
         ``fresh``: not on an idle one, because one of those has just turned out to be closed.
         """
-        arm = self.arm
-        endpoint = arm.only
-        if endpoint is None:
-            endpoint = arm.pick(avoid, self.balance_key)
+        endpoint = self.arm.only or self.arm.pick(avoid, self.balance_key)
         self.ask(endpoint, message, fresh=fresh)
 
     def ask(self, endpoint: Endpoint, message: bytes, *, fresh: bool) -> None:
@@ -327,7 +324,8 @@ class Relay:
         self.response_bytes += size
         # Each piece moves the idle deadline; that is a store, not a timer. First, because the write may find
         # the client full, which sets a shorter one.
-        self.wait(self.arm.stream_idle)
+        if self.waited != self.worker.wheel.now:
+            self.wait(self.arm.stream_idle)
         self.downstream.write(data)
         self.last = self.last[-LAST_BYTES:] + data if size < LAST_BYTES else data[-LAST_BYTES:]
         if self.look is not None:
@@ -449,12 +447,13 @@ class Relay:
     def wait(self, duration: int) -> None:
         """Give the current phase ``duration`` ticks (0: no limit), never past the end of the total time."""
         wheel = self.worker.wheel
+        self.waited = wheel.now
         deadline = wheel.now + duration + 1 if duration else NEVER
         total_at = self.total_at
         if total_at and (deadline == NEVER or total_at < deadline):
             deadline = total_at
         downstream = self.downstream
-        # Nearly always a later deadline than the one before, which is a store; see `proxy.timers`.
+        # Nearly always later than the one before, which is a store; see `proxy.timers`.
         if NEVER < downstream.placed <= deadline:
             downstream.deadline = deadline
         else:

@@ -1,8 +1,8 @@
 """One arm's row of the counter page, as its only writer keeps it: numbers here, copies of them in the page.
 
 A worker alone writes its page, so what a cell holds is known without reading it. How many requests there are
-and how they ended is stored at once: a worker that is killed takes none of that along. Attempts, bytes, times
-and groups follow at the worker's next tick (`settle`), because a store into the page costs as much as ten
+and how they ended is stored at once: a worker that is killed takes none of that along. Bytes, times and
+groups follow at the worker's next tick (`settle`), because a store into the page costs as much as ten
 additions (benchmarks/micro/bench_exchange.py: a fifth of a compiled exchange); a killed worker takes one tick
 of these along. FINISHED is stored last of all, so that it says how far the rest is known.
 
@@ -117,6 +117,7 @@ class SlotCounts:
                 self._first_bytes[bucket_index(first_byte_us)] += 1
         cells = self.cells
         base = self.base
+        cells[base + ATTEMPTS] = self.attempts
         if failed:
             cells[base + FAILED] += 1
         if outcome == 0:
@@ -133,7 +134,10 @@ class SlotCounts:
         self.sum_at_once_us += total_us
         self._at_once[SHORT[total_us] if total_us < SHORT_US else bucket_index(total_us)] += 1
         self.ok += 1
-        self.cells[self.base + OUTCOME_0] = self.ok
+        cells = self.cells
+        base = self.base
+        cells[base + ATTEMPTS] = self.attempts
+        cells[base + OUTCOME_0] = self.ok
         self.finished += 1
 
     def settle(self) -> None:
@@ -146,7 +150,6 @@ class SlotCounts:
         base = self.base
         cells[base + BYTES_IN] = self.bytes_in
         cells[base + BYTES_OUT] = self.bytes_out
-        cells[base + ATTEMPTS] = self.attempts
         cells[base + SUM_TOTAL_US] = self.sum_total_us + self.sum_at_once_us
         cells[base + SUM_FIRST_BYTE_US] = self.sum_first_byte_us + self.sum_at_once_us
         totals = [whole + some for whole, some in zip(self._at_once, self._totals, strict=True)]

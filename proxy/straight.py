@@ -14,8 +14,9 @@ from mypy_extensions import i64
 
 from proxy.client import WAIT
 from proxy.exchange import AWAITING, CONNECTING_COMPLETE, DONE
+from proxy.flow import VIEW_BYTES_MIN
 from proxy.recording import clock_ns
-from proxy.relay import VIEW_BYTES_MIN, Relay
+from proxy.relay import Relay
 from proxy.retrying import REPLAY_BYTES_MAX
 from proxy.timers import NEVER
 from proxy.wire.rewrite import cut

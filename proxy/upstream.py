@@ -14,10 +14,9 @@ from proxy.counters import (
 )
 from proxy.exchange import AWAITING
 from proxy.faults import INVALID_RESPONSE, STREAM_ERROR
-from proxy.flow import PEER_FULL, Valve
+from proxy.flow import PEER_FULL, VIEW_BYTES_MIN, Valve
 from proxy.inbound import response_message
 from proxy.recording import clock_ns
-from proxy.relay import VIEW_BYTES_MIN
 from proxy.retrying import RESET_SECONDS
 from proxy.straight import answer
 from proxy.timers import Timed

@@ -117,6 +117,13 @@ class Program:
 
 
 def _cpu_seconds(pid: int) -> float:
+    """Of the threads that live, in nanoseconds where the kernel tells these; otherwise in ticks of 10 ms."""
+    nanoseconds = 0
+    for threads in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+        with contextlib.suppress(OSError):
+            nanoseconds += int(threads.read_text().split()[0])
+    if nanoseconds:
+        return nanoseconds / 1e9
     try:
         # The name of a process may hold spaces and parentheses, so fields count from the last one.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

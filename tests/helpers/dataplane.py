@@ -25,7 +25,7 @@ REVISIONS = itertools.count(1)
 SETTLE_SECONDS = 0.2
 # Cells that a worker stores with its tick (`SlotCounts.settle`), and how long a busy one may take to.
 TICKED = {counters.FINISHED, counters.BYTES_IN, counters.BYTES_OUT, counters.SUM_TOTAL_US}
-TICKED |= {counters.ATTEMPTS, counters.SUM_FIRST_BYTE_US, *range(counters.HIST_TOTAL, counters.GROUPS_FAILED)}
+TICKED |= {counters.SUM_FIRST_BYTE_US, *range(counters.HIST_TOTAL, counters.GROUPS_FAILED)}
 TICK_SECONDS_MAX = 15.0
 
 

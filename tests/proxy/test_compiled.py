@@ -1,8 +1,8 @@
 """A compiled module beside changed source is noticed."""
 
-import hashlib
 import json
 from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import source_hash
 from pathlib import Path
 
 from proxy.compiled import RECORD, compiled_modules, form, stale_modules, unfinished
@@ -15,7 +15,7 @@ def package(folder: Path, *, digest_of: bytes) -> Path:
     (root / "plain.py").write_bytes(b"")
     (root / "inner" / "hot.py").write_bytes(b"x = 1\n")
     (root / "inner" / f"hot{EXTENSION_SUFFIXES[0]}").write_bytes(b"")
-    digest = hashlib.sha256(digest_of).hexdigest()
+    digest = source_hash(digest_of).hex()
     (root / RECORD).write_text(json.dumps({"pack/inner/hot.py": digest}))
     return root
 

@@ -124,6 +124,33 @@ def test_route_without_conditions_matches_at_once() -> None:
     assert found is table.routes[0]
 
 
+def test_remembered_routes_are_those_that_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked again, also after more request lines than are remembered; method and host count as well."""
+    monkeypatch.setattr("proxy.table.KNOWN_MAX", 3)
+    routes = """
+  - name: posted
+    match: {path_prefix: /v2, methods: [POST]}
+    upstream: v1
+  - name: hosted
+    match: {path_prefix: /v2, host: a.example}
+    upstream: v2
+"""
+    table = RoutingTable.from_json(compile_table(load_routes(routes).config, revision=1, states={}))
+
+    def found(method: bytes, host: bytes, target: bytes) -> str | None:
+        route = table.match(method, target, host, b"", 0, 0)
+        return route.name if route is not None else None
+
+    for _ in range(3):
+        assert found(b"POST", b"b.example", b"/v2/x") == "posted"
+        assert found(b"GET", b"b.example", b"/v2/x") is None
+        assert found(b"GET", b"a.example", b"/v2/x") == "hosted"
+        assert found(b"GET", b"a.example:80", b"/v2/x") == "hosted"
+        assert found(b"GET", b"a.example", b"/v3/x") is None
+        assert found(b"GET", b"b.example", b"http://a.example/v2/x") == "hosted"
+        assert [found(b"POST", b"a", b"/v2/%d" % number) for number in range(9)] == ["posted"] * 9
+
+
 def test_table_that_was_read_twice_assigns_alike() -> None:
     """Reading is free of chance: two readers of one table send each user to the same variant."""
     plain = full_table()
