@@ -14,18 +14,18 @@ from proxy.tally import Labels
 
 COUNTERS: Final[tuple[tuple[str, str, int], ...]] = (
     ("streams", "Event streams that were looked at.", counters.STREAMS),
-    ("streams_unread", "Those that are compressed or of another format.", counters.STREAMS_UNREAD),
+    ("streams_unread", "Event streams that are compressed or of another format.", counters.STREAMS_UNREAD),
     (
         "streams_stalled",
-        "Those with a pause between tokens longer than streams.stall.",
+        "Event streams with a pause between tokens longer than streams.stall.",
         counters.STREAMS_STALLED,
     ),
     (
         "streams_truncated",
-        "Those that ended without [DONE] or a finish_reason, although the client stayed.",
+        "Event streams that ended without [DONE] or a finish_reason, although the client stayed.",
         counters.STREAMS_TRUNCATED,
     ),
-    ("streams_broken", "Those with an error inside.", counters.STREAMS_BROKEN),
+    ("streams_broken", "Event streams with an error inside.", counters.STREAMS_BROKEN),
     (
         "stream_tokens",
         "Tokens of streams; pieces of content where the server does not say how many tokens.",
