@@ -16,7 +16,6 @@ from proxy.meters import FEEDBACK, Meter
 from proxy.outcomes import OK
 from proxy.pool import Pool
 from proxy.retrying import RetryBudget
-from proxy.streams.watch import StreamWatcher
 from proxy.timers import ticks
 from proxy.tokens import Signer, arm_id
 
@@ -223,6 +222,9 @@ class LiveTable:
         lookers: list[Looker] = []
         # Streams first: only what is good in their light says anything about metrics.
         if route.streams is not None:
+            # Here, because what reads JSON takes a megabyte, and most workers read none.
+            from proxy.streams.watch import StreamWatcher
+
             lookers.append(StreamWatcher(route.streams))
         if any(metric.source != FEEDBACK for metric in metrics):
             lookers.append(Meter(metrics, worker.loop))

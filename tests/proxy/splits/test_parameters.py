@@ -51,7 +51,7 @@ def test_shares(written: dict[str, object], shares: list[float]) -> None:
         ({"v1": 99.995, "v2": 0.005}, [("variants.v2", "0.005% is too small a share")]),
         ({"v1": 90, "v9": 10}, [("variants.v9", "there is no upstream 'v9'")]),
         ({7: 90, "v2": 10}, [("variants.7", "is not the name of an upstream")]),
-        ({"v1": 100}, [("variants", "has 1 variants")]),
+        ({"v1": 100}, [("variants", "has 1 variant")]),
         ([], [("variants", "is not a mapping")]),
         (None, [("variants", "is not a mapping")]),
     ],
