@@ -105,6 +105,9 @@ class Scripted:
 
     async def since(self, before: Found) -> Found:
         """What has been counted of a request, when it has ended."""
+        ended = sum(before[name] for name in OUTCOME_NAMES)
+        # The client may have its answer a moment before the counts are stored.
+        await until(lambda: sum(self.counted()[name] for name in OUTCOME_NAMES) > ended)
         await until(lambda: not self.worker.in_flight(1))
         return self.counted() - before
 
