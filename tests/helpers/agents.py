@@ -162,8 +162,11 @@ class AgentProcess:
 
     @property
     def port(self) -> int:
-        """The first listener's port."""
-        return int(next(record.addresses[0][1] for record in self.workers() if record.addresses))
+        """The first listener's port; ConnectionRefusedError when no worker is on record just now."""
+        for record in self.workers():
+            if record.addresses:
+                return int(record.addresses[0][1])
+        raise ConnectionRefusedError("no worker is on record just now")
 
     def said(self) -> str:
         """What the agents have logged."""
