@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 TIMEOUT = 10.0
@@ -135,8 +137,10 @@ class ScriptedUpstream:
 
 
 @contextlib.asynccontextmanager
-async def upstream(handler: Handler) -> AsyncIterator[ScriptedUpstream]:
-    """Run ``handler`` for every connection on a free local port."""
+async def upstream(
+    handler: Handler, *, context: ssl.SSLContext | None = None, path: Path | None = None
+) -> AsyncIterator[ScriptedUpstream]:
+    """Run ``handler`` for every connection on a free local port, or a Unix socket at ``path``."""
     state = ScriptedUpstream(0)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -151,14 +155,26 @@ async def upstream(handler: Handler) -> AsyncIterator[ScriptedUpstream]:
         except (asyncio.IncompleteReadError, ConnectionError):
             state.aborted += 1
         except asyncio.CancelledError:
-            pass
+            writer.transport.abort()
         finally:
             state.open -= 1
-            tasks.discard(task)
             writer.close()
+        try:
+            await writer.wait_closed()
+        except OSError:
+            pass
+        except asyncio.CancelledError:
+            # An end of TLS that the other side does not answer. What is left open would be a warning
+            # in whichever test comes next.
+            writer.transport.abort()
+        finally:
+            tasks.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 20)
-    state.port = server.sockets[0].getsockname()[1]
+    if path is None:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 20, ssl=context)
+        state.port = server.sockets[0].getsockname()[1]
+    else:
+        server = await asyncio.start_unix_server(serve, path, limit=1 << 20, ssl=context)
     try:
         yield state
     finally:
@@ -167,11 +183,14 @@ async def upstream(handler: Handler) -> AsyncIterator[ScriptedUpstream]:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=2)
+        # A transport that was aborted calls back in the next turn of the loop, one of TLS in the one after.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
 
 @contextlib.asynccontextmanager
 async def answering(
-    respond: Callable[[Message], bytes] = lambda request: ok(),
+    respond: Callable[[Message], bytes] = lambda request: ok(), *, context: ssl.SSLContext | None = None
 ) -> AsyncIterator[ScriptedUpstream]:
     """Run a model server that reads whole requests and answers each with ``respond``; it keeps a record."""
     holder: list[ScriptedUpstream] = []
@@ -183,12 +202,12 @@ async def answering(
             writer.write(respond(request))
             await writer.drain()
 
-    async with upstream(handler) as state:
+    async with upstream(handler, context=context) as state:
         holder.append(state)
         yield state
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait until a condition holds; fail when it does not within the time."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():

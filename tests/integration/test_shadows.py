@@ -15,7 +15,7 @@ import trustme
 from proxy.launch import child_environment, python_command
 from tests.helpers.configurations import configuration
 from tests.helpers.headgate import Headgate, headgate
-from tests.helpers.http import Message, answering, connected, ok, post, read_request, read_response
+from tests.helpers.http import Message, answering, connected, ok, post, read_response
 from tests.helpers.shadow_reports import settled
 from tests.helpers.supervisors import supervised
 from tests.helpers.waiting import until, until_async
@@ -186,21 +186,10 @@ async def test_a_copy_is_rewritten_and_encrypted_as_its_own_upstream_says(tmp_pa
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("localhost").configure_cert(context)
-    encrypted: list[Message] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                encrypted.append(await read_request(reader))
-                writer.write(ok())
-        writer.close()
-
     async with contextlib.AsyncExitStack() as stack:
         primary = await stack.enter_async_context(answering())
         plain = await stack.enter_async_context(answering())
-        server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-        stack.callback(server.close)
-        port = server.sockets[0].getsockname()[1]
+        encrypted = await stack.enter_async_context(answering(context=context))
         path = {"prefix": "/models", "replace": "/v1"}
         upstreams = {
             "v1": {
@@ -209,7 +198,7 @@ async def test_a_copy_is_rewritten_and_encrypted_as_its_own_upstream_says(tmp_pa
             },
             "v2": {"endpoints": [f"http://127.0.0.1:{plain.port}"]},
             "v3": {
-                "endpoints": [f"https://localhost:{port}"],
+                "endpoints": [f"https://localhost:{encrypted.port}"],
                 "tls": {"ca": "ca.pem"},
                 "rewrite": {"path": path | {"replace": "/v3"}, "host": "model.test"},
             },
@@ -224,10 +213,12 @@ async def test_a_copy_is_rewritten_and_encrypted_as_its_own_upstream_says(tmp_pa
             for body in (b"small", b"x" * 100_000):
                 writer.write(post(body, "/models/fraud?a=1", extra="x-headgate-shadow: 0\r\n"))
                 assert (await read_response(reader)).status == 200
-        await until(lambda: len(encrypted) == len(plain.requests) == 2, seconds=SECONDS, what=gate.said)
+        await until(
+            lambda: len(encrypted.requests) == len(plain.requests) == 2, seconds=SECONDS, what=gate.said
+        )
 
     for number, size in enumerate((5, 100_000)):
-        first, second, third = primary.requests[number], plain.requests[number], encrypted[number]
+        first, second, third = primary.requests[number], plain.requests[number], encrypted.requests[number]
         assert first.start_line == "POST /v1/fraud?a=1 HTTP/1.1"
         assert first.get("x-for") == "primary"
         assert second.start_line == "POST /models/fraud?a=1 HTTP/1.1"

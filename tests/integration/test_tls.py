@@ -20,6 +20,7 @@ import pytest_asyncio
 import trustme
 
 from tests.helpers.configurations import configuration
+from tests.helpers.http import upstream
 from tests.helpers.supervisors import Supervised, supervised
 from tests.helpers.waiting import until, until_async
 
@@ -76,18 +77,21 @@ def write(folder: Path, name: str, certificate: trustme.LeafCert) -> None:
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer each request by what it said of the client's scheme."""
-    try:
-        while True:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            (proto,) = [line[19:] for line in head.split("\r\n") if line.startswith("x-forwarded-proto: ")]
-            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(proto), proto.encode()))
-            await writer.drain()
-    except (asyncio.IncompleteReadError, OSError):
-        writer.close()
+    while True:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        (proto,) = [line[19:] for line in head.split("\r\n") if line.startswith("x-forwarded-proto: ")]
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(proto), proto.encode()))
+        await writer.drain()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    async with contextlib.AsyncExitStack() as stack:
+        yield await staged(stack, tmp_path_factory)
+
+
+async def staged(stack: contextlib.AsyncExitStack, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """Model servers that can prove who they are and others, and a Headgate in front of them."""
     folder = tmp_path_factory.mktemp("tls")
     ca, client_ca, stranger = trustme.CA(), trustme.CA(), trustme.CA()
     ca.cert_pem.write_to_path(folder / "ca.pem")
@@ -107,15 +111,12 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
     ).configure_cert(expired)
     unknown = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     stranger.issue_cert("localhost").configure_cert(unknown)
-    servers = {
-        "plain": await asyncio.start_server(answer, "127.0.0.1", 0),
-        "good": await asyncio.start_server(answer, "127.0.0.1", 0, ssl=good),
-        "mutual": await asyncio.start_server(answer, "127.0.0.1", 0, ssl=mutual),
-        "expired": await asyncio.start_server(answer, "127.0.0.1", 0, ssl=expired),
-        "unknown": await asyncio.start_server(answer, "127.0.0.1", 0, ssl=unknown),
-        "local": await asyncio.start_unix_server(answer, folder / "model.sock"),
+    contexts = {"plain": None, "good": good, "mutual": mutual, "expired": expired, "unknown": unknown}
+    port = {
+        name: (await stack.enter_async_context(upstream(answer, context=context))).port
+        for name, context in contexts.items()
     }
-    port = {name: server.sockets[0].getsockname()[1] for name, server in servers.items() if name != "local"}
+    await stack.enter_async_context(upstream(answer, path=folder / "model.sock"))
     local = {"endpoints": [f"https://localhost:{port['good']}"], "tls": {"ca": "ca.pem"}}
     upstreams = {
         "plain": {"endpoints": [f"http://127.0.0.1:{port['plain']}"]},
@@ -153,14 +154,11 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
             {"bind": "127.0.0.1:0", "tls": {**tls, "client_ca": "client-ca.pem"}},
         ],
     )
-    async with contextlib.AsyncExitStack() as stack:
-        for server in servers.values():
-            stack.callback(server.close)
-        gate = await stack.enter_async_context(supervised(folder, config))
-        await gate.start()
-        ready = await gate.ready()
-        ports = [int(place.rpartition(":")[2]) for place in ready["listeners"]]
-        yield Stage(gate=gate, folder=folder, ca=ca, client_ca=client_ca, ports=ports)
+    gate = await stack.enter_async_context(supervised(folder, config))
+    await gate.start()
+    ready = await gate.ready()
+    ports = [int(place.rpartition(":")[2]) for place in ready["listeners"]]
+    return Stage(gate=gate, folder=folder, ca=ca, client_ca=client_ca, ports=ports)
 
 
 async def test_clients_are_spoken_to_in_tls(stage: Stage) -> None:

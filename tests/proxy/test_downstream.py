@@ -130,7 +130,7 @@ async def test_good_request_before_a_bad_one_keeps_its_answer(tmp_path: Path) ->
 
             first = await read_response(reader)
             second = await read_response(reader)
-            rest = await asyncio.wait_for(reader.read(), 5)
+            rest = await asyncio.wait_for(reader.read(), 20)
 
         assert (first.status, second.status, rest) == (200, 400, b"")
         assert second.get("connection") == "close"
@@ -274,7 +274,7 @@ async def test_connection_close_is_honoured(tmp_path: Path) -> None:
         response = await read_response(reader)
 
         assert response.get("connection") == "close"
-        assert await asyncio.wait_for(reader.read(), 5) == b""
+        assert await asyncio.wait_for(reader.read(), 20) == b""
 
 
 async def test_absolute_form_is_forwarded_in_origin_form(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from config.health import Health
 from config.load import load_text
 from config.schema import Config
 from proxy.probes import Prober, ask, path_of, targets
-from tests.helpers.http import Message, answering, eventually, ok
+from tests.helpers.http import Message, answering, eventually, ok, upstream
 
 
 def configured(ports: list[int], health: str) -> Config:
@@ -94,20 +94,14 @@ async def test_endpoints_are_reached_as_requests_reach_them(tmp_path: Path) -> N
     ca.issue_cert("model.test").configure_cert(context)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            asked.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
-            writer.write(ok())
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+        asked.append((await reader.readuntil(b"\r\n\r\n")).decode().lower())
+        writer.write(ok())
 
     path = tmp_path / "model.sock"
-    secure = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
-    local = await asyncio.start_unix_server(answer, path)
-    port = secure.sockets[0].getsockname()[1]
     health = "health: {interval: 20ms, timeout: 10s, unhealthy: 1, healthy: 1}"
-    text = f"""
+    async with upstream(answer, context=context) as secure, upstream(answer, path=path):
+        port = secure.port
+        text = f"""
 listeners: [{{bind: '127.0.0.1:0'}}]
 upstreams:
   good: {{endpoints: ['https://127.0.0.1:{port}'], tls: {{ca: ca.pem, server_name: model.test}}, {health}}}
@@ -116,16 +110,14 @@ upstreams:
   other: {{endpoints: ['https://127.0.0.1:{port}'], tls: {{ca: ca.pem, server_name: else.test}}, {health}}}
 routes: [{{name: all, upstream: good}}]
 """
-    config = load_text(text, file="h.yaml", environ={}).config
-    files = {"ca.pem": ca.cert_pem.bytes().decode()}
-    prober = asyncio.create_task(Prober(lambda: config, told.append, lambda: files).run())
-    down = {"gone": [f"{path}.none"], "other": [f"127.0.0.1:{port}"]}
-    await eventually(lambda: bool(told) and told[-1] == down, 15)
-    await eventually(lambda: len({request.split("host: ")[1] for request in asked}) == 2, 15)
-    prober.cancel()
-    await asyncio.wait([prober])
-    for server in (secure, local):
-        server.close()
+        config = load_text(text, file="h.yaml", environ={}).config
+        files = {"ca.pem": ca.cert_pem.bytes().decode()}
+        prober = asyncio.create_task(Prober(lambda: config, told.append, lambda: files).run())
+        down = {"gone": [f"{path}.none"], "other": [f"127.0.0.1:{port}"]}
+        await eventually(lambda: bool(told) and told[-1] == down)
+        await eventually(lambda: len({request.split("host: ")[1] for request in asked}) == 2)
+        prober.cancel()
+        await asyncio.wait([prober])
 
     assert told[-1] == down
     assert {request.split(" ")[1] for request in asked} == {"/healthz"}

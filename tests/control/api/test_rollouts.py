@@ -1,7 +1,6 @@
 """Rollouts over HTTP."""
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,10 @@ async def test_a_command_is_answered_with_what_it_led_to(tmp_path: Path) -> None
         await put_config(client)
         await plane.loop.tick()
 
-        began = time.monotonic()
         answer = await client.json(
             "POST", "/v1/rollouts/fraud/rollback", {"reason": "users complain"}, headers=FORWARDED
         )
-        took = time.monotonic() - began
 
-        assert took < 1.0
         assert (answer["state"], answer["weight"], answer["reason"]) == ("rolled_back", 0.0, "users complain")
         assert answer["quarantine"]["release"] == "fraud:v2"
         assert answer["commands"] == ["restart"]

@@ -104,8 +104,8 @@ async def test_a_gate_that_hangs_holds_up_nothing_but_its_step(tmp_path: Path) -
     """Ticks go on meanwhile, and a rollback is not kept waiting by anybody's approval."""
     clock = FakeClock()
     async with receiver(APPROVE) as told, plane_on(tmp_path / "db", clock) as plane:
-        told.seconds = 30.0
-        await configure(plane, configuration(steps=["10%", "100%"], rollout=gated(told, timeout="30s")))
+        told.seconds = 120.0
+        await configure(plane, configuration(steps=["10%", "100%"], rollout=gated(told, timeout="120s")))
         proxies = Proxies()
         while not plane.loop.gatekeeper.asked:
             await run(plane, clock, proxies, seconds=1)
@@ -116,7 +116,7 @@ async def test_a_gate_that_hangs_holds_up_nothing_but_its_step(tmp_path: Path) -
         await run(plane, clock, proxies, seconds=120, stop="rolled_back")
 
         assert plane.ledger.records["fraud"].rollout.state is State.ROLLED_BACK
-        assert time.monotonic() - began < 25.0
+        assert time.monotonic() - began < told.seconds
         await plane.loop.gatekeeper.close()
 
 
