@@ -118,6 +118,9 @@ class StageLedger:
     """Requests with an event, by the event's key."""
     own: Pairs = field(default_factory=lambda: NO_PAIRS)
     """Requests asked about an event, by its key, where these are others than in `n`."""
+    keys: tuple[str, ...] | None = None
+    """The events that are counted, by key; what another plan asks beside them begins where its counts are.
+    None = as the plan in force has them."""
     thresholds: Mapping[str, int] = field(default_factory=dict)
     """Of metrics, as they were when the stage ended: values that come later are judged by these."""
     answered: tuple[int, int] = (0, 0)
@@ -144,6 +147,7 @@ class StageLedger:
             "answered": list(self.answered),
             "x": {key: list(value) for key, value in self.x.items()},
             "own": {key: list(value) for key, value in self.own.items()},
+            "keys": None if self.keys is None else list(self.keys),
             "thresholds": dict(self.thresholds),
             "opened_at": self.opened_at,
             "begun_at": self.begun_at,
@@ -165,6 +169,7 @@ class StageLedger:
             answered=_pair(data["answered"]),
             x=Pairs.of({key: _pair(value) for key, value in data["x"].items()}),
             own=Pairs.of({key: _pair(value) for key, value in data.get("own", {}).items()}),
+            keys=None if data.get("keys") is None else tuple(data["keys"]),
             thresholds=dict(data.get("thresholds", {})),
             opened_at=float(data["opened_at"]),
             begun_at=float(data.get("begun_at", 0.0)),

@@ -15,17 +15,17 @@ from typing import Any, Final
 import numpy as np
 
 from control.betting import Blocks, Placed, place, take, views
+from control.catching_up import caught_up, with_new_events
 from control.evidence import ArmCounts, Baseline, Evidence, Raw, StageLedger
 from control.plan import RolloutPlan
 from control.rows import Pairs
 from control.shown import shown_metrics, shown_outcomes, with_quantiles
 from control.stats.events import FAILURE, Source
-from control.stats.layout import Layout
 from control.stats.overdispersion import phi, requests_per_unit
 from control.stats.process import log_start_weight
 from control.stats.sample_ratio import sample_ratio_log_e
 from control.stats.sr import Watch, frozen_limit
-from control.tallying import Counted, counted, new_threshold
+from control.tallying import counted, new_threshold
 from control.view import ALONE_FROM
 
 BLOCK_REQUESTS: Final = 12
@@ -126,7 +126,7 @@ def _open(look: Look) -> Evidence | _Block:
     evidence, plan, now = look.evidence, look.plan, look.now
     canary, control = look.canary, look.control
     known = next((ledger for ledger in evidence.stages if ledger.stage == look.stage), None)
-    ledger = StageLedger(stage=look.stage, opened_at=now, begun_at=now) if known is None else known
+    ledger = known or StageLedger(stage=look.stage, opened_at=now, begun_at=now, keys=plan.layout.keys)
     if known is None:
         evidence = _begin_stage(evidence, plan, ledger)
         ledger = evidence.stages[-1]
@@ -185,9 +185,15 @@ def _count(together: Sequence[tuple[int, _Block]], after: list[Evidence]) -> _Ba
         np.array([[block.current] for _, block in together]) | layout.delayed,
     )
     betting: list[int] = []
+    together = [
+        (i, replace(block, ledger=with_new_events(block.ledger, layout, figures, row, ended=block.late)))
+        if block.ledger.keys is not layout.keys
+        else (i, block)
+        for row, (i, block) in enumerate(together)
+    ]
     for row, (i, block) in enumerate(together):
         if block.skipped:
-            after[i] = after[i].with_stage(_seen(block.ledger, layout, figures, row))
+            after[i] = after[i].with_stage(caught_up(block.ledger, layout, figures, row))
         else:
             betting.append(row)
     if not betting:
@@ -276,6 +282,7 @@ def _begin_stage(evidence: Evidence, plan: RolloutPlan, ledger: StageLedger) -> 
             last,
             x=last.x.only(kept),
             own=last.own.only(kept),
+            keys=tuple(key for key in last.keys or plan.layout.keys if key in kept),
             thresholds={
                 event.threshold: evidence.thresholds[event.threshold]
                 for event in plan.delayed
@@ -319,15 +326,6 @@ def _pass_time(evidence: Evidence, plan: RolloutPlan, now: float) -> Evidence:
     )
 
 
-def _seen(ledger: StageLedger, layout: Layout, figures: Counted, row: int) -> StageLedger:
-    """The stage with everything that is known of a row taken in, and nothing bet on."""
-    x, own, known = ledger.x.aligned(layout.keys), ledger.own.aligned(layout.keys), figures.known[row]
-    return ledger.with_counts(
-        Pairs(layout.keys, np.where(known[:, None], figures.x[row], x.array), x.rest),
-        Pairs(layout.keys, np.where((known & layout.own)[:, None], figures.n[row], own.array), own.rest),
-    )
-
-
 def _keyed(canary: ArmCounts, control: ArmCounts) -> tuple[int, int] | None:
     """Requests that were assigned by a key; None when they are not counted."""
     if canary.group_requests is None or control.group_requests is None:
@@ -362,7 +360,7 @@ def _refresh(
     asked = np.array([[event.threshold in changed for event in plan.layout.events]])
     figures = counted(plan.layout, [(canary, control)], [thresholds], asked)
     return replace(
-        evidence.with_stage(_seen(ledger, plan.layout, figures, 0)),
+        evidence.with_stage(caught_up(ledger, plan.layout, figures, 0)),
         thresholds=thresholds,
     )
 

@@ -222,6 +222,41 @@ def test_thresholds_are_taken_anew_every_minute() -> None:
     assert tally.x_canary == tally.x_control <= tally.n_canary == 3500
 
 
+def test_a_guardrail_that_comes_later_does_not_inherit_the_past() -> None:
+    """Another factor asks another event of the same threshold: it is counted from then on, on both arms."""
+    slow, other = (
+        {"kind": "latency_ratio", "quantiles": ["p90"], "max": factor, "name": f"x{factor:g}"}
+        for factor in (1.0, 1.5)
+    )
+    watched = Feeder({"burst": 0, "guardrails": [slow]})
+    watched.tick(100, 100)
+    for _ in range(30):
+        # Nobody minded that one arm is the slower one, and by how much.
+        watched.canary.serve(20, slow=8)
+        watched.control.serve(20, slow=2)
+        watched.report()
+    watched.evidence = Evidence.from_json(json.loads(json.dumps(watched.evidence.to_json())))
+    watched.plan = RolloutPlan.from_config({"burst": 0, "guardrails": [slow, other]})
+    event = Event(source=Source.TOTAL, quantile=0.9, shift=watched.plan.guardrails[1].events[0].shift)  # type: ignore[attr-defined]
+    watched.tick(20, 20)
+    assert watched.evidence.tally(event.key).n_canary == 0
+    for _ in range(20):
+        watched.tick(20, 20)
+
+    tally = watched.evidence.tally(event.key)
+    assert (tally.n_canary, tally.x_canary, tally.x_control) == (400, 0, 0)
+
+    # One that was given up for a while has not counted meanwhile either.
+    watched.plan = RolloutPlan.from_config({"burst": 0, "guardrails": [slow]})
+    watched.canary.serve(200, slow=150)
+    watched.control.serve(200)
+    watched.report()
+    watched.plan = RolloutPlan.from_config({"burst": 0, "guardrails": [slow, other]})
+    for _ in range(3):
+        watched.tick(20, 20)
+    assert watched.evidence.tally(event.key).x_canary == 0
+
+
 def test_late_starts_find_harm_that_begins_late() -> None:
     """After half an hour of health a fresh start finds in seconds what the first would take minutes for."""
     watched = Feeder(PLAN)
