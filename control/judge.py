@@ -109,7 +109,7 @@ def take_in(cases: Sequence[Case], now: float) -> list[Evidence]:
 def judged(case: Case, evidence: Evidence, now: float) -> Judged:
     """Analyse a rollout whose counts have been taken in."""
     record, counts = case.record, case.stages[-1]
-    arms = (_arm(counts.canary, None), _arm(counts.control, None))
+    arms = (arm_counts(counts.canary, None), arm_counts(counts.control, None))
     evidence = with_quantiles(evidence, record.plan, *arms, now)
     analysis = analyse(evidence, record.plan, now, step=record.rollout.step)
     analysis = replace(analysis, reach=reach(evidence, record.plan, analysis, record.rollout.step))
@@ -130,8 +130,8 @@ def _look(case: Case, evidence: Evidence, stage: StageCounts, now: float) -> Loo
         evidence=evidence,
         plan=case.record.plan,
         stage=str(stage.stage),
-        canary=_arm(stage.canary, pairs.get("shadow")),
-        control=_arm(stage.control, pairs.get("noise")),
+        canary=arm_counts(stage.canary, pairs.get("shadow")),
+        control=arm_counts(stage.control, pairs.get("noise")),
         now=now,
         share=_share(case.record, stage.stage),
     )
@@ -159,7 +159,8 @@ def _share(record: Record, stage: Stage) -> float | None:
     return None if control <= 0 else weight / (weight + control)
 
 
-def _arm(counts: Counts, pairs: tuple[int, int] | None) -> ArmCounts:
+def arm_counts(counts: Counts, pairs: tuple[int, int] | None = None) -> ArmCounts:
+    """What a set of counts says to those who judge it."""
     keyed = bool(counts.group_requests.any())
     started, finished, failed, diverted, *_ = scalars = counts.cells[: len(SCALARS)].tolist()
     return ArmCounts(

@@ -252,8 +252,14 @@ class Loop:
             for record in self._ledger.records.values()
             if not record.rollout.finished
         }
-        live = self._ledger.live_stages
-        return lambda key: key.stage in live or parse_stage(key.stage).rollout in running
+        live, compared = self._ledger.live_stages, self._ledger.experiments
+        # An experiment is counted from where its variants were when it began, also of earlier stages, and
+        # while it is paused.
+        return lambda key: (
+            key.stage in live
+            or parse_stage(key.stage).rollout in running
+            or (key.role == "variant" and key.route in compared)
+        )
 
     def _pause(self) -> float:
         intervals = [

@@ -112,8 +112,11 @@ class Tally:
     def report(self, *, revision: int, final: bool = False) -> dict[str, Any]:
         """Return the next cumulative report to control; only one may be under way at a time."""
         self._sequence += 1
+        occupied = self.book.occupied().keys()
+        # An arm of an earlier table that is back counts on.
+        self._acknowledged -= occupied
         arms = {key: counts for key, counts in self.arms().items() if key not in self._acknowledged}
-        self._reported = arms.keys() - self.book.occupied().keys()
+        self._reported = arms.keys() - occupied
         return {
             "node": self.node,
             "boot": self.boot,

@@ -71,6 +71,12 @@ async def list_experiments(request: web.Request) -> web.Response:
         "layer": Field(about="experiments of one layer share its keys"),
         "share": Field(kind="number", about="which part of the keys"),
         "alpha": Field(kind="number", about="how often it may be wrong"),
+        "metric": Field(
+            about="failures, latency:p95, first_byte:p50, first_token:p50, token_time:p50, metric:NAME"
+        ),
+        "direction": Field(
+            about="which way a metric of the route is worse: higher_is_worse or lower_is_worse"
+        ),
         "margin": Field(kind="number", about="how close counts as equivalent"),
     },
     status=201,
@@ -117,6 +123,8 @@ def experiment_view(experiments: Experiments, experiment: Experiment) -> dict[st
         plain.pop(internal)
     begun = experiment.started_at is not None
     return plain | {
+        "metric": experiment.metric.text,
+        "direction": experiment.metric.direction,
         "analysis": experiments.analysis(experiment) if begun else None,
         "accepts": [event.name.lower() for event in TRANSITIONS[experiment.status]],
     }

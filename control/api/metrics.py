@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
+from control.api.experiment_metrics import experiment_metrics
 from control.api.keys import PLANE
 from control.api.requests import only
 from control.api.shadow_metrics import shadow_metrics
@@ -60,6 +61,7 @@ class ControlCollector(Collector):
         yield from self._guardrails()
         yield from self._audit()
         yield from shadow_metrics(self._plane.ledger)
+        yield from experiment_metrics(self._plane)
 
     def _process(self) -> Iterator[Metric]:
         plane, loop, ledger = self._plane, self._plane.loop, self._plane.ledger

@@ -94,6 +94,31 @@ def measure(found: Mapping[str, Any], unit: str) -> str:
     return f"{text} {found.get('events', 0)}/{found['n']}" if unit == "share" and found.get("n") else text
 
 
+def improvement(found: Mapping[str, Any] | None, which: str) -> str:
+    """By how much an experiment's variant is better: `+3.1 % [+1 %, +5 %]`, or why that is not known.
+
+    Args:
+        which: `absolute`, in the metric's unit, or `relative`.
+    """
+    if found is None:
+        return "-"
+    value = found[which]["value"]
+    if value is None:
+        return "no data"
+
+    def show(end: float | None) -> str:
+        if end is None:
+            return "?"
+        if which == "relative" or found["unit"] == "share":
+            return f"{end * 100:+.3g} %"
+        return (
+            f"{'-' if end < 0 else '+'}{seconds(abs(end))}" if found["unit"] == "seconds" else f"{end:+.4g}"
+        )
+
+    ends = [found[which][end] for end in ("low", "high")]
+    return f"{show(value)} [{', '.join(map(show, ends))}]"
+
+
 def interval(ends: Sequence[float | None] | None, show: Callable[[float | None], str]) -> str:
     """`[low, high]`; an end that the data do not give is a dash, without both there is nothing to show."""
     low, high = ends or (None, None)

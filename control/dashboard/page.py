@@ -17,7 +17,7 @@ from control.api.requests import role_of
 from control.api.shadows import shadows_view
 from control.api.status import status_view
 from control.audit.note import parse
-from control.cli.figures import duration, evidence, limit, measure, seconds, share
+from control.cli.figures import duration, evidence, improvement, limit, measure, seconds, share
 from control.dashboard.bars import Bar, interval_bars, share_bar
 from control.plane import Plane
 from control.store import audit, audit_search, audit_tiles, checkpoints, rollouts, undertakings
@@ -154,4 +154,6 @@ _environment.filters.update(
     clock=_clock,
     words=_words,
 )
-_environment.globals.update(measure=measure, limit=limit, finding_bars=_finding_bars, share_bar=share_bar)
+_environment.globals.update(
+    measure=measure, limit=limit, improvement=improvement, finding_bars=_finding_bars, share_bar=share_bar
+)

@@ -4,51 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
 from control.audit.canonical import canonical
-from control.counts import Counts, quantile_seconds
-from control.experiments.comparison import Comparison
+from control.experiments.comparison import Bets, Comparison
 from control.experiments.experiment import Experiment
+from control.experiments.figures import Arm, improvement
+from control.experiments.metric import Metric, Unit
+from control.guardrails.words import e_value, number, seconds
+from control.stats.events import Event
 from control.stats.intervals import one_look
+from control.stats.latency import UPPER_EDGES
 from control.stats.power import rollback_requests
 from control.stats.sample_ratio import LOG_MISMATCH, sample_ratio_log_e
-from control.stats.sequences import difference_interval, proportion_interval, ratio_interval
+from control.stats.sequences import ratio_interval
 
-# Half of the difference that has been seen is what one would like to know next.
 _REQUESTS_MIN: Final = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arm:
-    """What a variant has counted since the experiment began."""
-
-    name: str
-    requests: int
-    failures: int
-    mean_latency: float | None
-    """Of its answers, in seconds."""
-    counts: Counts
-
-    def to_json(self, alpha: float) -> dict[str, Any]:
-        """Plain JSON values; the interval of the success rate holds at every look."""
-        low, high = proportion_interval(self.failures, self.requests, alpha)
-        total = self.counts.total
-        return {
-            "name": self.name,
-            "requests": self.requests,
-            "failures": self.failures,
-            "success_rate": 1.0 - self.failures / self.requests if self.requests else None,
-            "interval": [1.0 - high, 1.0 - low] if self.requests else None,
-            "mean_latency": self.mean_latency,
-            "latency": {
-                name: quantile_seconds(total, level)
-                for name, level in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
-            },
-        }
 
 
 def analyse(
@@ -61,6 +34,7 @@ def analyse(
         units: by treatment, how many independent units it and control have had; requests of one key are one.
     """
     alpha = experiment.alpha / max(1, len(experiment.treatments))
+    metric = experiment.metric
     found = [
         _treatment(experiment, name, arms[name], arms[experiment.control], units.get(name), alpha)
         for name in experiment.treatments
@@ -71,11 +45,14 @@ def analyse(
         "test": experiment.id,
         "name": experiment.name,
         "status": experiment.status.name.lower(),
+        "metric": metric.text,
+        "unit": metric.unit.value,
+        "worse": metric.direction,
         "alpha": experiment.alpha,
         "confidence": 1.0 - experiment.alpha,
-        "significant": bool(verdicts & {"better", "worse"}),
+        "significant": bool(verdicts & {"better", "worse", "mixed"}),
         "winner": _winner(found),
-        "control": arms[experiment.control].to_json(alpha),
+        "control": arms[experiment.control].to_json(metric, alpha),
         "treatments": found,
         "needed": None if None in needed else max(needed, default=0),
         "reason": "; ".join(one["reason"] for one in found),
@@ -92,58 +69,128 @@ def _treatment(
     units: tuple[float, float] | None,
     alpha: float,
 ) -> dict[str, Any]:
+    metric = experiment.metric
     comparison = experiment.comparisons.get(name, Comparison())
-    low, high = difference_interval(comparison.differences, alpha)
-    difference = comparison.tally.difference
-    # Of failures; an improvement is what there are fewer of.
-    absolute = {"value": _negated(difference), "low": -high, "high": -low}
+    better, worse = (comparison.log_e(metric, better=way) for way in (True, False))
+    better_by = improvement(metric, comparison, arm, control, alpha)
     ratio = _ratio_check(experiment, name, units)
-    verdict, reason = _verdict(experiment, name, comparison, (low, high), alpha, ratio)
-    (n, m), (x, y) = comparison.taken.n, comparison.taken.x
+    shown = arm.to_json(metric, alpha)
+    figures = _figures(metric, comparison, arm, control, alpha)
+    failures = comparison.failures
+    verdict, reason = _verdict(experiment, name, comparison, better_by, (better, worse), alpha, ratio)
+    telling = _telling(metric, comparison).tally
     return {
-        **arm.to_json(alpha),
+        **shown,
         "verdict": verdict,
-        "reason": reason,
-        "improvement": {"absolute": absolute, "relative": _relative(comparison, control, alpha)},
+        "reason": f"{figures}{reason}",
+        "improvement": better_by,
         "failure_ratio": dict(
             zip(
                 ("value", "low", "high"),
-                (comparison.tally.ratio, *ratio_interval(comparison.ratios, alpha)),
+                (failures.tally.ratio, *ratio_interval(failures.ratios, alpha)),
                 strict=True,
             )
         ),
-        "log_e_better": comparison.log_e_better,
-        "log_e_worse": comparison.log_e_worse,
+        "beyond": [_beyond(metric, comparison, event) for event in metric.events if event.threshold],
+        "log_e_better": better,
+        "log_e_worse": worse,
         "threshold": 2.0 / alpha,
-        "anytime_p": min(1.0, 2.0 * math.exp(-max(comparison.log_e_better, comparison.log_e_worse))),
+        "anytime_p": min(1.0, 2.0 * math.exp(-max(better, worse))),
         "sample_ratio": ratio,
         "needed": _needed(experiment, name, comparison, alpha),
-        "one_look": one_look(x, n, y, m, 1.0 - experiment.alpha),
+        "one_look": one_look(
+            *(telling.x_canary, telling.n_canary, telling.x_control, telling.n_control),
+            1.0 - experiment.alpha,
+        ),
     }
+
+
+def _figures(metric: Metric, comparison: Comparison, arm: Arm, control: Arm, alpha: float) -> str:
+    """The metric of both arms in words."""
+    if metric.unit is Unit.SHARE:
+        (n, m), (x, y) = comparison.n, comparison.failures.x
+        return f"{arm.name} failed {x} of {n}, {control.name} {y} of {m}"
+    show = seconds if metric.unit is Unit.SECONDS else number
+    mine, other = (each.measure(metric, alpha) for each in (arm, control))
+    return (
+        f"{metric.name}: {arm.name} {show(mine['value'])} of {mine['n']},"
+        f" {control.name} {show(other['value'])} of {other['n']}"
+    )
 
 
 def _verdict(
     experiment: Experiment,
     name: str,
     comparison: Comparison,
-    interval: tuple[float, float],
+    better_by: Mapping[str, Any],
+    log_e: tuple[float, float],
     alpha: float,
     ratio: Mapping[str, Any],
 ) -> tuple[str, str]:
-    (n, m), (x, y) = comparison.taken.n, comparison.taken.x
-    figures = f"{name} failed {x} of {n}, {experiment.control} {y} of {m}"
-    if not n or not m:
-        return "no_data", f"{figures}: there is nothing to compare yet"
+    """The verdict, and what is to be said behind the figures."""
+    metric = experiment.metric
+    if not all(comparison.n):
+        return "no_data", ": there is nothing to compare yet"
+    if experiment.metric_lost:
+        return "invalid", f", but {experiment.metric_lost}"
+    tallies = [comparison.of(event).tally for event in metric.events]
+    if not any(tally.n_canary and tally.n_control for tally in tallies):
+        return "no_data", f": too little yet to know {experiment.control}'s {metric.name}"
     if ratio["mismatch"]:
-        return "invalid", f"{figures}, but {ratio['reason']}"
+        return "invalid", f", but {ratio['reason']}"
     limit = math.log(2.0 / alpha)
-    if comparison.log_e_better >= limit:
-        return "better", f"{figures}: {name} is better (e-value {_e(comparison.log_e_better)})"
-    if comparison.log_e_worse >= limit:
-        return "worse", f"{figures}: {name} is worse (e-value {_e(comparison.log_e_worse)})"
-    if experiment.margin is not None and -experiment.margin < interval[0] and interval[1] < experiment.margin:
-        return "equivalent", f"{figures}: they differ by less than {experiment.margin * 100:g} points"
-    return "inconclusive", f"{figures}: not enough to tell them apart"
+    better, worse = log_e
+    if better >= limit and worse >= limit:
+        return "mixed", f": {name} has both better and worse values (see beyond)"
+    if better >= limit:
+        return "better", f": {name} is better (e-value {e_value(better)})"
+    if worse >= limit:
+        return "worse", f": {name} is worse (e-value {e_value(worse)})"
+    margin = experiment.margin
+    shown = better_by["relative" if metric.unit is Unit.SECONDS else "absolute"]
+    if (
+        margin is not None
+        and None not in (shown["low"], shown["high"])
+        and -margin < shown["low"]
+        and shown["high"] < margin
+    ):
+        return "equivalent", f": they differ by less than {_margin(metric, margin)}"
+    return "inconclusive", ": not enough to tell them apart"
+
+
+def _margin(metric: Metric, margin: float) -> str:
+    match metric.unit:
+        case Unit.SHARE:
+            return f"{margin * 100:g} points"
+        case Unit.SECONDS:
+            return f"{margin * 100:g} %"
+        case _:
+            return f"{margin:g}"
+
+
+def _telling(metric: Metric, comparison: Comparison) -> Bets:
+    """Of the events that are compared, the one that tells most."""
+    won = [comparison.of(event) for event in metric.events]
+    return max(won, key=lambda each: max(each.log_e_better, each.log_e_worse))
+
+
+def _beyond(metric: Metric, comparison: Comparison, event: Event) -> dict[str, Any]:
+    """How much of both arms lies beyond control's quantile in earlier data."""
+    bets, bucket = comparison.of(event), comparison.thresholds.get(event.threshold)
+    threshold = None
+    if bucket is not None:
+        value = metric.value
+        threshold = float(UPPER_EDGES[bucket]) if value is None else value.scale.edge(bucket)
+    tally = bets.tally
+    return {
+        "quantile": event.quantile,
+        "threshold": threshold,
+        "side": "at most" if event.below else "above",
+        "x": [tally.x_canary, tally.x_control],
+        "n": [tally.n_canary, tally.n_control],
+        "log_e_better": bets.log_e_better,
+        "log_e_worse": bets.log_e_worse,
+    }
 
 
 def _ratio_check(experiment: Experiment, name: str, units: tuple[float, float] | None) -> dict[str, Any]:
@@ -167,43 +214,33 @@ def _ratio_check(experiment: Experiment, name: str, units: tuple[float, float] |
     }
 
 
-def _relative(comparison: Comparison, control: Arm, alpha: float) -> dict[str, float | None]:
-    """The improvement as a share of control's success rate.
-
-    Its interval takes the corners of two others, that of the difference and that of the rate. Each spends
-    half of alpha, so that both hold at once with the confidence that is asked for.
-    """
-    if not control.requests:
-        return {"value": None, "low": None, "high": None}
-    rate = 1.0 - control.failures / control.requests
-    low, high = proportion_interval(control.failures, control.requests, alpha / 2.0)
-    rates = (max(1e-9, 1.0 - high), max(1e-9, 1.0 - low))
-    differences = difference_interval(comparison.differences, alpha / 2.0)
-    ends = [-difference / base for difference in differences for base in rates]
-    difference = comparison.tally.difference
-    return {
-        "value": None if difference is None or rate <= 0 else -difference / rate,
-        "low": min(ends),
-        "high": max(ends),
-    }
-
-
 def _needed(experiment: Experiment, name: str, comparison: Comparison, alpha: float) -> int | None:
     """About how many more requests of the variant would tell, if what was seen is what there is."""
-    (n, m), (x, y) = comparison.taken.n, comparison.taken.x
-    if n < _REQUESTS_MIN or m < _REQUESTS_MIN or x + y == 0:
-        return None
-    p, q = x / n, y / m
+    metric = experiment.metric
     mine, other = experiment.variants[name], experiment.variants[experiment.control]
-    rho = mine / (mine + other)
-    if p == q:
+    # A mean of e-values needs that much more of the one that tells.
+    level = alpha / 2.0 / len(metric.events)
+    wanted = [_told_after(comparison.of(event), mine, other, level) for event in metric.events]
+    known = [(whole, tally_n) for whole, tally_n in wanted if math.isfinite(whole)]
+    if not known:
         return None
+    whole, seen = min(known)
+    # For each request there are as many values as there have been so far.
+    return max(0, math.ceil((whole - seen) * comparison.n[0] / seen))
+
+
+def _told_after(bets: Bets, mine: float, other: float, alpha: float) -> tuple[float, int]:
+    """About how many requests of the variant tell by one event, and how many there were."""
+    tally = bets.tally
+    (n, m), (x, y) = (tally.n_canary, tally.n_control), (tally.x_canary, tally.x_control)
+    if n < _REQUESTS_MIN or m < _REQUESTS_MIN or x + y == 0 or x * m == y * n:
+        return math.inf, n
+    p, q = x / n, y / m
+    rho = mine / (mine + other)
     if p > q:
-        whole = rollback_requests(max(q, 0.5 / m), p, rho, alpha / 2.0)
-    else:
-        # The roles are turned round; requests of control become those of the variant by the shares.
-        whole = rollback_requests(max(p, 0.5 / n), q, 1.0 - rho, alpha / 2.0) * mine / other
-    return max(0, math.ceil(whole - n)) if math.isfinite(whole) else None
+        return rollback_requests(max(q, 0.5 / m), p, rho, alpha), n
+    # The roles are turned round; requests of control become those of the variant by the shares.
+    return rollback_requests(max(p, 0.5 / n), q, 1.0 - rho, alpha) * mine / other, n
 
 
 def _winner(found: list[dict[str, Any]]) -> str:
@@ -212,11 +249,3 @@ def _winner(found: list[dict[str, Any]]) -> str:
     if better:
         return str(max(better, key=lambda one: one["improvement"]["absolute"]["value"] or 0.0)["name"])
     return "control" if found and all(one["verdict"] == "worse" for one in found) else ""
-
-
-def _negated(value: float | None) -> float | None:
-    return None if value is None else -value
-
-
-def _e(log_e: float) -> str:
-    return f"{math.exp(min(log_e, 50.0)):.3g}"

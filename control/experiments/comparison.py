@@ -1,8 +1,8 @@
 """The evidence that two variants differ, either way: taken in block by block, valid at every look. Pure.
 
-Both directions are bet on with the block e-process that judges canaries (`control.stats.mixture`): that the
-variant fails more than control, and that control fails more than it. Each gets half of the level, so that a
-difference is declared wrongly with a chance of at most alpha, however often one looks.
+Both directions are bet on with the block e-process that judges canaries (`control.stats.mixture`): that more
+of the variant's requests have an event than of control's, and that fewer have. Each gets half of the level,
+so that a difference is declared wrongly with a chance of at most alpha, however often one looks.
 """
 
 from __future__ import annotations
@@ -14,25 +14,24 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from control.evidence import ArmCounts
+from control.experiments.metric import Metric
 from control.stats.affine import Differences, Ratios
-from control.stats.events import Tally
+from control.stats.events import FAILURE, Event, Tally
+from control.stats.logspace import log_sum_exp_of
 from control.stats.mixture import ODDS
 from control.stats.wealth import pack, unpack
+from control.tallying import Counted, counted, new_threshold
 
 Floats = npt.NDArray[np.float64]
+Pair = tuple[int, int]
 
 BLOCK_REQUESTS: Final = 20
 BLOCK_SECONDS: Final = 10.0
+REFRESH_SECONDS: Final = 60.0
+"""How often thresholds are taken anew from control's earlier answers."""
 _RATIOS: Final = Ratios()
 _DIFFERENCES: Final = Differences()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What both arms have counted since the experiment began, the variant first: requests, and failures."""
-
-    n: tuple[int, int] = (0, 0)
-    x: tuple[int, int] = (0, 0)
 
 
 def _zeros(size: int) -> Floats:
@@ -40,53 +39,47 @@ def _zeros(size: int) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Comparison:
-    """One variant against control. Arrays hold what every member of a grid has won, as logarithms."""
+class Bets:
+    """What has been won on one event. Arrays hold it for every member of a grid, as logarithms."""
 
-    taken: Seen = field(default_factory=Seen)
-    """What has been taken in."""
-    opened_at: float = 0.0
-    """When the open block began, in steady seconds."""
+    x: Pair = (0, 0)
+    """Requests with the event that have been taken in, the variant's first."""
+    n: Pair = (0, 0)
+    """Requests asked, where these are others than all that can fail."""
     worse: Floats = field(default_factory=lambda: _zeros(ODDS.size))
     better: Floats = field(default_factory=lambda: _zeros(ODDS.size))
     ratios: Floats = field(default_factory=lambda: _zeros(Ratios.size))
     differences: Floats = field(default_factory=lambda: _zeros(Differences.size))
     tally: Tally = field(default_factory=Tally)
+    """What was bet on, which at the first threshold is not everything."""
 
     @property
     def log_e_worse(self) -> float:
-        """Logarithm of the e-value against "it fails no more than control"."""
+        """Logarithm of the e-value against "it has no more of them than control"."""
         return ODDS.log_e(self.worse)
 
     @property
     def log_e_better(self) -> float:
-        """Logarithm of the e-value against "control fails no more than it"."""
+        """Logarithm of the e-value against "control has no more of them than it"."""
         return ODDS.log_e(self.better)
 
-    def observe(self, seen: Seen, *, now: float, phi: float = 1.0) -> Comparison:
-        """Take in cumulative counts; the same ones twice count once.
-
-        A block ends by numbers of requests and time only: at twenty requests, or after ten seconds.
+    def after(self, x: Pair, n: Pair | None, grown: Pair, phi: float) -> Bets:
+        """With one more block.
 
         Args:
-            phi: how much more keys differ than chance would have it; the evidence is divided by it.
+            x, n: cumulative counts of the event, and of requests asked; None where all are.
+            grown: requests that came in, which are the block where all are asked.
         """
-        grown = (seen.n[0] - self.taken.n[0], seen.n[1] - self.taken.n[1])
-        if min(grown) < 0:
-            return self
-        if sum(grown) == 0:
-            return replace(self, opened_at=now)
-        if sum(grown) < BLOCK_REQUESTS and now - self.opened_at < BLOCK_SECONDS:
-            return self
+        if n is not None:
+            grown = (max(0, n[0] - self.n[0]), max(0, n[1] - self.n[1]))
         # Requests of earlier blocks may end in this one: what does not fit waits for the next.
-        x = [min(max(0, seen.x[i] - self.taken.x[i]), grown[i]) for i in (0, 1)]
-        taken = Seen(n=seen.n, x=(self.taken.x[0] + x[0], self.taken.x[1] + x[1]))
-        block = (grown[0], grown[1], x[0], x[1])
-        turned = (grown[1], grown[0], x[1], x[0])
+        came = [min(max(0, x[i] - self.x[i]), grown[i]) for i in (0, 1)]
+        block = (*grown, came[0], came[1])
+        turned = (grown[1], grown[0], came[1], came[0])
         both = grown[0] > 0 and grown[1] > 0
-        return Comparison(
-            taken=taken,
-            opened_at=now,
+        return Bets(
+            x=(self.x[0] + came[0], self.x[1] + came[1]),
+            n=self.n if n is None else (self.n[0] + grown[0], self.n[1] + grown[1]),
             worse=self.worse + (ODDS.log_increments(*block) / phi if both else 0.0),
             better=self.better + (ODDS.log_increments(*turned) / phi if both else 0.0),
             ratios=self.ratios + _RATIOS.log_increments(*block) / phi,
@@ -97,9 +90,8 @@ class Comparison:
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; nothing is rounded."""
         return {
-            "n": list(self.taken.n),
-            "x": list(self.taken.x),
-            "opened_at": self.opened_at,
+            "x": list(self.x),
+            "n": list(self.n),
             "worse": pack(self.worse),
             "better": pack(self.better),
             "ratios": pack(self.ratios),
@@ -110,13 +102,137 @@ class Comparison:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        (n, m), (x, y) = data["n"], data["x"]
+        (x, y), (n, m) = data["x"], data["n"]
         return cls(
-            taken=Seen(n=(n, m), x=(x, y)),
-            opened_at=data["opened_at"],
+            x=(x, y),
+            n=(n, m),
             worse=unpack(data["worse"]),
             better=unpack(data["better"]),
             ratios=unpack(data["ratios"]),
             differences=unpack(data["differences"]),
             tally=Tally.from_json(data["tally"]),
         )
+
+
+_NONE: Final = Bets()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Comparison:
+    """One variant against control."""
+
+    n: Pair = (0, 0)
+    """Requests that have been taken in, the variant's first."""
+    opened_at: float = 0.0
+    """When the open block began, in steady seconds."""
+    bets: Mapping[str, Bets] = field(default_factory=dict)
+    """By the key of the event."""
+    thresholds: Mapping[str, int] = field(default_factory=dict)
+    """Control's own quantiles in earlier answers, as buckets."""
+    refreshed_at: float | None = None
+
+    def of(self, event: Event) -> Bets:
+        """What has been won on an event."""
+        return self.bets.get(event.key, _NONE)
+
+    @property
+    def failures(self) -> Bets:
+        """What is compared in any case."""
+        return self.of(FAILURE)
+
+    def log_e(self, metric: Metric, *, better: bool) -> float:
+        """Logarithm of the e-value for a variant that is better, or worse, by a metric.
+
+        The mean over its events, which is an e-value whatever their dependence (Vovk and Wang 2021).
+        """
+        won = [self.of(event) for event in metric.events]
+        return log_sum_exp_of([each.log_e_better if better else each.log_e_worse for each in won]) - float(
+            np.log(len(won))
+        )
+
+    def observe(
+        self, metric: Metric, variant: ArmCounts, control: ArmCounts, *, now: float, phi: float = 1.0
+    ) -> Comparison:
+        """Take in what both arms have counted since the experiment began; the same twice counts once.
+
+        A block ends by numbers of requests and time only: at twenty requests, or after ten seconds.
+
+        Args:
+            phi: how much more keys differ than chance would have it; the evidence is divided by it.
+        """
+        n = (variant.exposed, control.exposed)
+        grown = (n[0] - self.n[0], n[1] - self.n[1])
+        late = any(event.delayed for event in metric.events)
+        if min(grown) < 0:
+            return self
+        if sum(grown) == 0 and not late:
+            return replace(self, opened_at=now)
+        if sum(grown) < BLOCK_REQUESTS and now - self.opened_at < BLOCK_SECONDS:
+            return self
+        layout, bets = metric.layout, dict(self.bets)
+        figures = self._counted(metric, variant, control, self.thresholds)
+        for place, event in enumerate(layout.events):
+            if figures.known[0, place]:
+                asked = _pair(figures.n[0, place]) if layout.own[place] else None
+                bets[event.key] = self.of(event).after(_pair(figures.x[0, place]), asked, grown, phi)
+        after = replace(self, n=n, opened_at=now, bets=bets)
+        # The clock begins anew with the machine.
+        fresh = self.refreshed_at is not None and 0 <= now - self.refreshed_at < REFRESH_SECONDS
+        if not fresh or len(bets) < len(layout.keys):
+            return after._refreshed(metric, variant, control, now)
+        return after
+
+    def _refreshed(self, metric: Metric, variant: ArmCounts, control: ArmCounts, now: float) -> Comparison:
+        """With thresholds for blocks still to come."""
+        thresholds = dict(self.thresholds)
+        for event in metric.layout.events:
+            bucket = new_threshold(event, control) if event.threshold else None
+            if bucket is not None:
+                thresholds[event.threshold] = bucket
+        bets = dict(self.bets)
+        figures = self._counted(metric, variant, control, thresholds)
+        for place, event in enumerate(metric.layout.events):
+            if event.threshold and thresholds.get(event.threshold) != self.thresholds.get(event.threshold):
+                # Counting begins anew there: what lay beyond so far has been judged by the old one.
+                bets[event.key] = replace(
+                    self.of(event), x=_pair(figures.x[0, place]), n=_pair(figures.n[0, place])
+                )
+        return replace(self, thresholds=thresholds, bets=bets, refreshed_at=now)
+
+    @staticmethod
+    def _counted(
+        metric: Metric, variant: ArmCounts, control: ArmCounts, thresholds: Mapping[str, int]
+    ) -> Counted:
+        asked = np.ones((1, len(metric.layout.events)), dtype=np.bool_)
+        return counted(metric.layout, [(variant, control)], [thresholds], asked)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values; nothing is rounded."""
+        return {
+            "n": list(self.n),
+            "opened_at": self.opened_at,
+            "bets": {key: bets.to_json() for key, bets in self.bets.items()},
+            "thresholds": dict(self.thresholds),
+            "refreshed_at": self.refreshed_at,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`."""
+        n, m = data["n"]
+        if "bets" not in data:
+            # Before there were metrics, failures were all there was.
+            bets = {FAILURE.key: Bets.from_json({**data, "n": (0, 0)})}
+            return cls(n=(n, m), opened_at=data["opened_at"], bets=bets)
+        return cls(
+            n=(n, m),
+            opened_at=data["opened_at"],
+            bets={key: Bets.from_json(one) for key, one in data["bets"].items()},
+            thresholds=dict(data["thresholds"]),
+            refreshed_at=data["refreshed_at"],
+        )
+
+
+def _pair(values: npt.NDArray[np.int64]) -> Pair:
+    first, second = values.tolist()
+    return int(first), int(second)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self
 
 from control.experiments.comparison import Comparison
+from control.experiments.metric import Metric
 from control.experiments.states import FINISHED, Event, Status, after
 from control.overlay import Overlay
 
@@ -45,8 +46,12 @@ class Experiment:
     """Which part of its layer, given out at the start."""
     alpha: float = 0.05
     """Chance of declaring a difference where there is none."""
+    metric: Metric = field(default_factory=Metric)
+    """What the variants are compared by."""
+    metric_lost: str = ""
+    """Why it is not counted any more; empty while it is."""
     margin: float | None = None
-    """A difference of failure rates that does not matter."""
+    """A difference that does not matter, as `Metric.read_margin` has it."""
     base: str
     """What the configuration said about the route."""
     status: Status = Status.DRAFT
@@ -100,6 +105,7 @@ class Experiment:
         return data | {
             "status": self.status.name.lower(),
             "variants": dict(self.variants),
+            "metric": self.metric.to_json(),
             "key": list(self.key),
             "range": list(self.range),
             "releases": dict(self.releases),
@@ -115,6 +121,7 @@ class Experiment:
         plain |= {
             "status": Status[data["status"].upper()],
             "key": tuple(data["key"]),
+            "metric": Metric.from_json(data["metric"]) if "metric" in data else Metric(),
             "range": (data["range"][0], data["range"][1]),
             "comparisons": {name: Comparison.from_json(one) for name, one in data["comparisons"].items()},
             "moves": tuple(Moved(**move) for move in data["moves"]),

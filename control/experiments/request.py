@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from config.routes import Route
 from config.schema import Config
 from config.values import InvalidValueError, parse_fraction, parse_name
 from control.errors import InvalidError
+from control.experiments.metric import FAILURES, Metric
+from control.metrics import RouteMetric
 from proxy.keys import parse_key
 
 _KEYS: Final = frozenset(
-    {"name", "description", "route", "variants", "control", "key", "layer", "share", "alpha", "margin"}
+    {
+        *("name", "description", "route", "variants", "control", "key", "layer", "share", "alpha"),
+        *("metric", "direction", "margin"),
+    }
 )
 _VARIANTS_MAX: Final = 16
 _KEYS_MAX: Final = 8
@@ -34,7 +40,7 @@ class _Reader:
     def read(self) -> dict[str, Any]:
         for key in sorted(self._body.keys() - _KEYS):
             self._fault(key, f"is no field; use {', '.join(sorted(_KEYS))}")
-        variants = self._variants()
+        variants, metric = self._variants(), self._metric()
         found = {
             "name": self._name("name", required=True),
             "description": str(self._body.get("description", ""))[:2000],
@@ -45,7 +51,8 @@ class _Reader:
             "layer": self._name("layer", required=False),
             "share": self._fraction("share", 1.0, highest=1.0),
             "alpha": self._fraction("alpha", 0.05, highest=0.5),
-            "margin": self._fraction("margin", 0.0, highest=0.5) if "margin" in self._body else None,
+            "metric": metric,
+            "margin": self._margin(metric),
         }
         if self._problems:
             raise InvalidError("; ".join(self._problems), "see docs/experiments.md")
@@ -73,6 +80,31 @@ class _Reader:
         if not 0 < value <= highest:
             self._fault(key, f"must be above 0 and at most {highest * 100:g}%")
         return value
+
+    def _metric(self) -> Metric | None:
+        route = next((each for each in self._config.routes if each.name == self._body.get("route")), None)
+        metrics = () if route is None else metrics_of(route)
+        try:
+            found = Metric.read(self._body.get("metric", FAILURES), self._body.get("direction", ""), metrics)
+        except InvalidValueError as error:
+            # Of a route that is not there nothing can be said.
+            if route is not None:
+                self._fault("metric", f"{error.problem}; {error.remedy}")
+            return None
+        if found.of_streams and route is not None and route.streams is None:
+            self._fault(
+                "metric", f"{found.text} needs streams that are looked at; set streams on route {route.name}"
+            )
+        return found
+
+    def _margin(self, metric: Metric | None) -> float | None:
+        if self._body.get("margin") is None or metric is None:
+            return None
+        try:
+            return metric.read_margin(self._body["margin"])
+        except InvalidValueError as error:
+            self._fault("margin", f"{error.problem}; {error.remedy}")
+            return None
 
     def _route(self) -> str:
         name = self._body.get("route")
@@ -126,3 +158,11 @@ class _Reader:
             except (ValueError, TypeError, AttributeError) as error:
                 self._fault("key", f"{key!r} is no place to take a key from ({error})")
         return tuple(map(str, keys))
+
+
+def metrics_of(route: Route) -> tuple[RouteMetric, ...]:
+    """A route's own metrics, as they are counted."""
+    return tuple(
+        RouteMetric.from_config(place, metric.model_dump(mode="json"))
+        for place, metric in enumerate(route.metrics)
+    )

@@ -25,17 +25,18 @@ from control.controller import Controller
 from control.counts import NOTHING, ArmKey, Counts
 from control.deployments.states import OPEN
 from control.errors import ConflictError, NotFoundError
-from control.experiments.analysis import Arm, analyse
-from control.experiments.comparison import Comparison, Seen
+from control.experiments.analysis import analyse
+from control.experiments.comparison import Comparison
 from control.experiments.experiment import Experiment
+from control.experiments.figures import Arm
 from control.experiments.layers import free_range
-from control.experiments.request import read_request
+from control.experiments.request import metrics_of, read_request
 from control.experiments.states import Event, Status
 from control.ids import new_id
+from control.judge import arm_counts
 from control.overlay import base_digest
 from control.stats.overdispersion import phi, requests_per_unit
 from control.store import undertakings
-from proxy.outcomes import Outcome
 
 _SAVE_SECONDS: Final = 10.0
 
@@ -81,11 +82,12 @@ class Experiments:
                     resource_id=made.id,
                     route=made.route,
                     variants=dict(made.variants),
-                    metrics=["success_rate"],
+                    metrics=[made.metric.text],
                     plan={
                         "alpha": made.alpha,
                         "layer": made.layer,
                         "share": made.share,
+                        "direction": made.metric.direction,
                         "margin": made.margin,
                     },
                 )
@@ -166,6 +168,8 @@ class Experiments:
         return analyse(experiment, arms, units=units)
 
     def _observed(self, experiment: Experiment, now: float) -> Experiment:
+        if lost := experiment.metric_lost or self._lost(experiment):
+            return replace(experiment, metric_lost=lost)
         totals = self._ledger.collector.totals()
         counted = {name: _since(experiment, name, totals) for name in experiment.variants}
         control = counted[experiment.control]
@@ -178,11 +182,23 @@ class Experiments:
                 if counts.group_requests.any()
             ]
             comparisons[name] = experiment.comparisons.get(name, Comparison()).observe(
-                Seen(n=(_exposed(mine), _exposed(control)), x=(mine.failed, control.failed)),
+                experiment.metric,
+                arm_counts(mine),
+                arm_counts(control),
                 now=now,
                 phi=phi(*groups) if groups else 1.0,
             )
         return replace(experiment, comparisons=comparisons)
+
+    def _lost(self, experiment: Experiment) -> str:
+        """Why the experiment's metric is not counted any more as it was; empty when it is."""
+        wanted, active = experiment.metric.value, self._ledger.active
+        if wanted is None or active is None:
+            return ""
+        route = next((each for each in active.config.routes if each.name == experiment.route), None)
+        if route is not None and wanted in metrics_of(route):
+            return ""
+        return f"metric {wanted.name} of {experiment.route} is not what it was; describe the experiment anew"
 
     async def _placed(self, experiment: Experiment) -> Experiment:
         """The experiment with its place in its layer and what its variants had counted before it."""
@@ -307,23 +323,17 @@ def _marked(marks: Mapping[str, int]) -> Counts:
     return Counts(cells=cells)
 
 
-def _exposed(counts: Counts) -> int:
-    """Requests that can fail or not: client aborts, overrides and those of a killed worker cannot."""
-    neutral = counts.outcomes[Outcome.CLIENT_ABORT] + counts.outcomes[Outcome.OVERRIDE]
-    return max(0, counts.started - neutral - counts.scalar("lost"))
-
-
 def _arm(name: str, experiment: Experiment, counts: Counts) -> Arm:
-    comparison = next(iter(experiment.comparisons.values()), Comparison())
     mine = experiment.comparisons.get(name)
-    taken = (
-        (comparison.taken.n[1], comparison.taken.x[1]) if mine is None else (mine.taken.n[0], mine.taken.x[0])
+    # Control is in every comparison, and all of them take it in together.
+    place, comparison = (
+        (1, next(iter(experiment.comparisons.values()), Comparison())) if mine is None else (0, mine)
     )
     answers = int(counts.total.sum())
     return Arm(
         name=name,
-        requests=taken[0],
-        failures=taken[1],
+        requests=comparison.n[place],
+        failures=comparison.failures.x[place],
         mean_latency=counts.scalar("sum_total_us") / 1e6 / answers if answers else None,
-        counts=counts,
+        counts=arm_counts(counts),
     )

@@ -34,7 +34,7 @@ from proxy.metric_counts import UNIT
 HIGHER: Final = "higher_is_worse"
 LOWER: Final = "lower_is_worse"
 _TAIL: Final = 0.1
-_LEVELS: Final = {HIGHER: (0.25, 0.5, 0.75, 0.9, 0.99), LOWER: (0.01, 0.1, 0.25, 0.5, 0.75)}
+LEVELS: Final = {HIGHER: (0.25, 0.5, 0.75, 0.9, 0.99), LOWER: (0.01, 0.1, 0.25, 0.5, 0.75)}
 
 
 class MetricGuardrail(Guardrail):
@@ -111,7 +111,7 @@ class MetricGuardrail(Guardrail):
             metric=metric(parameters, "metric", defaults.metrics),
             direction=direction,
             tolerance=float(tolerance),
-            levels=quantiles(parameters, "quantiles", _LEVELS[direction]),
+            levels=quantiles(parameters, "quantiles", LEVELS[direction]),
             rise=share(parameters, "rise", defaults.promote_rise),
         )
 

@@ -25,6 +25,11 @@ def seconds(value: float | None) -> str:
     return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"
 
 
+def number(value: float | None) -> str:
+    """A metric's value."""
+    return "nothing" if value is None else f"{value:.4g}"
+
+
 def e_value(log_e: float) -> str:
     """An e-value, in powers of ten where it is large."""
     if log_e > math.log(1e6):

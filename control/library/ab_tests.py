@@ -68,10 +68,19 @@ class ABTestManager(Manager[ABTest]):
         layer: str = "",
         share: float = 1.0,
         alpha: float = 0.05,
+        metric: str = "failures",
+        direction: str = "",
         margin: float | None = None,
         description: str = "",
     ) -> ABTest:
-        """Describe a test: a draft. Weights are relative; the first variant is control if none is named."""
+        """Describe a test: a draft. Weights are relative; the first variant is control if none is named.
+
+        Args:
+            metric: `failures`, a quantile such as `latency:p95` or `first_byte:p50`, or `metric:NAME`.
+            direction: of a metric of the route, `higher_is_worse` or `lower_is_worse`.
+            margin: a difference that does not matter: of failures a share of requests, of a latency a share
+                of control's, of a metric in its own unit.
+        """
         body: dict[str, Any] = {
             "name": name,
             "route": route,
@@ -81,7 +90,10 @@ class ABTestManager(Manager[ABTest]):
             "share": share,
             "alpha": alpha,
             "description": description,
+            "metric": metric,
         }
+        if direction:
+            body["direction"] = direction
         if layer:
             body["layer"] = layer
         if margin is not None:

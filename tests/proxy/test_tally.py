@@ -202,6 +202,20 @@ def test_settled_arm_is_sent_until_it_arrived(boot: Boot) -> None:
     assert reported() == {"v2"}
 
 
+def test_arm_that_comes_back_after_its_last_report_is_reported_again(boot: Boot) -> None:
+    """An experiment that was paused goes on, or a route is as it was before: the same arm counts on."""
+    one = key("v1")
+    count(boot.cells(0), boot.publish(one)[one], 2)
+    boot.publish(key("v2"))
+    boot.tally.recycle(2)
+    boot.tally.report(revision=2)
+    boot.tally.acknowledged()
+    count(boot.cells(0), boot.publish(one)[one], 3)
+
+    arms = {arm["variant"]: arm["finished"] for arm in boot.tally.report(revision=3)["arms"]}
+    assert arms["v1"] == 5
+
+
 def test_arm_recycled_while_a_report_travels_is_sent_again(boot: Boot) -> None:
     """An answer to a report says nothing about what was counted after it was made."""
     one, other = key("v1"), key("v2")

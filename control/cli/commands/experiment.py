@@ -12,7 +12,7 @@ from control.cli.acts import add_acts
 from control.cli.client import AdminClient, admin_options
 from control.cli.documents import read_document
 from control.cli.failure import CommandError
-from control.cli.figures import evidence, moment, seconds, share
+from control.cli.figures import evidence, improvement, interval, moment, number, seconds, share
 from control.cli.output import Block, Format, Grid, emit, format_option
 
 _ACTS = {
@@ -21,6 +21,9 @@ _ACTS = {
     "complete": "End an experiment with its result.",
     "cancel": "End an experiment without a result.",
 }
+
+# What the column of the metric is called; failures are shown as what succeeds.
+_METRICS = {"failures": "success rate"}
 
 
 @click.group("experiment")
@@ -37,6 +40,9 @@ def experiment_command() -> None:
 @click.option("--layer", help="Experiments of one layer never share a key.")
 @click.option("--share", help="Part of the keys that takes part, such as 20%.")
 @click.option("--alpha", help="Chance of seeing a difference where there is none; left out = 5%.")
+@click.option("--metric", help="failures, latency:p95, first_byte:p50 or metric:NAME; left out = failures.")
+@click.option("--direction", help="Which way a metric:NAME is worse: higher_is_worse or lower_is_worse.")
+@click.option("--margin", help="A difference that does not matter.")
 @click.option("--start", is_flag=True, help="Start it at once.")
 @format_option
 @admin_options
@@ -135,16 +141,18 @@ def _blocks(experiment: Mapping[str, Any]) -> list[Block]:
     analysis = experiment["analysis"]
     if not analysis:
         return ["\n".join(lines), "Nothing has been counted: it was not started."]
+    show = {"seconds": seconds, "value": number}.get(analysis["unit"], share)
     arms = [analysis["control"] | {"verdict": "control"}, *analysis["treatments"]]
     rows = [
         [
             arm["name"],
             str(arm["requests"]),
             share(arm["success_rate"]),
-            "-" if arm["interval"] is None else " to ".join(share(end) for end in arm["interval"]),
             seconds(arm["mean_latency"]),
-            _points((arm.get("improvement") or {}).get("absolute")),
-            _points((arm.get("improvement") or {}).get("relative")),
+            show(arm["metric"]["value"]),
+            interval((arm["metric"]["low"], arm["metric"]["high"]), show) or "-",
+            improvement(arm.get("improvement"), "absolute"),
+            improvement(arm.get("improvement"), "relative"),
             evidence(max(arm["log_e_better"], arm["log_e_worse"])) if "log_e_better" in arm else "-",
             str(arm["verdict"]).replace("_", " "),
         ]
@@ -155,28 +163,21 @@ def _blocks(experiment: Mapping[str, Any]) -> list[Block]:
             "variant",
             "requests",
             "success",
-            "interval",
             "mean",
+            _METRICS.get(analysis["metric"], analysis["metric"]),
+            "interval",
             "better by",
             "relative",
             "evidence",
             "verdict",
         ],
         rows=rows,
-        right=frozenset({1, 2, 4, 7}),
+        right=frozenset({1, 2, 3, 4, 8}),
     )
     lines.append(f"  {analysis['reason']}")
     if analysis["needed"]:
         lines.append(f"  about {analysis['needed']} more requests of a variant would tell")
     return ["\n".join(lines), grid]
-
-
-def _points(improvement: Mapping[str, Any] | None) -> str:
-    if improvement is None or improvement["value"] is None:
-        return "-"
-    ends = [improvement[end] for end in ("low", "high")]
-    shown = " to ".join("?" if end is None else f"{end * 100:+.3g}" for end in ends)
-    return f"{improvement['value'] * 100:+.3g} % [{shown}]"
 
 
 add_acts(
