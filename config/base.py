@@ -20,7 +20,6 @@ class Model(BaseModel):
         extra="forbid",
         frozen=True,
         strict=True,
-        use_attribute_docstrings=True,
         hide_input_in_errors=True,
     )
 

@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from config.base import Model
 from config.fields import DURATION_SCHEMA, FRACTION_SCHEMA, SIZE_SCHEMA
+from config.meanings import meanings
 from config.render import plain_default
 from config.schema import Config
 from config.shape import types_of
@@ -49,6 +51,8 @@ def schema(
     definitions: dict[str, Schema] = whole.pop("$defs")
     for model in _models(Config):
         _write_defaults(model, whole if model is Config else definitions[model.__name__])
+    for kind in _kinds(Model):
+        _write_meanings(kind, whole if kind is Config else definitions.get(kind.__name__, {}))
     if split_kinds:
         definitions["Split"] = _by_kind(definitions["Split"], split_kinds)
     if guardrail_kinds:
@@ -74,6 +78,20 @@ def _models(root: type[BaseModel], seen: set[type[BaseModel]] | None = None) -> 
             for inner in (each, *getattr(each, "__args__", ())):
                 if isinstance(inner, type) and issubclass(inner, BaseModel):
                     yield from _models(inner, seen)
+
+
+def _kinds(model: type[Model]) -> Iterator[type[Model]]:
+    """Also what no field names, because a validator chooses it."""
+    for each in model.__subclasses__():
+        yield each
+        yield from _kinds(each)
+
+
+def _write_meanings(model: type[Model], definition: Schema) -> None:
+    properties: dict[str, Schema] = definition.get("properties", {})
+    texts = meanings(model) if properties else {}
+    for name, text in texts.items():
+        properties[model.model_fields[name].alias or name]["description"] = text
 
 
 def _write_defaults(model: type[BaseModel], definition: Schema) -> None:

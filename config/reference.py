@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from config import addresses, fields, values
+from config.meanings import meanings
 from config.render import plain_default, to_line
 from config.routes import FailureName
 from config.schema import Config
@@ -94,8 +95,9 @@ def _section(path: str, model: type[BaseModel], *, again: bool) -> str:
         "| Key | Value | Default | Meaning |",
         "| --- | --- | --- | --- |",
     ]
+    texts = meanings(model)
     for name, info in rows:
-        row = (f"`{info.alias or name}`", _kind(info), _default(info), info.description or "")
+        row = (f"`{info.alias or name}`", _kind(info), _default(info), texts.get(name, ""))
         lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |")
     return "\n".join([*lines, ""])
 
