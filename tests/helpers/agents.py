@@ -143,7 +143,7 @@ class AgentProcess:
         """The workers that the agent has written down and that live."""
         return [record for record in read_records(self.state.workers) if record.alive]
 
-    async def tell(self, command: str, *, port: int = 0, seconds: float = 10.0) -> dict[str, Any]:
+    async def tell(self, command: str, *, port: int = 0, seconds: float = 30.0) -> dict[str, Any]:
         """Give a scripted worker a command; return its answer.
 
         Raises TimeoutError after `seconds`, and UnansweredError when the worker closes the connection.
@@ -190,7 +190,7 @@ class AgentProcess:
     async def ended(self) -> int:
         """Wait for the agent's end; return its exit code."""
         assert self.process is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             code = await self.process.wait()
         self.close_parent()
         return code
@@ -278,7 +278,7 @@ class AgentTask(AgentProcess):
 
     async def ended(self) -> int:
         assert self.handle is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             code = await asyncio.shield(self.handle)
         self.close_parent()
         return code

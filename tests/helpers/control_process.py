@@ -57,7 +57,7 @@ class ControlProcess:
     async def ended(self) -> int:
         """Wait until it has ended by itself; returns the exit status."""
         assert self._process is not None
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self._process.wait()
 
     @asynccontextmanager

@@ -26,7 +26,7 @@ from tests.helpers.waiting import until, until_async
 
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
-CALL_SECONDS = 10.0
+CALL_SECONDS = 30.0
 # Below the range that the kernel takes the ports of connections from, so that none of them gets in the way.
 PORTS = range(12_000, 32_000)
 
@@ -153,7 +153,7 @@ class Headgate:
             self.send(number)
         async with asyncio.timeout(STOP_SECONDS):
             code = await self.process.wait()
-        await until(lambda: not self.members(), seconds=10, what=lambda: (self.members(), self.said()))
+        await until(lambda: not self.members(), seconds=60, what=lambda: (self.members(), self.said()))
         return code
 
     async def close(self) -> None:
@@ -211,7 +211,7 @@ class Headgate:
         """One rollout with its last decisions."""
         return await self.get(f"/v1/rollouts/{route}")
 
-    async def reached(self, route: str, *states: str, seconds: float = 30.0) -> Any:
+    async def reached(self, route: str, *states: str, seconds: float = 120.0) -> Any:
         """Wait until a rollout is in one of the states; return it."""
         last: Any = None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-TIMEOUT = 10.0
+TIMEOUT = 30.0
 
 
 @dataclass
@@ -207,7 +207,7 @@ async def answering(
         yield state
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait until a condition holds; fail when it does not within the time."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 60.0
 GAP_SECONDS = 0.1
 
 

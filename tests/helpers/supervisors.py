@@ -62,7 +62,7 @@ class Supervised:
             answer = json.loads(text) if status else {}
             return status == 200
 
-        await until_async(is_ready, seconds=40, what=lambda: (answer, self.said()))
+        await until_async(is_ready, seconds=60, what=lambda: (answer, self.said()))
         self.see()
         return answer
 
@@ -127,7 +127,7 @@ class Supervised:
     async def ended(self) -> int:
         """Wait for the end; return the exit code."""
         assert self.process is not None
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(60):
             return await self.process.wait()
 
     async def close(self) -> None:

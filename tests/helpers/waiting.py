@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-SECONDS = 20.0
+SECONDS = 60.0
 STEP = 0.02
 
 

@@ -190,7 +190,7 @@ async def test_whoever_is_killed_nothing_is_lost(tmp_path: Path) -> None:
                 return await settled(gate)
 
             # Agent and control agree to the request on what ended and what was lost.
-            await until_async(agreed, seconds=30, what=lambda: (last, gate.said()))
+            await until_async(agreed, seconds=60, what=lambda: (last, gate.said()))
             metrics = await gate.metrics()
 
             accounts = [one.account for one in (kept, fresh, replayed)]
@@ -310,7 +310,7 @@ async def test_a_killed_supervisor_leaves_nothing_behind(tmp_path: Path) -> None
                 return sum(sum(counts) for counts in last[1].values()) == traffic.account.total_answered + 100
 
             # Control has heard of every request, those counted before the kill included.
-            await until_async(agreed, seconds=30, what=lambda: (last, traffic.account))
+            await until_async(agreed, seconds=60, what=lambda: (last, traffic.account))
             check_history(gate)
             assert await gate.stop() == 0
 

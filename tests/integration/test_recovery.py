@@ -53,13 +53,16 @@ async def test_without_control_requests_are_served_and_nothing_advances(stage: S
     await gate.command("dead", "promote", "begin")
     async with load(gate.port, "model", rate=200, clients=8) as traffic:
         await gate.command("model", "promote", "begin")
-        await until_async(lambda: _at_step(gate, 1), seconds=20)
+        await until_async(lambda: _at_step(gate, 1), seconds=60)
         before = await gate.rollout("model")
         (control,) = gate.pids("control")
         gate.kill(control)
         killed = time.monotonic()
         served = traffic.account.total_answered
-        await until(lambda: control not in gate.pids("control"))
+        # The next one is kept from coming until what holds without it has been seen.
+        await until(lambda: gate.pids("control") not in ([], [control]))
+        (next_one,) = gate.pids("control")
+        os.kill(next_one, signal.SIGSTOP)
         revision = gate.table()["revision"]
 
         # Gross failure is met without control, too.
@@ -69,6 +72,7 @@ async def test_without_control_requests_are_served_and_nothing_advances(stage: S
         assert (await gate.call("GET", "/readyz"))[0] == 200
         assert gate.table()["revision"] == revision
         served = traffic.account.total_answered - served
+        os.kill(next_one, signal.SIGCONT)
         await gate.control_back()
         away = time.monotonic() - killed
         again = await gate.rollout("model")
@@ -97,7 +101,7 @@ async def test_a_killed_agent_or_worker_is_replaced(stage: Stage) -> None:
         orphans = set(gate.workers())
         gate.kill(agent)
         await until(lambda: agent not in gate.pids("agent"))
-        await until(lambda: not orphans & set(gate.pids("worker")), seconds=30, what=gate.said)
+        await until(lambda: not orphans & set(gate.pids("worker")), seconds=60, what=gate.said)
         await gate.ready()
         assert account.refused == account.broken == 0, account.errors
         handed_over = account.stale

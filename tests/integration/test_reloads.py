@@ -63,10 +63,10 @@ async def swap(stage: Stage, how: Any, *, times: int = 3) -> None:
         for _ in range(times):
             now = other[now]
             await how(routes(now))
-            await until_async(partial(in_force, gate, now), seconds=15, what=gate.said)
+            await until_async(partial(in_force, gate, now), seconds=60, what=gate.said)
             served = stage.servers[other[now]].total
             wanted = traffic.account.count(variant=now) + 20
-            await until(partial(_more, traffic.account, now, wanted), seconds=10)
+            await until(partial(_more, traffic.account, now, wanted), seconds=60)
             # Not one more than what was under way when the table changed.
             assert stage.servers[other[now]].total <= served + 8
     account = traffic.account
@@ -200,11 +200,11 @@ async def test_a_swap_of_colours_mixes_nothing(stage: Stage) -> None:
             split = {"kind": "blue_green", **colours, "live": live, "preview": "x-preview"}
             gate.write(routes=[{"name": "model", "split": split}])
             assert (await gate.reload())["outcome"] in ("applied", "unchanged")
-            await until_async(partial(_live, gate, colours[live]), seconds=30, what=gate.said)
+            await until_async(partial(_live, gate, colours[live]), seconds=60, what=gate.said)
             dark = next(variant for variant in colours.values() if variant != colours[live])
             served, answered = stage.servers[dark].total, account.count(variant=dark)
             wanted = account.count(variant=colours[live]) + 20
-            await until(partial(_more, account, colours[live], wanted), seconds=30)
+            await until(partial(_more, account, colours[live], wanted), seconds=60)
             # Not one more than what was under way.
             assert stage.servers[dark].total <= served + 8
             assert account.count(variant=dark) <= answered + 8
@@ -214,7 +214,7 @@ async def test_a_swap_of_colours_mixes_nothing(stage: Stage) -> None:
     # Back to one upstream, as the other tests leave it.
     gate.write(routes=routes("v1"))
     await gate.reload()
-    await until_async(partial(in_force, gate, "v1"), seconds=30, what=gate.said)
+    await until_async(partial(in_force, gate, "v1"), seconds=60, what=gate.said)
 
 
 async def _live(gate: Headgate, variant: str) -> bool:

@@ -66,7 +66,8 @@ async def test_a_good_canary_is_promoted_by_evidence(stage: Stage) -> None:
         await gate.command("good", "promote", "begin")
         rollout = await gate.reached("good", "promoted", "rolled_back")
         took = time.monotonic() - began
-        served = stage.stable.served["good"]
+        # Requests under way when the table changed may still have gone to stable.
+        served = await _last_count(stage.stable, "good")
         await asyncio.sleep(0.5)
         after = stage.stable.served["good"] - served
 
@@ -81,8 +82,7 @@ async def test_a_good_canary_is_promoted_by_evidence(stage: Stage) -> None:
     assert rollout["analysis"]["verdict"] == "pass"
     assert traffic.account.not_ok == traffic.account.unanswered == 0
     print(f"promoted after {took:.1f} s and {traffic.account.total} requests")
-    # Requests under way when the table changed may still have gone to stable.
-    assert after <= 4
+    assert after == 0
 
 
 async def test_a_canary_with_errors_is_rolled_back_for_good(stage: Stage) -> None:
@@ -134,7 +134,7 @@ async def test_a_dead_canary_is_diverted_within_ten_requests(stage: Stage) -> No
             return _arm(metrics, "headgate_diverting_workers", "dead") == 2
 
         await until_async(diverting, what="both workers divert")
-        rollout = await gate.reached("dead", "rolled_back", "promoted", seconds=30)
+        rollout = await gate.reached("dead", "rolled_back", "promoted", seconds=60)
     canary.fails = lambda place, number: False
 
     metrics = await gate.metrics()

@@ -166,7 +166,7 @@ async def test_a_thousand_streams_survive_a_hundred_reloads(tmp_path: Path) -> N
                     changed += (await gate.reload())["outcome"] == "applied"
                 revision = (await gate.get("/readyz"))["revision"]
                 seen = min(stream.next for stream in streams)
-                await until(lambda: min(stream.next for stream in streams) > seen + 1, seconds=30)
+                await until(lambda: min(stream.next for stream in streams) > seen + 1, seconds=60)
             finally:
                 wrong = [stream.wrong for stream in streams if stream.wrong]
                 for follower in followers:
@@ -214,7 +214,7 @@ async def test_no_key_leaves_the_canary_as_its_weight_grows(tmp_path: Path) -> N
                     ]
                     gate.write()
                     await gate.reload()
-                await until_async(partial(_weighs, gate, weight), seconds=20, what=gate.said)
+                await until_async(partial(_weighs, gate, weight), seconds=60, what=gate.said)
                 split = _split(gate)
                 now = {index for index, request in enumerate(views) if split.choose(request).role == "canary"}
                 left.append(len(before - now))

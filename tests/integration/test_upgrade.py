@@ -155,7 +155,7 @@ async def test_an_upgrade_takes_up_listeners_and_workers(stage: Stage) -> None:
         now = await upgraded(gate)
         assert (now["workers"]["configured"], len(now["listeners"])) == (2, 1)
     assert traffic.account.not_ok == traffic.account.unanswered == traffic.account.refused == 0
-    await until_async(lambda: _refused(second), seconds=30)
+    await until_async(lambda: _refused(second), seconds=60)
 
 
 async def _refused(port: int) -> bool:
@@ -195,7 +195,7 @@ async def test_a_worker_that_is_away_is_stood_in_for(stage: Stage) -> None:
             (victim, *_) = gate.workers()
             assert gate.kill(victim)
             wanted = traffic.account.total_answered + 50
-            await until(partial(_more, traffic, wanted), seconds=30)
+            await until(partial(_more, traffic, wanted), seconds=60)
     account = traffic.account
     assert account.refused == account.not_ok == account.silent == 0, account.errors
     # What was in flight in the worker that was killed; eight clients cannot have more of it.

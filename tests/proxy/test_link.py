@@ -42,7 +42,7 @@ class Side:
     async def hear(self) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
         self.agent.setblocking(False)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             line = await loop.sock_recv(self.agent, 65536)
         value: dict[str, Any] = json.loads(line)
         return value

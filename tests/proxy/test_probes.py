@@ -60,9 +60,9 @@ async def test_endpoint_that_fails_and_recovers_is_told() -> None:
         )
         assert [target.upstream for target in targets(config)] == ["v1", "v1"]
         prober = asyncio.create_task(Prober(lambda: config, told.append).run())
-        await eventually(lambda: told == [{"v1": [f"127.0.0.1:{sick.port}"]}], 15)
+        await eventually(lambda: told == [{"v1": [f"127.0.0.1:{sick.port}"]}])
         status = 200
-        await eventually(lambda: told[-1] == {}, 15)
+        await eventually(lambda: told[-1] == {})
         prober.cancel()
         await asyncio.wait([prober])
 
@@ -78,9 +78,9 @@ async def test_probes_follow_the_configuration() -> None:
         second = configured([sick.port], "")
         current = [first]
         prober = asyncio.create_task(Prober(lambda: current[0], told.append).run())
-        await eventually(lambda: bool(told) and bool(told[-1]), 15)
+        await eventually(lambda: bool(told) and bool(told[-1]))
         current[0] = second
-        await eventually(lambda: told[-1] == {}, 15)
+        await eventually(lambda: told[-1] == {})
         prober.cancel()
         await asyncio.wait([prober])
 

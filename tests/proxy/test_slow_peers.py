@@ -73,12 +73,12 @@ async def test_readers_that_stall_hold_little(tmp_path: Path) -> None:
                 await ask(w.port, get())
             before = w.rss()
             async with reading(w.port, 1, SIZE):
-                await eventually(lambda: w.in_flight(1) == 1, 15)
+                await eventually(lambda: w.in_flight(1) == 1)
                 one = await at_rest(w) - before
                 async with reading(w.port, 39, SIZE):
-                    await eventually(lambda: w.in_flight(1) == 40, 15)
+                    await eventually(lambda: w.in_flight(1) == 40)
                     forty = await at_rest(w) - before
-            await eventually(lambda: w.in_flight(1) == 0, 15)
+            await eventually(lambda: w.in_flight(1) == 0)
             assert w.outcome(1, Outcome.CLIENT_ABORT) == 40
             assert w.cell(1, counters.FAILED) == 0
 
@@ -158,7 +158,7 @@ async def test_an_answer_that_is_not_taken_is_given_up(tmp_path: Path) -> None:
     async with model_servers("v1") as servers:
         table = direct_table(servers["v1"].port, limits={"read_rate": 64 * 1024})
         async with worker(tmp_path, table) as w, reading(w.port, 1, SIZE) as (client,):
-            await eventually(lambda: w.outcome(1, Outcome.CLIENT_ABORT) == 1, 30)
+            await eventually(lambda: w.outcome(1, Outcome.CLIENT_ABORT) == 1)
             with pytest.raises(ConnectionResetError):
                 await drained(client)
             assert w.cell(1, counters.FAILED) == 0
@@ -209,7 +209,7 @@ async def test_a_loop_that_is_late_sheds(tmp_path: Path) -> None:
             assert shed is not None
             assert shed.get("retry-after") is not None
             assert w.outcome(1, Outcome.SHED) >= 1
-            await eventually(lambda: w.cells[counters.OVERLOAD] == 0, 30)
+            await eventually(lambda: w.cells[counters.OVERLOAD] == 0)
             assert (await ask(w.port, get())).status == 200
 
 
@@ -232,7 +232,7 @@ async def test_a_client_that_leaves_a_stream_is_noticed_at_once(tmp_path: Path) 
                 await reader.readuntil(b"hello\r\n")
                 left = time.monotonic()
             await eventually(lambda: len(seconds) == number, 15)  # noqa: B023 - awaited at once
-        await eventually(lambda: w.outcome(1, Outcome.CLIENT_ABORT) == 5, 15)
+        await eventually(lambda: w.outcome(1, Outcome.CLIENT_ABORT) == 5)
         assert w.cell(1, counters.FAILED) == 0
 
     # The best of five: the machine may have other things to do.

@@ -144,7 +144,7 @@ async def test_the_stream_ends_when_the_process_stops(tmp_path: Path) -> None:
         await put_config(client)
         async with watch(client, 1) as stream:
             plane.ledger.publisher.close()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 with pytest.raises(EOFError):
                     await stream.table()
 

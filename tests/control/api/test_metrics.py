@@ -89,7 +89,7 @@ async def test_promtool_finds_nothing_to_complain_about(tmp_path: Path) -> None:
     checked = await asyncio.create_subprocess_exec(
         promtool, "check", "metrics", stdin=PIPE, stdout=PIPE, stderr=STDOUT
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         said, _ = await checked.communicate(text.encode())
 
     assert (checked.returncode, said.decode()) == (0, "")

@@ -60,15 +60,15 @@ async def test_endpoints_are_asked_and_their_figures_summed() -> None:
 
         assert scraper.resources(urls, "", interval_s=5.0, now=0.0) is None
         assert now(0.0) == Resources()
-        await until(lambda: now(1.0) == Resources(endpoints=1, memory_bytes=200_000_000), seconds=15)
+        await until(lambda: now(1.0) == Resources(endpoints=1, memory_bytes=200_000_000), seconds=60)
         cpu["value"] = 13.0
-        await until(lambda: (now(6.0) or Resources()).cpu_cores is not None, seconds=15)
+        await until(lambda: (now(6.0) or Resources()).cpu_cores is not None, seconds=60)
         found = now(6.0)
         assert found is not None
         assert found.cpu_cores == pytest.approx(0.5)
         # Started again: what it has counted says nothing yet.
         cpu["value"] = 1.0
-        await until(lambda: (now(12.0) or Resources(cpu_cores=1.0)).cpu_cores is None, seconds=15)
+        await until(lambda: (now(12.0) or Resources(cpu_cores=1.0)).cpu_cores is None, seconds=60)
         # Too old to say something about now.
         assert now(100.0) == Resources()
         scraper.forget(urls)

@@ -54,7 +54,7 @@ async def test_a_second_process_waits_and_takes_over(database_url: str) -> None:
             assert (
                 await connection.execute(text(f"{cut} AND objid = :low"), {"low": LOCK & 0xFFFFFFFF})
             ).all()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             found = await waiting
         assert found is not None
         assert (found.term, found.holder) == (2, "second")

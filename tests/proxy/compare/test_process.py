@@ -56,7 +56,7 @@ async def comparer(path: Path) -> AsyncIterator[Comparer]:
     running = Comparer(process)
     listening = asyncio.create_task(running.listen())
     try:
-        await eventually(path.exists, 20)
+        await eventually(path.exists)
         yield running
     finally:
         if process.returncode is None and process.stdin is not None:
@@ -146,7 +146,7 @@ async def test_a_comparer_that_stands_still_costs_the_worker_a_bounded_queue(tmp
         content = shadowed(one.port, two.port, compare=COMPARE | {"capture": 262144})
         async with worker(tmp_path, content, compare=str(socket)) as w:
             counts = ShadowCounts(w)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not counts.paired:
                     await ask(w.port, [1])
             found.process.send_signal(signal.SIGSTOP)
@@ -158,12 +158,12 @@ async def test_a_comparer_that_stands_still_costs_the_worker_a_bounded_queue(tmp
             # The queue, a batch that is gathered, and what the kernel and the process take at once.
             assert (counts.paired - before) * 400_000 < FEED_BYTES_MAX + 2 * 1024 * 1024
             found.process.send_signal(signal.SIGCONT)
-            await eventually(lambda: found.of("all/v2/shadow")["compared"] == counts.paired, 30)
-            async with asyncio.timeout(30):
+            await eventually(lambda: found.of("all/v2/shadow")["compared"] == counts.paired)
+            async with asyncio.timeout(60):
                 again = counts.paired
                 while counts.paired == again:
                     await ask(w.port, [1])
-            await eventually(lambda: counts.settled, 20)
+            await eventually(lambda: counts.settled)
             counts.check()
 
 

@@ -287,7 +287,7 @@ async def test_counts_of_a_killed_worker_add_up_but_for_what_it_held(tmp_path: P
 
         clients = [asyncio.create_task(client()) for _ in range(8)]
         counts = ShadowCounts(w)
-        await eventually(lambda: counts.mirrored > 200, 20)
+        await eventually(lambda: counts.mirrored > 200)
         w.process.kill()
         await w.process.wait()
         stop.set()
