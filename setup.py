@@ -27,7 +27,7 @@ HOT_MODULES = (
     "request", "arms", "endpoint", "ejection", "balance", "balancers/base", "balancers/round_robin",
     "balancers/least_in_flight", "balancers/consistent_hash", "keys", "match", "override", "table", "target",
     "shadow/cells", "shadow/copy_counts", "shadow/tap", "shadow/heads", "shadow/mirror", "shadow/lane",
-    "shadow/connection", "shadow/shadows", "shadow/frames", "shadow/feed",
+    "shadow/connection", "shadow/straight", "shadow/shadows", "shadow/frames", "shadow/feed",
     "splits/base", "splits/layers", "splits/sticky", "splits/canary", "splits/rolling", "splits/hash",
 )
 # fmt: on

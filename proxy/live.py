@@ -193,7 +193,6 @@ class LiveTable:
         for live_arm in self.arms:
             if live_arm.arm.route in mirrors:
                 live_arm.mirrors = mirrors[live_arm.arm.route]
-                live_arm.extras = True
         for live_arm in self.arms:
             live_arm.special = (
                 live_arm.extras

@@ -15,9 +15,12 @@ from mypy_extensions import i64
 from proxy.client import WAIT
 from proxy.exchange import AWAITING, CONNECTING_COMPLETE, DONE
 from proxy.flow import VIEW_BYTES_MIN
+from proxy.outcomes import OK
 from proxy.recording import clock_ns
 from proxy.relay import Relay
 from proxy.retrying import REPLAY_BYTES_MAX
+from proxy.shadow.straight import offer
+from proxy.shadow.tap import tap_for
 from proxy.timers import NEVER
 from proxy.wire.rewrite import cut
 
@@ -70,9 +73,16 @@ def send(
     pool = endpoint.pool
     assert pool is not None
     idle = pool.idle
+    mirrors = arm.mirrors
     if not idle or pool.waiters:
         relay.state = CONNECTING_COMPLETE
+        if mirrors is not None:
+            relay.tap = tap_for(mirrors, arm.arm.index, head, data, end, downstream.client, False)
+            relay.extras = relay.tap is not None
         relay.ask(endpoint, message, fresh=False)
+        if relay.tap is not None:
+            relay.tap.id_line = relay.id_line
+            relay.tap.begin(message, body, whole=True)
         return True
     relay.attempts = 1
     counts.attempts += 1
@@ -92,6 +102,8 @@ def send(
     else:
         wheel.set_at(downstream, deadline)
     connection.write(message)
+    if mirrors is not None:
+        offer(relay, mirrors, head, data, end, message)
     return True
 
 
@@ -123,6 +135,10 @@ def answer(connection: UpstreamConnection, relay: Relay, head: ResponseHead, dat
     now_ns: i64 = clock_ns()
     kept = cut(data, 0, end, cuts) if cuts else data[:end]
     downstream.write(b"".join((kept, arm.response_lines, relay.id_line, data[end:])))
+    tap = relay.tap
+    if tap is not None:
+        tap.answered(data, end, status, len(data))
+        tap.end(OK, now_ns)
     relay.state = DONE
     relay.connection = None
     connection.relay = None

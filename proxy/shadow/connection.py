@@ -15,6 +15,7 @@ from proxy.outcomes import (
     STREAM_TRUNCATED,
     TIMEOUT_TOTAL,
 )
+from proxy.shadow.straight import answer
 from proxy.shadow.tap import PAIRABLE
 from proxy.timers import Timed
 from proxy.wire.chunked import ChunkError, ChunkTracker
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from proxy.shadow.lane import Lane
     from proxy.shadow.tap import Copy
 
-IDLE: Final = 0
+IDLE: Final = 0  # literals also in `proxy.shadow.straight`
 HEAD: Final = 1
 FIXED: Final = 2
 CHUNKED: Final = 3
@@ -49,6 +50,7 @@ class ShadowConnection(Timed):
         "state",
         "tracker",
         "transport",
+        "write",
     )
 
     def __init__(self, lane: Lane) -> None:
@@ -64,13 +66,13 @@ class ShadowConnection(Timed):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self.write = self.transport.write
         self.lane.mirror.shadows.connections.add(self)
 
     def serve(self, copy: Copy) -> None:
         """Write a copy and expect its answer within the shadow's deadline."""
         mirror = self.lane.mirror
         self.copy = copy
-        copy.connection = self
         self.state = HEAD
         self.reusable = False
         self.informational = 0
@@ -78,18 +80,20 @@ class ShadowConnection(Timed):
         mirror.shadows.wheel.set(self, mirror.deadline)
         message = copy.message
         copy.message = b""
-        self.transport.write(message)
+        self.write(message)
         pieces = copy.pieces
         if pieces is not None:
             copy.pieces = None
             for piece in pieces:
-                self.transport.write(piece)
+                self.write(piece)
 
     def data_received(self, data: bytes) -> None:
         copy = self.copy
         if copy is None:
             # Nobody asked for these bytes.
             self.close()
+            return
+        if copy.tap is None and self.state == HEAD and answer(self, copy, data):
             return
         copy.received += len(data)
         if copy.received > self.lane.mirror.answer_max:
@@ -157,7 +161,8 @@ class ShadowConnection(Timed):
         self.reusable = head.keep_alive and status != 500
         remain: int = head.content_length
         size = len(data)
-        if status == 204 or status == 304 or copy.tap.head_only:
+        tap = copy.tap
+        if status == 204 or status == 304 or (tap is not None and tap.head_only):
             remain = 0
         elif head.chunked:
             self.state = CHUNKED
@@ -183,11 +188,21 @@ class ShadowConnection(Timed):
             data = data[:remain]
         if copy.unpaired == PAIRABLE:
             copy.keep(data)
-        if remain <= 0:
-            self._end(copy, perf_counter_ns())
+        if remain > 0:
+            self.state = FIXED
+            self.remain = remain
             return
-        self.state = FIXED
-        self.remain = remain
+        lane = self.lane
+        self._end(copy, perf_counter_ns())
+        if (
+            tap is None
+            and self.state == IDLE
+            and status < 400
+            and size <= READ_FREELY_BYTES
+            and not lane.retired
+        ):
+            lane.known = data[:start]
+            lane.known_bytes = size
 
     def _on_chunked(self, copy: Copy, data: bytes) -> None:
         tracker = self.tracker

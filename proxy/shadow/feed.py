@@ -105,10 +105,10 @@ class Feed:
         if self.transport is None or self.full:
             return False
         tap = copy.tap
-        primary = tap.answer
         shadow = copy.answer
-        if primary is None or shadow is None:
+        if tap is None or tap.answer is None or shadow is None:
             return False
+        primary = tap.answer
         request_id = tap.id_line
         primary_size = bytes_of(primary)
         shadow_size = bytes_of(shadow)

@@ -1,8 +1,8 @@
 """Connections of a shadow to one endpoint: their own, never those of the primary path.
 
 Nobody waits in line here: a copy takes an idle connection or opens one. After a failure to connect, or many
-answers in a row that broke off, the endpoint is left alone for a while, longer each time until it answers
-again: a dead shadow costs nothing per request.
+answers in a row that broke off, the endpoint is left alone for a while, longer each time, and then gets one
+copy at a time until it answers again: a dead shadow costs nothing per request.
 """
 
 from __future__ import annotations
@@ -34,10 +34,13 @@ class Lane:
         "failures",
         "host",
         "idle",
+        "known",
+        "known_bytes",
         "mirror",
         "pause",
         "paused_until",
         "port",
+        "probe",
         "retired",
     )
 
@@ -47,7 +50,14 @@ class Lane:
         self.host: str = endpoint.host
         self.port: int = endpoint.port
         self.idle: list[ShadowConnection] = []
+        # The head of the last answer that came whole and left its connection usable, as it was read, and how
+        # many bytes all of that answer had: one that begins alike ends alike. 0 bytes where nothing is known,
+        # or something has gone wrong since.
+        self.known = b""
+        self.known_bytes = 0
+        # When it may be tried again, in ticks; 0 = it is not known to be bad. The copy by which it was tried.
         self.paused_until = 0
+        self.probe: Copy | None = None
         self.pause: int = PAUSE_TICKS_FIRST
         # Answers in a row that broke off.
         self.failures = 0
@@ -95,15 +105,21 @@ class Lane:
         return cast(asyncio.BaseProtocol, ShadowConnection(self))
 
     def _leave_alone(self) -> None:
+        self.known_bytes = 0
         now: int = self.mirror.shadows.wheel.now
         if self.paused_until <= now:
             # Copies that were under way fail together: that is one failure of the endpoint.
             self.paused_until = now + self.pause
             self.pause = min(PAUSE_TICKS_MAX, self.pause * 2)
 
+    def may_probe(self, now: int) -> bool:
+        """Whether a bad endpoint may get a copy: its pause is over, and no other one is under way."""
+        return self.paused_until <= now and (self.probe is None or self.probe.state != SENT)
+
     def broke_off(self) -> None:
         """An answer ended before its end, or was none."""
         self.failures += 1
+        self.known_bytes = 0
         if self.failures >= FAILURES_MAX:
             self._leave_alone()
 
@@ -111,6 +127,7 @@ class Lane:
         """A whole answer came."""
         self.failures = 0
         self.paused_until = 0
+        self.probe = None
         self.pause = PAUSE_TICKS_FIRST
 
     def give_back(self, connection: ShadowConnection) -> None:
@@ -122,6 +139,7 @@ class Lane:
             connection.close()
             return
         connection.state = IDLE
+        connection.informational = 0
         idle.append(connection)
         shadows.wheel.set(connection, shadows.worker.live.upstream_idle)
 
@@ -133,5 +151,6 @@ class Lane:
     def retire(self) -> None:
         """Close what nobody uses now, and the rest after its use."""
         self.retired = True
+        self.known_bytes = 0
         for connection in self.idle[:]:
             connection.close()

@@ -62,12 +62,16 @@ class Mirror:
         "methods",
         "model",
         "number",
+        "only",
+        "plain",
+        "ready",
         "reference",
         "rewrite",
         "seed",
         "shadows",
         "share",
         "sought",
+        "spare",
         "turn",
     )
 
@@ -77,6 +81,10 @@ class Mirror:
         self.in_flight = 0
         self.turn = 0
         self.lanes: list[Lane] = []
+        # Of the straight way (`proxy.shadow.straight`): what goes out at the next turn, and what may be used
+        # again.
+        self.ready: list[Copy] = []
+        self.spare: list[Copy] = []
 
     def adopt(self, spec: ShadowSpec, counts: CopyCounts, endpoints: list[Endpoint], number: int) -> None:
         """Follow another table; `number` names what copies are compared as."""
@@ -98,8 +106,6 @@ class Mirror:
         self.marker: bytes = spec.marker + b": 1\r\n" if spec.marker else b""
         # Lower-case names with their colon: the marker is ours alone.
         self.dropped: list[bytes] = [name + b":" for name in (spec.marker.lower(), *spec.remove) if name]
-        # Those of them that have to be searched for; see `Shadows.look_for`.
-        self.sought: list[bytes] = self.dropped
         self.rewrite: Rewrite | None = spec.arm.upstream.rewrite
         # What its servers call the model, as a JSON string; empty where that is what clients say.
         self.model: bytes = b"" if self.rewrite is None else json_name(self.rewrite.model)
@@ -113,12 +119,21 @@ class Mirror:
             self.lanes.append(lane)
         for lane in kept.values():
             lane.retire()
+        # Nothing to take turns between, and nothing of a request to change.
+        self.only: Lane | None = self.lanes[0] if len(self.lanes) == 1 else None
+        self.judge(self.dropped)
+
+    def judge(self, sought: list[bytes]) -> None:
+        """Take note of which fields have to be searched for; see `Shadows.look_for`."""
+        self.sought: list[bytes] = sought
+        self.plain = self.rewrite is None and not sought
 
     def retire(self) -> None:
         """The table has no such shadow any more: close what nobody uses now, and the rest after its use."""
         for lane in self.lanes:
             lane.retire()
         self.lanes = []
+        self.only = None
 
     # Before the request goes anywhere.
 
@@ -171,8 +186,11 @@ class Mirror:
     def send(self, copy: Copy) -> None:
         """Send a copy if a connection can be had now or opened; it never waits for another copy's end."""
         tap = copy.tap
-        if tap.finished and not OK <= tap.outcome <= UPSTREAM_5XX and not tap.status:
+        if tap is not None and tap.finished and not OK <= tap.outcome <= UPSTREAM_5XX and not tap.status:
             # The primary itself was not asked: shed, or not to be reached.
+            self.skip(copy, UNFINISHED)
+            return
+        if self.shadows.closing:
             self.skip(copy, UNFINISHED)
             return
         if self.in_flight >= self.in_flight_max:
@@ -183,11 +201,15 @@ class Mirror:
             self.skip(copy, UNREACHABLE)
             return
         counts = copy.counts
-        counts.add(MIRRORED_0 + size_class(tap.body_bytes))
+        counts.add(MIRRORED_0 + size_class(copy.body_bytes))
         counts.slot.start(-1)
         copy.state = SENT
-        model = self.model or tap.client_model
-        if model:
+        if lane.paused_until:
+            lane.probe = copy
+        if tap is None:
+            at = len(copy.message) - copy.body_bytes - 2
+            copy.message = b"".join((copy.message[:at], self.marker, copy.message[at:]))
+        elif model := self.model or tap.client_model:
             copy.message = self._message_for(tap, model)
         else:
             copy.message = b"".join((self._head(tap), self.marker, tap.first[tap.head_end :]))
@@ -205,7 +227,7 @@ class Mirror:
             if self.turn >= count:
                 self.turn = 0
             lane = lanes[self.turn]
-            if lane.paused_until <= now:
+            if not lane.paused_until or lane.may_probe(now):
                 return lane
         return None
 
@@ -257,7 +279,7 @@ class Mirror:
             return
         copy.state = GONE
         self._release(copy)
-        self._count_skip(copy.counts, reason, copy.tap.body_bytes)
+        self._count_skip(copy.counts, reason, copy.body_bytes)
 
     def _count_skip(self, counts: CopyCounts, reason: int, size: int) -> None:
         counts.add(SKIPPED_0 + reason * SIZE_CLASSES + size_class(size))
@@ -268,16 +290,15 @@ class Mirror:
         if copy.state != SENT:
             return
         copy.state = ANSWERED
-        copy.connection = None
         self.in_flight -= 1
         if outcome == OK and copy.status >= 400:
             outcome = int(outcome_of_status(copy.status))
         if outcome <= UPSTREAM_5XX:
-            copy.shadow_us = (now_ns - copy.tap.started_ns) // 1000
+            copy.shadow_us = (now_ns - copy.started_ns) // 1000
         elif copy.unpaired == PAIRABLE:
             copy.spoil(SHADOW_FAILED)
         copy.counts.end(outcome, copy.shadow_us)
-        if copy.tap.finished:
+        if copy.tap is None or copy.tap.finished:
             self.settle(copy)
 
     def settle(self, copy: Copy) -> None:
@@ -289,7 +310,7 @@ class Mirror:
         if reason == PAIRABLE:
             copy.counts.add(PAIRED)
         else:
-            copy.counts.add(UNPAIRED_0 + reason * SIZE_CLASSES + size_class(copy.tap.body_bytes))
+            copy.counts.add(UNPAIRED_0 + reason * SIZE_CLASSES + size_class(copy.body_bytes))
         self._release(copy)
 
     def _release(self, copy: Copy) -> None:
@@ -298,4 +319,5 @@ class Mirror:
         copy.answer = None
         copy.message = b""
         copy.pieces = None
-        copy.tap.closed()
+        if copy.tap is not None:
+            copy.tap.closed()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from proxy.outcomes import CLIENT_ABORT
 from proxy.shadow.copy_counts import CopyCounts
 from proxy.shadow.feed import Feed
-from proxy.shadow.mirror import UNFINISHED, Mirror
+from proxy.shadow.mirror import Mirror
+from proxy.shadow.straight import send
 from proxy.shadow.tap import COLLECTING
 from proxy.wire.grammar import MARKED
 from proxy.wire.head import ResponseHead
@@ -43,6 +44,7 @@ class Shadows:
         "mirrors",
         "outbox",
         "paused",
+        "ready",
         "response_head",
         "send_soon",
         "vain_left",
@@ -58,7 +60,10 @@ class Shadows:
         self.connections: set[ShadowConnection] = set()
         # By the place of their slot in the page: tables that name the same shadow share one writer.
         self.counts: dict[int, CopyCounts] = {}
+        # What goes out at the next turn: requests with all that is kept of them, and on the straight way the
+        # shadows that have copies.
         self.outbox: list[Tap] = []
+        self.ready: list[Mirror] = []
         self.send_soon: Callable[[], None] = self.send
         self.response_head = ResponseHead()
         self.closing = False
@@ -106,28 +111,32 @@ class Shadows:
     def look_for(self, kinds: dict[bytes, int]) -> None:
         """Take note of what the scan of a request does not tell: names that mean something else to it."""
         for mirror in self.mirrors.values():
-            mirror.sought = [name for name in mirror.dropped if kinds.get(name[:-1]) != MARKED]
+            mirror.judge([name for name in mirror.dropped if kinds.get(name[:-1]) != MARKED])
 
     def offer(self, tap: Tap) -> None:
         """Send the copies of a whole request at the next turn of the loop."""
-        if not self.outbox:
+        if not (self.outbox or self.ready):
             self.worker.loop.call_soon(self.send_soon)
         self.outbox.append(tap)
 
     def send(self) -> None:
         """Send what was offered in the last turn."""
-        taps = self.outbox
-        self.outbox = []
-        closing = self.closing
         now_ns = perf_counter_ns()
+        if self.ready:
+            mirrors = self.ready
+            self.ready = []
+            for mirror in mirrors:
+                send(mirror, now_ns)
+        taps = self.outbox
+        if not taps:
+            return
+        self.outbox = []
         for tap in taps:
             tap.started_ns = now_ns
             for copy in tap.copies:
                 if copy.state == COLLECTING:
-                    if closing:
-                        copy.mirror.skip(copy, UNFINISHED)
-                    else:
-                        copy.mirror.send(copy)
+                    copy.started_ns = now_ns
+                    copy.mirror.send(copy)
             tap.first = b""
             tap.pieces = None
 

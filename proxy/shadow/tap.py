@@ -12,7 +12,6 @@ from proxy.outcomes import OK, UPSTREAM_5XX
 from proxy.shadow.cells import Skip, Unpaired
 
 if TYPE_CHECKING:
-    from proxy.shadow.connection import ShadowConnection
     from proxy.shadow.copy_counts import CopyCounts
     from proxy.shadow.mirror import Mirror
     from proxy.wire.head import RequestHead
@@ -40,12 +39,13 @@ class Copy:
 
     `held` are the bytes charged to the shadow's budget for it. `unpaired` is why it cannot be compared any
     more, or PAIRABLE; only while it is, `answer` is kept, of which the head has `head_bytes`. `received` is
-    what came of the answer, kept or not.
+    what came of the answer, kept or not. `tap` is None on the straight way (`proxy.shadow.straight`), where
+    nothing of the primary's answer matters to the copy.
     """
 
     __slots__ = (
         "answer",
-        "connection",
+        "body_bytes",
         "counts",
         "head_bytes",
         "held",
@@ -55,13 +55,14 @@ class Copy:
         "pieces",
         "received",
         "shadow_us",
+        "started_ns",
         "state",
         "status",
         "tap",
         "unpaired",
     )
 
-    def __init__(self, mirror: Mirror, tap: Tap, unpaired: int) -> None:
+    def __init__(self, mirror: Mirror, tap: Tap | None, unpaired: int) -> None:
         self.mirror = mirror
         # Those of the table by which the request was taken: a later one may count in another slot.
         self.counts: CopyCounts = mirror.counts
@@ -69,14 +70,16 @@ class Copy:
         self.tap = tap
         self.unpaired = unpaired
         self.state: int = COLLECTING
+        self.body_bytes: int = 0
         self.held = 0
+        self.started_ns = 0
         self.shadow_us = 0
         self.received = 0
         self.head_bytes = 0
         self.status: int = 0
-        self.connection: ShadowConnection | None = None
         self.answer: list[bytes] | None = None
-        # What is to be written, until it is: the head and what came with it, and the pieces behind that.
+        # What is to be written, until it is: the head and what came with it, and the pieces behind that. On
+        # the straight way what the primary got, until it is sent.
         self.message = b""
         self.pieces: list[bytes] | None = None
 
@@ -171,6 +174,13 @@ class Tap:
         self.primary_us = 0
         self.id_line = b""
 
+    def add(self, mirror: Mirror, unpaired: int) -> None:
+        """Take the request for another shadow; `unpaired` is why its answer is not compared, or PAIRABLE."""
+        self.copies.append(Copy(mirror, self, unpaired))
+        self.open += 1
+        if unpaired == PAIRABLE:
+            self.wide = True
+
     # The request, piece by piece, each one after it was written to the primary.
 
     def begin(self, message: bytes, body: int, *, whole: bool) -> None:
@@ -204,6 +214,7 @@ class Tap:
             if copy.state != COLLECTING:
                 continue
             mirror = copy.mirror
+            copy.body_bytes = self.body_bytes
             if self.body_bytes > mirror.body_max:
                 mirror.skip(copy, SKIP_TOO_LARGE)
             elif not copy.charge(size):
@@ -291,9 +302,5 @@ def tap_for(
         if mirror.takes(arm, head, data, end, client, overridden):
             if tap is None:
                 tap = Tap(head)
-            copy = Copy(mirror, tap, mirror.pairing())
-            tap.copies.append(copy)
-            tap.open += 1
-            if copy.unpaired == PAIRABLE:
-                tap.wide = True
+            tap.add(mirror, mirror.pairing())
     return tap

@@ -39,7 +39,7 @@ FEATURES: dict[str, Callable[[dict[str, Any]], object]] = {
         metrics=[{"name": "score", "source": "header:x-score", "low": 0.0, "high": 1.0}]
     ),
     "streams/watch.py": lambda table: table["routes"][0].update(streams={"format": "openai", "stall": 9.0}),
-    "shadow/tap.py": lambda table: table["routes"][0].update(
+    "shadow/mirror.py": lambda table: table["routes"][0].update(
         # Looks at each request and copies none: no loop runs here that could connect.
         shadows=[{"name": "next", "arm": 1, "reference": [0], "methods": ["PUT"]}]
     ),
