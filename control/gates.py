@@ -139,7 +139,9 @@ def _time(rollout: Rollout, step: Step, now: float) -> Gate:
     since = rollout.step_started_at if rollout.step_started_at is not None else now
     # A paused rollout does not age.
     elapsed = (rollout.paused_at if rollout.paused_at is not None else now) - since
-    text = f"{max(0.0, elapsed):.0f} s of {step.duration_s:g} s at {step.weight:.4g} of requests"
+    least = f" of {step.duration_s:g} s" if step.duration_s > 0 else ""
+    share = "with copies alone" if step.shadow is not None else f"at {step.weight:.4g} of requests"
+    text = f"{max(0.0, elapsed):.0f} s{least} {share}"
     return Gate(name="time", met=elapsed >= step.duration_s, text=f"baking for {text}" if step.bake else text)
 
 

@@ -34,7 +34,7 @@ SAMPLED_OUT: Final = 0
 assert cells.ELIGIBLE == ELIGIBLE
 assert cells.MIRRORED_0 == MIRRORED_0
 assert cells.UNPAIRED_0 == UNPAIRED_0
-assert cells.Unpaired.SAMPLED_OUT == SAMPLED_OUT
+assert list(cells.Unpaired)[SAMPLED_OUT].name == "SAMPLED_OUT"
 # Of bodies in the first class of sizes.
 SMALL_BYTES_MAX: Final = 1024
 # Of `proxy.shadow.connection`.

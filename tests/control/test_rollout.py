@@ -163,6 +163,15 @@ def test_gates_say_how_far_they_are() -> None:
     assert [gate.met for gate in gates(made(State.PROGRESSING), PLAN, None, 40.0)] == [True, False, False]
 
 
+@pytest.mark.parametrize(("own", "said"), [({}, "12 s"), ({"duration": "1m"}, "12 s of 60 s")])
+def test_a_step_with_copies_alone_says_so(own: dict[str, str], said: str) -> None:
+    """It has no share of requests, and no least time unless one is set."""
+    plan = RolloutPlan.from_config({"steps": [{"shadow": "v2", "agreement": 0.99, **own}, "5%", "100%"]})
+    shown = gates(made(State.PROGRESSING), plan, None, 12.0)
+
+    assert (shown[0].text, shown[0].met) == (f"{said} with copies alone", not own)
+
+
 def test_a_hold_is_decided_once() -> None:
     """A broken comparison stops widening; it is written down when it begins, not every second."""
     rollout = made(State.PROGRESSING)

@@ -58,10 +58,14 @@ async def comparer(path: Path) -> AsyncIterator[Comparer]:
     try:
         await eventually(path.exists)
         yield running
-    finally:
         if process.returncode is None and process.stdin is not None:
             process.stdin.close()
         await asyncio.wait_for(process.wait(), 20)
+    finally:
+        # Also one that a test has stopped and did not come to wake.
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
         await listening
 
 
