@@ -117,7 +117,7 @@ def send(mirror: Mirror, now_ns: int) -> None:
     marker = mirror.marker
     counts = copies[0].counts
     wheel = mirror.shadows.wheel
-    deadline = wheel.now + mirror.deadline + 1 if mirror.deadline else NEVER
+    deadline = wheel.now + mirror.deadline + 1
     started = small = 0
     for copy in copies:
         copy.started_ns = now_ns

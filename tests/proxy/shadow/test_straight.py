@@ -133,7 +133,6 @@ def test_every_request_is_copied_alike(tmp_path: Path, loop: asyncio.AbstractEve
         {"share": 0.0},
         {"share": 0.5, "key": ["header:x-user-id"], "salt": "s"},
         {"marker": ""},
-        {"deadline": 0},
     ],
     ids=lambda shadow: next(iter(shadow)),
 )
