@@ -207,8 +207,6 @@ class Downstream(ClientConnection):
         self.relay = relay
         if arm.mirrors is not None:
             relay.tap = tap_for(arm.mirrors, arm.arm.index, head, data, end, self.client, overridden)
-            if relay.tap is not None:
-                relay.extras = True
         start: i64 = end + 2
         stop: i64 = len(data)
         length: i64 = head.content_length if head.content_length > 0 else 0

@@ -78,7 +78,6 @@ def send(
         relay.state = CONNECTING_COMPLETE
         if mirrors is not None:
             relay.tap = tap_for(mirrors, arm.arm.index, head, data, end, downstream.client, False)
-            relay.extras = relay.tap is not None
         relay.ask(endpoint, message, fresh=False)
         if relay.tap is not None:
             relay.tap.id_line = relay.id_line

@@ -95,7 +95,6 @@ def offer(
         mirror.ready.append(copy)
     if tap is not None:
         relay.tap = tap
-        relay.extras = True
         tap.id_line = relay.id_line
         tap.begin(message, body, whole=True)
 
