@@ -16,20 +16,21 @@ from proxy.retrying import RetryBudget
 from proxy.shadow.shadows import Shadows
 from proxy.slot_counts import SlotCounts
 from proxy.timers import TimerWheel
-from proxy.wire.head import RequestHead, ResponseHead
 
 if TYPE_CHECKING:
     from proxy.arms import Arm
     from proxy.client import ClientConnection
     from proxy.live import LiveTable
+    from proxy.wire.head import RequestHead, ResponseHead
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
 class WorkerContext:
     """The state of a worker as far as requests see it; `proxy.worker` adds sockets, signals and the link.
 
-    Used on one event loop only, so nothing is locked. `live` is set before the first connection is accepted.
-    `requests` and `reused` are written into the page by the worker's beat, not once per request.
+    Used on one event loop only, so nothing is locked. `live` and both heads come with a table, before the
+    first connection is accepted. `requests` and `reused` are written into the page by the worker's beat, not
+    once per request.
     """
 
     __slots__ = (
@@ -57,6 +58,8 @@ class WorkerContext:
     )
 
     live: LiveTable
+    request_head: RequestHead
+    response_head: ResponseHead
 
     def __init__(self, loop: asyncio.AbstractEventLoop, cells: memoryview) -> None:
         self.loop = loop
@@ -78,8 +81,6 @@ class WorkerContext:
         self.overload = 0
         # Of each route by name, over all its tables.
         self.budgets: dict[str, RetryBudget] = {}
-        self.request_head = RequestHead()
-        self.response_head = ResponseHead()
         self.requests = 0
         self.holders: dict[int, tuple[str, str, str, str]] = {}
         self.reused = 0

@@ -7,7 +7,6 @@ would go on to where the name pointed when it was.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import socket
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -108,8 +107,9 @@ def named(worker: WorkerContext) -> dict[str, list[Pool]]:
 
 
 def _is_address(host: str) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        ipaddress.ip_address(host)
-    except ValueError:
+        socket.inet_pton(family, host.partition("%")[0])
+    except OSError:
         return False
     return True

@@ -13,8 +13,11 @@ from __future__ import annotations
 import os
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from hashlib import blake2b
+    from pathlib import Path
 
 KEY_BYTES: Final = 32
 TOKEN_CHARACTERS: Final = 36
@@ -48,10 +51,10 @@ class Token:
 class Signer:
     """Makes the tokens of one arm in one worker."""
 
-    __slots__ = ("_arm", "_count", "_key", "_start")
+    __slots__ = ("_arm", "_count", "_keyed", "_start")
 
     def __init__(self, key: bytes, arm: bytes) -> None:
-        self._key = key
+        self._keyed = _keyed(key)
         self._arm = arm
         # 4 random bytes for each start of each arm, then a counter: with the time in it, no two are the same.
         self._start = os.urandom(4)
@@ -66,7 +69,9 @@ class Signer:
             + self._start
             + (self._count & 0xFFFFFFFF).to_bytes(4, "big")
         )
-        return prefix + urlsafe_b64encode(head + _mac(self._key, head)) + b"\r\n"
+        hashed = self._keyed.copy()
+        hashed.update(head)
+        return prefix + urlsafe_b64encode(head + hashed.digest()) + b"\r\n"
 
 
 def read_token(key: bytes, text: str) -> Token | None:
@@ -80,8 +85,10 @@ def read_token(key: bytes, text: str) -> Token | None:
     from hmac import compare_digest
 
     head, mac = data[:_SIGNED], data[_SIGNED:]
+    hashed = _keyed(key)
+    hashed.update(head)
     # The second condition: base64 has several ways to write some bytes, and duplicates are told by these.
-    if not compare_digest(mac, _mac(key, head)) or urlsafe_b64encode(data).decode() != text:
+    if not compare_digest(mac, hashed.digest()) or urlsafe_b64encode(data).decode() != text:
         return None
     return Token(head[:_ARM], int.from_bytes(head[_ARM : _ARM + 4], "big"), mac)
 
@@ -114,7 +121,8 @@ def load_key(path: Path) -> bytes:
     return key
 
 
-def _mac(key: bytes, head: bytes) -> bytes:
+def _keyed(key: bytes) -> blake2b:
+    """The hash of nothing yet, with what is hashed before anything else: a copy of it takes no import."""
     from hashlib import blake2b
 
-    return blake2b(head, digest_size=_MAC, key=key, person=_PERSON).digest()
+    return blake2b(digest_size=_MAC, key=key, person=_PERSON)

@@ -75,9 +75,11 @@ class Worker(WorkerContext):
         self.request_head = RequestHead(
             names.request_id, live.forwarding.drop, noted, self.shadows.field_names()
         )
+        self.request_head.prepare()
         self.shadows.look_for(self.request_head.kinds)
         # What an upstream says about request id and variant would contradict us.
         self.response_head = ResponseHead(tuple(name for name in (names.request_id, names.variant) if name))
+        self.response_head.prepare()
         self.live = live
         self._published = table
         self.cells[counters.REVISION] = table.revision

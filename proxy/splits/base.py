@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from mypy_extensions import mypyc_attr
 
@@ -12,6 +12,9 @@ from proxy import plain
 from proxy.arms import Arm, arm_at
 from proxy.request import RequestView
 from proxy.splits.spec import SplitSpec
+
+if TYPE_CHECKING:
+    from proxy.splits.parameters import ParameterReader
 
 
 class Before:
@@ -55,6 +58,16 @@ class Split(ABC):
         self.needs_body = needs_body
         # Which of 64 groups the key of the last `choose_keyed` falls into, -1 for none.
         self.group = -1
+
+    @classmethod
+    def reader(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> ParameterReader:
+        """What `from_config` reads the parameters with, all known and all necessary ones there."""
+        # Not with this module: workers read tables only, and are smaller by what this imports.
+        from proxy.splits.parameters import ParameterReader
+
+        reader = ParameterReader(params, upstreams)
+        reader.only(cls.schema, cls.kind)
+        return reader
 
     @classmethod
     @abstractmethod

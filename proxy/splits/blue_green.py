@@ -10,7 +10,6 @@ from proxy.arms import Arm
 from proxy.request import RequestView, needle
 from proxy.splits import schemas
 from proxy.splits.base import Split
-from proxy.splits.parameters import ParameterReader
 from proxy.splits.spec import SplitSpec, VariantSpec
 
 COLOURS = ("blue", "green")
@@ -42,8 +41,7 @@ class BlueGreenSplit(Split):
 
     @classmethod
     def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
-        reader = ParameterReader(params, upstreams)
-        reader.only(cls.schema, cls.kind)
+        reader = cls.reader(params, upstreams)
         colours = {name: reader.upstream(name) for name in COLOURS}
         if colours["blue"] and colours["blue"] == colours["green"]:
             reader.fault(

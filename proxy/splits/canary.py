@@ -12,7 +12,6 @@ from proxy.request import RequestView
 from proxy.splits import schemas
 from proxy.splits.base import Split, read_weights
 from proxy.splits.layers import Layer, read_layer
-from proxy.splits.parameters import ParameterReader
 from proxy.splits.spec import SplitSpec, VariantSpec
 from proxy.splits.sticky import GROUP_MASK, SCALE, digest_of, read_keys, read_seed
 
@@ -59,8 +58,7 @@ class CanarySplit(Split):
 
     @classmethod
     def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
-        reader = ParameterReader(params, upstreams)
-        reader.only(cls.schema, cls.kind)
+        reader = cls.reader(params, upstreams)
         stable = reader.upstream("stable")
         canary = reader.upstream("canary")
         if stable and stable == canary:

@@ -9,7 +9,6 @@ from proxy.arms import Arm
 from proxy.request import RequestView
 from proxy.splits import schemas
 from proxy.splits.base import Split
-from proxy.splits.parameters import ParameterReader
 from proxy.splits.spec import SplitSpec, VariantSpec
 
 
@@ -25,8 +24,7 @@ class DirectSplit(Split):
 
     @classmethod
     def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
-        reader = ParameterReader(params, upstreams)
-        reader.only(cls.schema, cls.kind)
+        reader = cls.reader(params, upstreams)
         name = reader.upstream("upstream")
         variants = [VariantSpec(upstream=name, role="stable", weight=1.0)]
         return reader.finish(SplitSpec(kind=cls.kind, variants=variants))

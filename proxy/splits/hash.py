@@ -12,7 +12,6 @@ from proxy.request import RequestView
 from proxy.splits import schemas
 from proxy.splits.base import Before, Split, read_weights
 from proxy.splits.layers import Layer, read_layer
-from proxy.splits.parameters import ParameterReader
 from proxy.splits.ranges import Ranges, centred, read_ranges, succeed
 from proxy.splits.spec import SplitSpec, VariantSpec
 from proxy.splits.sticky import GROUP_MASK, SCALE, digest_of, read_keys, read_seed
@@ -50,8 +49,7 @@ class HashSplit(Split):
 
     @classmethod
     def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
-        reader = ParameterReader(params, upstreams)
-        reader.only(cls.schema, cls.kind)
+        reader = cls.reader(params, upstreams)
         shares = reader.variants()
         variants = [VariantSpec(upstream=name, role="variant", weight=w) for name, w in shares.items()]
         layer = reader.layer()

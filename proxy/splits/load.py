@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
-from pathlib import Path
 from typing import Final
+
+import proxy.splits
 
 # Modules of this package that define no kind.
 SHARED: Final = frozenset(
@@ -14,7 +16,8 @@ SHARED: Final = frozenset(
 
 def kind_modules() -> list[str]:
     """Names of the modules that define a kind, one each; compiled modules count like source."""
-    names = {entry.name.split(".", 1)[0] for entry in Path(__file__).parent.iterdir() if _is_module(entry)}
+    with os.scandir(proxy.splits.__path__[0]) as entries:
+        names = {entry.name.split(".", 1)[0] for entry in entries if entry.name.endswith((".py", ".so"))}
     return sorted(names - SHARED)
 
 
@@ -22,7 +25,3 @@ def load_all() -> None:
     """Import them; doing it again changes nothing."""
     for name in kind_modules():
         import_module(f"proxy.splits.{name}")
-
-
-def _is_module(entry: Path) -> bool:
-    return entry.suffix in (".py", ".so")

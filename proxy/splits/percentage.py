@@ -12,7 +12,6 @@ from proxy.arms import Arm
 from proxy.request import RequestView
 from proxy.splits import schemas
 from proxy.splits.base import Split, read_weights
-from proxy.splits.parameters import ParameterReader
 from proxy.splits.spec import SplitSpec, VariantSpec
 
 # Short blocks keep the shares exact over short stretches and over several workers: half a block dealt of 20
@@ -53,8 +52,7 @@ class PercentageSplit(Split):
 
     @classmethod
     def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
-        reader = ParameterReader(params, upstreams)
-        reader.only(cls.schema, cls.kind)
+        reader = cls.reader(params, upstreams)
         shares = reader.variants()
         variants = [VariantSpec(upstream=name, role="variant", weight=w) for name, w in shares.items()]
         block = reader.whole("block", BLOCK, 2, BLOCK_MAX)

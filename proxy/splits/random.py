@@ -10,7 +10,6 @@ from proxy.arms import Arm
 from proxy.request import RequestView
 from proxy.splits import schemas
 from proxy.splits.base import Split, read_weights
-from proxy.splits.parameters import ParameterReader
 from proxy.splits.ranges import Ranges, ranges_of
 from proxy.splits.spec import SplitSpec, VariantSpec
 
@@ -28,8 +27,7 @@ class RandomSplit(Split):
 
     @classmethod
     def from_config(cls, params: Mapping[str, object], upstreams: Sequence[str]) -> SplitSpec:
-        reader = ParameterReader(params, upstreams)
-        reader.only(cls.schema, cls.kind)
+        reader = cls.reader(params, upstreams)
         shares = reader.variants()
         variants = [VariantSpec(upstream=name, role="variant", weight=w) for name, w in shares.items()]
         return reader.finish(SplitSpec(kind=cls.kind, variants=variants))

@@ -1,5 +1,6 @@
 """What the fields of a head mean to a proxy: framing, persistence, upgrade and what stays behind."""
 
+from collections.abc import Callable
 from typing import Final
 
 from mypy_extensions import i64
@@ -78,7 +79,7 @@ class Fields:
         self.names: list[bytes] = list(self.kinds)
         self.name_kinds: list[int] = list(self.kinds.values())
         self.name_filter = name_filter(self.names)
-        self.find_known = name_expression(self.kinds).findall
+        self.find_known: Callable[[bytes], list[tuple[bytes, bytes]]] = self._first_find
         self.host_line = b"\n"  # no value: an empty one must not look as if it had been seen
         self.host_value = b""
         # The start line's, which the scanner sets whenever it accepts one.
@@ -105,6 +106,11 @@ class Fields:
         # Whether `special` has been called since the last reset: most heads have no such field.
         self.touched: bool = True
         self.reset()
+
+    def _first_find(self, lower: bytes) -> list[tuple[bytes, bytes]]:
+        """Make `find_known`, which finds name and value of known fields, when it is used first."""
+        self.find_known = name_expression(self.kinds).findall
+        return self.find_known(lower)
 
     def reset(self) -> None:
         """Forget what the fields of the head before meant."""

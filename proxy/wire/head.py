@@ -79,7 +79,17 @@ class RequestHead(Fields):
         self.is_head: bool = False
         super().__init__(kinds, drop)
         # Matches most heads whole, and what they have to say; used where nothing is compiled.
+        self.plain: scan_regex.Match = self._first_plain
+
+    def prepare(self) -> None:
+        """Make the expressions now, so that the first request need not wait for them."""
+        if not COMPILED:
+            self.plain(b"", 0, 0)
+            self.find_known(b"")
+
+    def _first_plain(self, data: bytes, start: int, end: int) -> re.Match[bytes] | None:
         self.plain = scan_regex.plain_expression(self.kinds, self.noted)
+        return self.plain(data, start, end)
 
     def complete(self, data: bytes, end: int) -> bool:
         """Judge the whole, once the lines are known."""
@@ -169,7 +179,17 @@ class ResponseHead(Fields):
         """`drop`: lower-case names of fields always left out."""
         super().__init__({}, drop)
         self._last: bytes = b""
+        self.plain: scan_regex.Match = self._first_plain
+
+    def prepare(self) -> None:
+        """As that of a `RequestHead`."""
+        if not COMPILED:
+            self.plain(b"", 0, 0)
+            self.find_known(b"")
+
+    def _first_plain(self, data: bytes, start: int, end: int) -> re.Match[bytes] | None:
         self.plain = scan_regex.plain_response_expression(self.kinds)
+        return self.plain(data, start, end)
 
     def remember(self, data: bytes, end: int) -> None:
         """Keep the head `data[:end]`, which has just been read, until the next one is."""
