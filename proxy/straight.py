@@ -45,7 +45,7 @@ def send(
     body: i64 = len(data) - end - 2
     length: i64 = head.content_length
     worker = downstream.worker
-    if worker.overload or len(data) > REPLAY_BYTES_MAX or (body != length and (body > 0 or length > 0)):
+    if worker.overload or (body != length and (body > 0 or length > 0)):
         return False
     relay = Relay(worker, downstream, arm, head, ns, False, group)
     relay.ordinary = True
@@ -58,12 +58,15 @@ def send(
     if prefix:
         relay.id_line = id_line = worker.request_ids.line(prefix)
         added += id_line
+    # A body too large to be sent again is not copied either: it goes out from where it lies.
+    large = len(data) > REPLAY_BYTES_MAX and arm.mirrors is None
+    rest = data[end : end + 2] if large else data[end:]
     cuts = head.cuts
     if cuts:
-        message = b"".join((data[: cuts[0]], data[cuts[1] : end], added, data[end:]))
+        message = b"".join((data[: cuts[0]], data[cuts[1] : end], added, rest))
     else:
-        message = b"".join((data[:end], added, data[end:]))
-    if len(message) <= REPLAY_BYTES_MAX:
+        message = b"".join((data[:end], added, rest))
+    if not large and len(message) <= REPLAY_BYTES_MAX:
         relay.replay = message
     counts = arm.counts
     counts.start(group)
@@ -78,7 +81,7 @@ def send(
         relay.state = CONNECTING_COMPLETE
         if mirrors is not None:
             relay.tap = tap_for(mirrors, arm.arm.index, head, data, end, downstream.client, False)
-        relay.ask(endpoint, message, fresh=False)
+        relay.ask(endpoint, message + data[end + 2 :] if large else message, fresh=False)
         if relay.tap is not None:
             relay.tap.id_line = relay.id_line
             relay.tap.begin(message, body, whole=True)
@@ -100,7 +103,10 @@ def send(
         downstream.deadline = deadline
     else:
         wheel.set_at(downstream, deadline)
-    connection.write(message)
+    if large:
+        connection.transport.writelines((message, memoryview(data)[end + 2 :]))
+    else:
+        connection.write(message)
     if mirrors is not None:
         offer(relay, mirrors, head, data, end, message)
     return True
@@ -118,7 +124,6 @@ def answer(connection: UpstreamConnection, relay: Relay, head: ResponseHead, dat
     worker = downstream.worker
     if (
         body != head.content_length
-        or body > VIEW_BYTES_MIN
         or status >= ORDINARY_BELOW
         or status < ORDINARY_MIN
         or not head.keep_alive
@@ -133,7 +138,11 @@ def answer(connection: UpstreamConnection, relay: Relay, head: ResponseHead, dat
     cuts = head.cuts
     now_ns: i64 = clock_ns()
     kept = cut(data, 0, end, cuts) if cuts else data[:end]
-    downstream.write(b"".join((kept, arm.response_lines, relay.id_line, data[end:])))
+    if body > VIEW_BYTES_MIN:
+        shown = b"".join((kept, arm.response_lines, relay.id_line))
+        downstream.transport.writelines((shown, memoryview(data)[end:]))
+    else:
+        downstream.write(b"".join((kept, arm.response_lines, relay.id_line, data[end:])))
     tap = relay.tap
     if tap is not None:
         tap.answered(data, end, status, len(data))

@@ -9,6 +9,7 @@ import asyncio
 import json
 import tempfile
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
@@ -49,6 +50,10 @@ class Sink:
         """Swallow."""
         del data
         self.writes += 1
+
+    def writelines(self, pieces: Iterable[bytes]) -> None:
+        """Swallow all."""
+        self.write(b"".join(pieces))
 
     def get_extra_info(self, name: str) -> Any:
         """Pretend to come from the loopback address."""

@@ -46,6 +46,11 @@ REQUESTS = {
     + HOST
     + USER
     + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    "large": b"POST /a HTTP/1.1\r\n" + HOST + USER + b"Content-Length: 70000\r\n\r\n" + b"x" * 70_000,
+    "large and kept alive": b"POST /a HTTP/1.1\r\n"
+    + HOST
+    + b"Connection: keep-alive\r\nContent-Length: 70000\r\n\r\n"
+    + b"x" * 70_000,
     "expecting": b"POST /a HTTP/1.1\r\n"
     + HOST
     + USER
