@@ -49,7 +49,7 @@ class RequestHead(Fields):
         cuts: ascending offsets [start, end, start, end, ...] of what stays behind when it is forwarded.
     """
 
-    __slots__ = ("is_head", "noted", "noted_needle", "plain")
+    __slots__ = ("is_head", "noted", "noted_needle", "plain", "shapes")
 
     def __init__(
         self,
@@ -80,6 +80,7 @@ class RequestHead(Fields):
         super().__init__(kinds, drop)
         # Matches most heads whole, and what they have to say; used where nothing is compiled.
         self.plain: scan_regex.Match = self._first_plain
+        self.shapes = scan_regex.request_shapes(self.noted)
 
     def prepare(self) -> None:
         """Make the expressions now, so that the first request need not wait for them."""
@@ -173,13 +174,14 @@ class ResponseHead(Fields):
     that a response without content must not have (1xx, 204) are cut and not reported.
     """
 
-    __slots__ = ("_last", "plain")
+    __slots__ = ("_last", "plain", "shapes")
 
     def __init__(self, drop: tuple[bytes, ...] = ()) -> None:
         """`drop`: lower-case names of fields always left out."""
         super().__init__({}, drop)
         self._last: bytes = b""
         self.plain: scan_regex.Match = self._first_plain
+        self.shapes = scan_regex.response_shapes()
 
     def prepare(self) -> None:
         """As that of a `RequestHead`."""

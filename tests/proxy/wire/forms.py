@@ -6,6 +6,7 @@ from proxy.wire import head as head_module
 from proxy.wire import scan_bytes, scan_regex
 from proxy.wire.fields import Fields
 from proxy.wire.head import RequestHead, ResponseHead, refuse_request, refuse_response
+from proxy.wire.shapes import LINES_MAX, NAMES_BYTES_MAX
 
 HEADERS_MAX = 100
 
@@ -36,6 +37,19 @@ def _request_by_plain_regex(head: RequestHead, data: bytes, end: int, headers_ma
     )
 
 
+def _long(data: bytes, end: int) -> bool:
+    return end > NAMES_BYTES_MAX or data.count(b"\n", 0, end) > LINES_MAX
+
+
+def _request_by_shape(head: RequestHead, data: bytes, end: int, headers_max: int) -> bool:
+    if not scan_regex.plain_request(head, data, end, headers_max):
+        return _request_by_regex(head, data, end, headers_max)
+    # Once more, by an expression that is made from this very head.
+    head.shapes.learn(data[data.index(b"\n") + 1 : end])
+    assert head.shapes.known[0].match(data, 0, end) or _long(data, end)
+    return scan_regex.plain_request(head, data, end, headers_max)
+
+
 def _response_by_bytes(head: ResponseHead, data: bytes, end: int, headers_max: int) -> bool:
     head.reset()
     if scan_bytes.response(head, data, end, headers_max) and head.complete(data, end):
@@ -58,16 +72,26 @@ def _response_by_plain_regex(head: ResponseHead, data: bytes, end: int, headers_
     )
 
 
+def _response_by_shape(head: ResponseHead, data: bytes, end: int, headers_max: int) -> bool:
+    if not scan_regex.plain_response(head, data, end, headers_max):
+        return _response_by_regex(head, data, end, headers_max)
+    head.shapes.learn(data[data.index(b"\n") + 1 : end])
+    assert head.shapes.known[0].match(data, 0, end) or _long(data, end)
+    return scan_regex.plain_response(head, data, end, headers_max)
+
+
 REQUEST_SCANS: dict[str, RequestScan] = {
     "bytes": _request_by_bytes,
     "regex": _request_by_regex,
     "plain": _request_by_plain_regex,
+    "shape": _request_by_shape,
     "chosen": head_module.scan_request,
 }
 RESPONSE_SCANS: dict[str, ResponseScan] = {
     "bytes": _response_by_bytes,
     "regex": _response_by_regex,
     "plain": _response_by_plain_regex,
+    "shape": _response_by_shape,
     "chosen": head_module.scan_response,
 }
 
