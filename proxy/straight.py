@@ -47,16 +47,12 @@ def send(
     worker = downstream.worker
     if worker.overload or (body != length and (body > 0 or length > 0)):
         return False
-    relay = Relay(worker, downstream, arm, head, ns, False, group)
-    relay.ordinary = True
-    relay.body_bytes = body
-    downstream.relay = relay
-    downstream.state = WAIT
     forwarding = worker.live.forwarding
     added = downstream.client_lines.lines(forwarding, head.host, False, False)
     prefix = forwarding.request_id_prefix
+    id_line = b""
     if prefix:
-        relay.id_line = id_line = worker.request_ids.line(prefix)
+        id_line = worker.request_ids.line(prefix)
         added += id_line
     # A body too large to be sent again is not copied either: it goes out from where it lies.
     large = len(data) > REPLAY_BYTES_MAX and arm.mirrors is None
@@ -66,18 +62,31 @@ def send(
         message = b"".join((data[: cuts[0]], data[cuts[1] : end], added, rest))
     else:
         message = b"".join((data[:end], added, rest))
-    if not large and len(message) <= REPLAY_BYTES_MAX:
-        relay.replay = message
-    counts = arm.counts
-    counts.start(group)
     endpoint = arm.only
     if endpoint is None:
         endpoint = arm.pick(None, 0)
     pool = endpoint.pool
     assert pool is not None
-    idle = pool.idle
+    connection: UpstreamConnection | None = None
+    if pool.idle and not pool.waiters:
+        # On its way before anything is noted about it: nobody hears of it before this has returned.
+        connection = pool.idle.pop()
+        if large:
+            connection.transport.writelines((message, memoryview(data)[end + 2 :]))
+        else:
+            connection.write(message)
+    relay = Relay(worker, downstream, arm, head, ns, False, group)
+    relay.ordinary = True
+    relay.body_bytes = body
+    relay.id_line = id_line
+    if not large and len(message) <= REPLAY_BYTES_MAX:
+        relay.replay = message
+    downstream.relay = relay
+    downstream.state = WAIT
+    counts = arm.counts
+    counts.start(group)
     mirrors = arm.mirrors
-    if not idle or pool.waiters:
+    if connection is None:
         relay.state = CONNECTING_COMPLETE
         if mirrors is not None:
             relay.tap = tap_for(mirrors, arm.arm.index, head, data, end, downstream.client, False)
@@ -91,7 +100,7 @@ def send(
     relay.endpoint = endpoint
     endpoint.requests += 1
     endpoint.in_flight += 1
-    relay.connection = connection = idle.pop()
+    relay.connection = connection
     # Its deadline as an idle one may pass meanwhile: that of a connection in use means nothing.
     connection.serve(relay)
     worker.reused += 1
@@ -103,10 +112,6 @@ def send(
         downstream.deadline = deadline
     else:
         wheel.set_at(downstream, deadline)
-    if large:
-        connection.transport.writelines((message, memoryview(data)[end + 2 :]))
-    else:
-        connection.write(message)
     if mirrors is not None:
         offer(relay, mirrors, head, data, end, message)
     return True

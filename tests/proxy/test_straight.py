@@ -198,3 +198,22 @@ def test_both_ways_end_alike(tmp_path: Path, loop: asyncio.AbstractEventLoop, re
 
     for name, answer in ANSWERS.items():
         assert exchanged(straight, request, answer) == exchanged(long, request, answer), name
+
+
+def test_a_large_request_waits_whole_for_a_connection(
+    tmp_path: Path, loop: asyncio.AbstractEventLoop
+) -> None:
+    """Where there is no idle one, either way keeps all of it until one is opened."""
+    waiting = []
+    for straight in (True, False):
+        worker = worker_of(tmp_path / str(straight), loop, straight=straight)
+        downstream = Downstream(worker)
+        downstream.connection_made(cast(asyncio.Transport, Wire()))
+        downstream.data_received(REQUESTS["large"])
+        relay = downstream.relay
+        assert relay is not None
+        assert relay.pending is not None
+        waiting.append((re.sub(rb"[0-9a-f]{32}", b"ID", b"".join(relay.pending)), relay.state, worker.opened))
+
+    assert waiting[0] == waiting[1]
+    assert waiting[0][0].endswith(b"x" * 70_000)
