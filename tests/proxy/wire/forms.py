@@ -46,7 +46,7 @@ def _request_by_shape(head: RequestHead, data: bytes, end: int, headers_max: int
         return _request_by_regex(head, data, end, headers_max)
     # Once more, by an expression that is made from this very head.
     head.shapes.learn(data[data.index(b"\n") + 1 : end])
-    assert head.shapes.known[0].match(data, 0, end) or _long(data, end)
+    assert _long(data, end) or head.shapes.known[0].match(data, 0, end)
     return scan_regex.plain_request(head, data, end, headers_max)
 
 
@@ -76,7 +76,7 @@ def _response_by_shape(head: ResponseHead, data: bytes, end: int, headers_max: i
     if not scan_regex.plain_response(head, data, end, headers_max):
         return _response_by_regex(head, data, end, headers_max)
     head.shapes.learn(data[data.index(b"\n") + 1 : end])
-    assert head.shapes.known[0].match(data, 0, end) or _long(data, end)
+    assert _long(data, end) or head.shapes.known[0].match(data, 0, end)
     return scan_regex.plain_response(head, data, end, headers_max)
 
 
