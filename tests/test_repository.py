@@ -28,8 +28,10 @@ MODULE_LINES_EXCEPTIONS = {
 # What a worker must never load: each costs start-up time and memory in every process that carries bytes.
 HEAVY = ("numpy", "scipy", "sqlalchemy", "alembic", "yaml", "pydantic", "aiohttp", "click", "rich", "jinja2")
 # What most workers have no use for: with what it loads 2.5 of the 30 MB that an idle worker may hold.
-UNUSED = ("hashlib", "hmac", "secrets", "orjson", "datetime", "uuid", "platform")
-UNUSED += ("pathlib", "ipaddress", "urllib", "decimal")
+UNUSED = (
+    *("hashlib", "hmac", "secrets", "orjson", "datetime", "uuid", "platform"),
+    *("pathlib", "ipaddress", "urllib", "decimal"),
+)
 # What judges and stores stays in the control process.
 CONTROL_ONLY = ("numpy", "scipy", "sqlalchemy", "alembic", "jinja2", "control")
 
