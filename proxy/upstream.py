@@ -117,7 +117,8 @@ class UpstreamConnection(Timed):
         head = worker.response_head
         end: i64 = head.recall(data)
         if end >= 0:
-            self._final_head(relay, head, data, end)
+            if not (relay.ordinary and answer(self, relay, head, data, end)):
+                self._final_head(relay, head, data, end)
             return
         live = worker.live
         while True:
@@ -133,7 +134,8 @@ class UpstreamConnection(Timed):
                 return
             if head.status >= 200:
                 head.remember(data, end)
-                self._final_head(relay, head, data, end)
+                if not (relay.ordinary and answer(self, relay, head, data, end)):
+                    self._final_head(relay, head, data, end)
                 return
             if head.status == 101:
                 self._switch(relay, data, end)
@@ -151,8 +153,6 @@ class UpstreamConnection(Timed):
                 return
 
     def _final_head(self, relay: Relay, head: ResponseHead, data: bytes, end: i64) -> None:
-        if relay.ordinary and answer(self, relay, head, data, end):
-            return
         status: i64 = head.status
         relay.status = status
         relay.head_sent = True
