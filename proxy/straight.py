@@ -1,9 +1,10 @@
 """The straight way: an ordinary request that came whole, whose ordinary answer comes whole.
 
-Nearly every request goes it. Each function does what the functions that it names do for any exchange, in the
-same order, as one piece of code: interpreted, a call costs as much as ten additions. Whatever is out of the
-ordinary is left to them: a function that returns False has changed nothing, and its caller goes on as if it
-had not asked. tests/proxy/test_straight.py compares the two ways.
+Nearly every request goes it. Each function does what the functions that it names do for any exchange, as one
+piece of code: interpreted, a call costs as much as ten additions. The order is the same, but that `send`
+writes first and notes down afterwards, while the upstream is at work. Whatever is out of the ordinary is left
+to them: a function that returns False has changed nothing, and its caller goes on as if it had not asked.
+tests/proxy/test_straight.py compares the two ways.
 """
 
 from __future__ import annotations

@@ -75,6 +75,12 @@ def cases() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
             data, len(data) - 2
         )
 
+    shapeless = RequestHead()
+
+    def by_plain(data: bytes) -> bool:
+        shapeless.shapes.known = []
+        return scan_regex.plain_request(shapeless, data, len(data) - 2, HEADERS_MAX)
+
     def chosen(data: bytes) -> bool:
         return scan_request(head, data, len(data) - 2, HEADERS_MAX)
 
@@ -86,6 +92,7 @@ def cases() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     return {
         "request, byte loop": (by_bytes, plain),
         "request, expressions": (by_regex, plain),
+        "request, the expression for plain heads": (by_plain, plain),
         "request, as chosen": (chosen, plain),
         "request with Connection: keep-alive, and cut": (and_cut, keep_alive),
         "request with nominated fields, and cut": (and_cut, hop),

@@ -74,8 +74,8 @@ def request_shapes(noted: bytes) -> Shapes:
 def plain_request(head: RequestHead, data: bytes, end: int, headers_max: int) -> bool:
     """Read a head that `plain_expression` matches; False if `request` has to judge, after a reset.
 
-    benchmarks/micro/bench_wire.py: two thirds of the time of `request`, which needs a lower-case copy and a
-    second search, and a third of it for a head of a known shape.
+    benchmarks/micro/bench_wire.py: less time than `request`, which needs a lower-case copy and a second
+    search, and half of it for a head of a known shape.
     """
     shapes = head.shapes
     groups: tuple[int, ...] = _REQUEST_GROUPS

@@ -1,8 +1,8 @@
 """Expressions for heads like one before: the same names in the same order, as most of a client's heads.
 
 An expression that takes any plain head looks at each line for what it may be. One for given names has nothing
-to choose: less than half the time (benchmarks/micro/bench_wire.py). It takes no head that the general one
-does not take, and finds the same in it, because it is made from that one's rules and a head that it took.
+to choose: half the time (benchmarks/micro/bench_wire.py). It takes no head that the general one does not
+take, and finds the same in it, because it is made from that one's rules and a head that it took.
 """
 
 from __future__ import annotations
