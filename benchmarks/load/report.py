@@ -62,9 +62,11 @@ def merged(earlier: dict[str, Any], later: dict[str, Any]) -> dict[str, Any]:
     """Two runs as one: every slice of both, in order; machine, commit and errors of each are kept."""
     slices = [Slice(**values) for values in [*earlier["slices"], *later["slices"]]]
     names = dict.fromkeys(one.workload for one in slices)
+    # Otherwise they are parts of one run.
+    again = earlier["workloads"].keys() & later["workloads"].keys()
     return later | {
         "interpreters": earlier.get("interpreters", {}) | later.get("interpreters", {}),
-        "rounds": earlier["rounds"] + later["rounds"],
+        "rounds": earlier["rounds"] + later["rounds"] if again else max(earlier["rounds"], later["rounds"]),
         "machines": [*earlier.get("machines", [earlier["machine"]]), later["machine"]],
         "workloads": {
             name: summarise(WORKLOADS[name], [one for one in slices if one.workload == name])
