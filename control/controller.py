@@ -179,9 +179,10 @@ class Controller:
         """The routes that take commands."""
         return sorted({*self.ledger.records, *self.ledger.blocked()})
 
-    async def settle(self, change: Change) -> None:
+    async def settle(self, change: Change, *, anew: frozenset[str] = frozenset()) -> None:
         """Commit *change* with what its deployments and experiments put over the configuration.
 
+        On routes in *anew* a rollout that was ended begins anew: somebody asked for that.
         The caller holds the lock and has called `fresh`.
 
         Raises:
@@ -202,6 +203,7 @@ class Controller:
             current=ledger.records,
             past=await self.follower.past(active),
             config_digest=before.digest,
+            anew=anew,
         )
         try:
             await ledger.commit(change, records, active=active)

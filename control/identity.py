@@ -46,7 +46,6 @@ def canary_routes(config: Config) -> dict[str, CanaryRoute]:
 def _canary_route(config: Config, route: Route, roles: dict[str, str]) -> CanaryRoute:
     stable, canary = roles["stable"], roles["canary"]
     old, new = config.upstreams[stable], config.upstreams[canary]
-    condemned = {"release": new.release} if new.release else _described(canary, new)
     return CanaryRoute(
         route=route,
         stable=stable,
@@ -56,8 +55,14 @@ def _canary_route(config: Config, route: Route, roles: dict[str, str]) -> Canary
         identity=digest(
             {"route": route.name, "stable": _described(stable, old), "canary": _described(canary, new)}
         ),
-        subject=digest({"route": route.name, **condemned}),
+        subject=subject_of(route.name, canary, new),
     )
+
+
+def subject_of(route: str, name: str, upstream: Upstream) -> str:
+    """What a rollback on *route* condemns: a release by its name where it has one, else where it runs."""
+    condemned = {"release": upstream.release} if upstream.release else _described(name, upstream)
+    return digest({"route": route, **condemned})
 
 
 def _described(name: str, upstream: Upstream) -> dict[str, Any]:

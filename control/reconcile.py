@@ -39,20 +39,25 @@ def reconcile(
     current: Mapping[str, Record],
     past: Mapping[str, Past],
     config_digest: str,
+    anew: frozenset[str] = frozenset(),
 ) -> dict[str, Record]:
-    """Note in *change* what follows from a configuration; returns the records in charge after it."""
+    """Note in *change* what follows from a configuration; returns the records in charge after it.
+
+    On routes in *anew* what was ended is not brought back: another rollout begins.
+    """
     after: dict[str, Record] = {}
     for route, record in current.items():
         if route not in wanted:
             _retire(change, record, "the configuration no longer has this rollout")
     for route, want in wanted.items():
         present = current.get(route)
-        if present is not None and present.identity == want.canary.identity:
+        if present is not None and present.identity == want.canary.identity and route not in anew:
             after[route] = _replan(change, present, want, config_digest)
             continue
         if present is not None:
             _retire(change, present, "the configuration names other upstreams")
-        after[route] = _begin(change, want, past[route], config_digest)
+        remembered = replace(past[route], newest=None) if route in anew else past[route]
+        after[route] = _begin(change, want, remembered, config_digest)
     return after
 
 

@@ -70,6 +70,9 @@ async def list_deployments(request: web.Request) -> web.Response:
         "environment": Field(about="where it counts", default="production"),
         "settings": Field(kind="object", about="parameters of the strategy"),
         "reason": Field(about="why; kept in history and audit log", default="", highest=1000),
+        "lift_quarantine": Field(
+            kind="boolean", about="whether a release that was rolled back may be tried again", default=False
+        ),
     },
     status=201,
     errors=(404, 409, 422),

@@ -13,11 +13,22 @@ from config.upstreams import Upstream
 from config.values import InvalidValueError, parse_duration, parse_fraction, parse_name
 from control.deployments.deployment import Settings, Strategy
 from control.errors import InvalidError
+from control.identity import subject_of
 from control.plan import RolloutPlan
 from proxy.compile import split_roles
 
 _KEYS: Final = frozenset(
-    {"route", "strategy", "upstream", "endpoints", "release", "environment", "settings", "reason"}
+    {
+        "route",
+        "strategy",
+        "upstream",
+        "endpoints",
+        "release",
+        "environment",
+        "settings",
+        "reason",
+        "lift_quarantine",
+    }
 )
 _TIMES: Final = {"duration": "duration_s", "expiry": "expiry_s", "probe_interval": "probe_interval_s"}
 _SHARES: Final = {name: name for name in ("max_failure_rate", "share", "noise", "agreement")}
@@ -40,6 +51,10 @@ class Wanted:
     upstreams: Mapping[str, Mapping[str, Any]]
     settings: Settings
     reason: str
+    subject: str
+    """What a quarantine of the release is about."""
+    lift: bool
+    """Whether it is to be tried again although it was condemned."""
 
 
 def read_request(body: Mapping[str, Any], config: Config) -> Wanted:
@@ -80,6 +95,8 @@ class _Reader:
             upstreams=upstreams,
             settings=settings,
             reason=self._text("reason", ""),
+            subject=subject_of(route, target, Upstream.model_validate(section)) if section else "",
+            lift=self._lift(),
         )
         if self._problems:
             raise InvalidError("; ".join(self._problems), "see docs/deployments.md")
@@ -94,6 +111,14 @@ class _Reader:
             self._fault(key, "must be text")
             return ""
         return value.strip()
+
+    def _lift(self) -> bool:
+        value = self._body.get("lift_quarantine", False)
+        if not isinstance(value, bool):
+            self._fault("lift_quarantine", "must be true or false")
+        elif value and not self._body.get("reason"):
+            self._fault("reason", "is needed: why a release that was rolled back may be tried again")
+        return value is True
 
     def _strategy(self) -> Strategy:
         value = self._body.get("strategy")

@@ -13,7 +13,7 @@ import orjson
 from control.audit.events import CONTROLLER, Origin
 from control.audit.kinds.deployments import DeploymentCreated, DeploymentMoved, DeploymentRolledBack
 from control.calendar import Freeze, frozen
-from control.change import Change
+from control.change import Change, Lifted
 from control.commands import Refused, Verb
 from control.configuration import ConfigurationError
 from control.controller import Controller
@@ -21,7 +21,7 @@ from control.deployments.deployment import Deployment, Strategy
 from control.deployments.figures import metrics_of, window_metrics, with_resources
 from control.deployments.health import check
 from control.deployments.prober import Prober
-from control.deployments.request import read_request
+from control.deployments.request import Wanted, read_request
 from control.deployments.resources import Scraper
 from control.deployments.states import OPEN, Event, Status
 from control.deployments.strategies import SERVING, Next, Seen, first_phase, next_of
@@ -85,8 +85,8 @@ class Deployments:
 
         Raises:
             InvalidError: the request cannot be meant.
-            ConflictError: something else decides about the route now, or the route is protected and may not
-                have the release.
+            ConflictError: something else decides about the route now, the release is quarantined, or the
+                route is protected and may not have it.
         """
         ledger = self._ledger
         async with ledger.lock:
@@ -97,6 +97,7 @@ class Deployments:
             wanted = read_request(body, active.config)
             self._check_free(wanted.route, wanted.strategy)
             change = self._controller.change(origin)
+            self._check_quarantine(change, wanted)
             base = base_digest(active.base, wanted.route)
             assert base is not None
             made = Deployment(
@@ -139,7 +140,7 @@ class Deployments:
             )
             self.prober.forget(made.endpoints)
             self.scraper.forget(made.endpoints)
-            await self._settle(change)
+            await self._settle(change, anew=frozenset({made.route}))
             return made
 
     async def act(self, identifier: str, act: Act, reason: str, origin: Origin) -> Deployment:
@@ -306,9 +307,9 @@ class Deployments:
         except ConfigurationError as error:
             raise ConflictError(str(error), "correct the request, or get it approved") from error
 
-    async def _settle(self, change: Change) -> None:
+    async def _settle(self, change: Change, *, anew: frozenset[str] = frozenset()) -> None:
         try:
-            await self._controller.settle(change)
+            await self._controller.settle(change, anew=anew)
         except ConfigurationError as error:
             raise ConflictError(str(error), "correct the request, or the configuration") from error
 
@@ -334,6 +335,18 @@ class Deployments:
         window = frozen(freezes, self._controller.clock.wall())
         if window is not None:
             raise ConflictError(window.text, "wait until it is over")
+
+    def _check_quarantine(self, change: Change, wanted: Wanted) -> None:
+        """A release that was condemned gets requests again only when a person says why."""
+        row = self._ledger.quarantine.get(wanted.subject)
+        if row is None or wanted.strategy is Strategy.SHADOW:
+            return
+        if not wanted.lift:
+            raise ConflictError(
+                f"{wanted.release or wanted.target} is quarantined on {wanted.route}: {row.reason}",
+                "deploy another release, or lift it (--lift-quarantine) with a reason",
+            )
+        change.lifted.append(Lifted(quarantine=row, reason=wanted.reason))
 
     def _find(self, identifier: str) -> Deployment | None:
         present = self._ledger.deployments

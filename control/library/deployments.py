@@ -68,8 +68,12 @@ class DeploymentManager(Manager[Deployed]):
         environment: str = "production",
         settings: Mapping[str, Any] | None = None,
         reason: str = "",
+        lift_quarantine: bool = False,
     ) -> Deployed:
-        """Bring a release to a route; *endpoints* describe an upstream that the configuration lacks."""
+        """Bring a release to a route; *endpoints* describe an upstream that the configuration lacks.
+
+        One that was rolled back there is tried again only with *lift_quarantine* and a reason.
+        """
         body: dict[str, Any] = {
             "route": route,
             "strategy": strategy,
@@ -78,6 +82,8 @@ class DeploymentManager(Manager[Deployed]):
             "settings": dict(settings or {}),
             "reason": reason,
         }
+        if lift_quarantine:
+            body["lift_quarantine"] = True
         if endpoints:
             body["endpoints"] = list(endpoints)
         if release:

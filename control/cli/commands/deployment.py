@@ -45,6 +45,9 @@ def deployment_command() -> None:
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting, such as duration=1m."
 )
 @click.option("--reason", help="Why; kept with the deployment and in the audit log.")
+@click.option(
+    "--lift-quarantine", is_flag=True, help="Try a release again that was rolled back; needs --reason."
+)
 @format_option
 @admin_options
 def create(
@@ -53,6 +56,7 @@ def create(
     file: str | None,
     settings: tuple[str, ...],
     endpoints: tuple[str, ...],
+    lift_quarantine: bool,
     output: Format,
     **given: str | None,
 ) -> None:
@@ -61,6 +65,8 @@ def create(
     body |= {name: value for name, value in given.items() if value is not None}
     if route is not None:
         body["route"] = route
+    if lift_quarantine:
+        body["lift_quarantine"] = True
     if endpoints:
         body["endpoints"] = list(endpoints)
     if settings:

@@ -67,7 +67,11 @@ def create(
         body["key"] = list(keys)
     answer = client.post("/v1/experiments", body)
     if start:
-        answer = client.post(f"/v1/experiments/{answer['id']}/start", {})
+        try:
+            answer = client.post(f"/v1/experiments/{answer['id']}/start", {})
+        except CommandError as error:
+            problem = f"{answer['id']} is a draft that was not started: {error.message}"
+            raise CommandError(problem) from error
     emit(answer, output, f"{answer['id']}: {_line(answer)}")
 
 

@@ -134,6 +134,50 @@ async def test_blue_green_warms_swaps_once_and_swaps_back(tmp_path: Path) -> Non
         assert at.weights == {"v1": 1.0}
 
 
+@pytest.mark.parametrize("strategy", ["canary", "direct", "blue_green", "rolling"])
+async def test_a_condemned_release_comes_back_only_when_a_person_says_why(
+    tmp_path: Path, strategy: str
+) -> None:
+    """By whatever strategy; lifted, it begins anew, with an audit event that names the person."""
+    async with bench(tmp_path) as at:
+        await at.create("canary")
+        await at.pass_time(2)
+        await at.plane.loop.deployments.act("rest", Act.ROLLBACK, "wrong answers", ALICE)
+        with pytest.raises(ConflictError, match=r"quarantined on rest: wrong answers; .*--lift-quarantine"):
+            await at.create(strategy)
+        with pytest.raises(InvalidError, match="reason: is needed"):
+            await at.create(strategy, lift_quarantine=True)
+
+        await at.create(strategy, lift_quarantine=True, reason="the answers are right now")
+
+        again = await at.pass_time(2)
+        assert again.status is Status.IN_PROGRESS
+        assert at.plane.ledger.quarantine == {}
+        async with at.plane.ledger.store.read() as connection:
+            lifted = await audit_search.page(
+                connection,
+                audit_search.AuditFilter(type="quarantine_lifted"),
+                limit=5,
+                after=None,
+                newest_first=True,
+            )
+        assert [event.personal.actor for event in lifted] == ["alice"]
+
+
+async def test_a_release_whose_deployment_was_cancelled_may_be_deployed_again(tmp_path: Path) -> None:
+    """Ended without blame: the next one ramps it from the first step, and is not ended with the last."""
+    async with bench(tmp_path) as at:
+        await at.create("canary")
+        await at.pass_time(2)
+        await at.plane.loop.deployments.act("rest", Act.CANCEL, "not today", ALICE)
+
+        await at.create("canary")
+
+        again = await at.pass_time(2)
+        assert again.status is Status.IN_PROGRESS
+        assert at.weights["v3"] > 0
+
+
 async def test_a_dark_colour_that_never_comes_up_fails_and_moves_nobody(tmp_path: Path) -> None:
     """No request was at risk, so nothing is rolled back."""
     async with bench(tmp_path) as at:
