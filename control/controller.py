@@ -12,6 +12,7 @@ from control.clock import Clock
 from control.collect import Taken
 from control.commands import Refused, Verb, carry_out
 from control.configuration import Active, read_configuration, with_overlays
+from control.deployments.deployment import Deployment
 from control.errors import ConflictError
 from control.follow import Follower
 from control.ledger import Ledger
@@ -149,6 +150,8 @@ class Controller:
             if record is None:
                 await self._lift(change, name, verb, reason)
                 return None
+            if verb is Verb.RESTART:
+                _check_deployment(ledger.deployments.get(record.rollout.route))
             quarantine = ledger.quarantine.get(record.subject)
             after = carry_out(
                 change,
@@ -255,6 +258,17 @@ class Controller:
             )
         change.lifted.append(Lifted(quarantine=row, reason=reason))
         await self.ledger.commit(change, self.ledger.records)
+
+
+def _check_deployment(deployment: Deployment | None) -> None:
+    """What ended with its deployment does not go on without one."""
+    if deployment is not None and deployment.finished:
+        status = deployment.status.name.lower().replace("_", " ")
+        raise Refused(
+            "illegal_transition",
+            f"deployment {deployment.id} of {deployment.route} is {status}, and its rollout with it",
+            "make another deployment; with --lift-quarantine and a reason if the release was rolled back",
+        )
 
 
 def _changes(before: Active, after: Active) -> list[str]:

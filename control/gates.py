@@ -68,6 +68,13 @@ def own_gates(
     return (*found, *_freeze(plan, outside))
 
 
+def gates_to_begin(plan: RolloutPlan, outside: Outside) -> tuple[Gate, ...]:
+    """What a rollout that is still pending waits for; nothing where the next tick begins it."""
+    if plan.auto_start:
+        return _freeze(plan, outside)
+    return (*_freeze(plan, outside), Gate(name="start", met=False, text="a person has to start it (promote)"))
+
+
 def _freeze(plan: RolloutPlan, outside: Outside) -> tuple[Gate, ...]:
     window = outside.frozen(plan.freezes)
     return () if window is None else (Gate(name=FREEZE, met=False, text=window.text),)

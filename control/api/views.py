@@ -7,11 +7,13 @@ import orjson
 from control.analysis import Analysis
 from control.audit.canonical import canonical
 from control.commands import allowed
+from control.conditions import Outside
 from control.describe import describe_plan, describe_steps
+from control.gates import Gate, gates, gates_to_begin
 from control.needs import Need, needs
 from control.plane import Plane
 from control.records import Record
-from control.rollout import State, gates
+from control.rollout import State
 from control.store.rollouts import Quarantine, StoredRollout
 
 
@@ -20,6 +22,8 @@ def rollout_view(plane: Plane, record: Record) -> dict[str, Any]:
     ledger, now = plane.ledger, plane.controller.clock.steady()
     rollout, plan = record.rollout, record.plan
     quarantine = ledger.quarantine.get(record.subject)
+    outside = plane.loop.outside(record)
+    deployment = ledger.deployments.get(rollout.route)
     step = plan.steps[min(rollout.step, len(plan.steps) - 1)]
     # The time spent under judgement: a pause does not count.
     elapsed = None
@@ -32,6 +36,7 @@ def rollout_view(plane: Plane, record: Record) -> dict[str, Any]:
         "canary": rollout.canary,
         "release": record.release,
         "current": record.current,
+        "deployment": deployment.id if deployment is not None and record.current else "",
         "state": rollout.state.name.lower(),
         "reason": rollout.reason,
         "paused_by": rollout.paused_by,
@@ -42,22 +47,19 @@ def rollout_view(plane: Plane, record: Record) -> dict[str, Any]:
         "step_seconds": elapsed,
         "seconds_left": None if elapsed is None else max(0.0, step.duration_s - elapsed),
         "expires_in_seconds": None
-        if elapsed is None or plan.expiry_s <= 0
+        if elapsed is None or plan.expiry_s <= 0 or outside.frozen(plan.freezes) is not None
         else max(0.0, plan.expiry_s - elapsed),
         "gates": [
-            {"name": gate.name, "met": gate.met, "text": gate.text}
-            for gate in (
-                gates(rollout, plan, record.analysis, now, plane.loop.outside(record))
-                if record.judged
-                else ()
-            )
+            {"name": gate.name, "met": gate.met, "text": gate.text} for gate in _gates(record, now, outside)
         ],
         "verdict": verdict_of(record),
         "analysis": None if record.analysis is None else plain_analysis(record.analysis),
         "needs": [need.to_json() for need in _needs(plane, record, now)],
         "problem": plane.loop.problems.get(rollout.route, ""),
         "quarantine": None if quarantine is None else quarantine_view(quarantine),
-        "commands": [str(verb) for verb in allowed(record, quarantined=quarantine is not None)],
+        "commands": []
+        if deployment is not None and deployment.finished
+        else [str(verb) for verb in allowed(record, quarantined=quarantine is not None)],
         "stage": record.stage,
         "epoch": rollout.epoch,
         "identity": record.identity,
@@ -68,6 +70,13 @@ def rollout_view(plane: Plane, record: Record) -> dict[str, Any]:
         "step_started_at": rollout.step_started_at,
         "finished_at": rollout.finished_at,
     }
+
+
+def _gates(record: Record, now: float, outside: Outside) -> tuple[Gate, ...]:
+    """What it waits for: to leave its step, or to begin."""
+    if record.judged:
+        return gates(record.rollout, record.plan, record.analysis, now, outside)
+    return gates_to_begin(record.plan, outside) if record.rollout.state is State.PENDING else ()
 
 
 def _needs(plane: Plane, record: Record, now: float) -> tuple[Need, ...]:

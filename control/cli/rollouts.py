@@ -53,7 +53,10 @@ def rollout_blocks(rollout: Json, *, details: bool = True) -> list[Block]:
     if rollout.get("quarantine"):
         release = rollout["quarantine"]["release"] or rollout["canary"]
         lines.append(f"  {release} is quarantined, since {moment(rollout['quarantine']['since'])}")
-        lines.append(f'  to try it again: headgate restart {rollout["route"]} --reason "..."')
+        again = f"restart {rollout['route']}"
+        if rollout.get("deployment"):
+            again = f"deployment create {rollout['route']} ... --lift-quarantine"
+        lines.append(f'  to try it again: headgate {again} --reason "..."')
     blocks: list[Block] = ["\n".join(lines)]
     if details and analysis and analysis["findings"]:
         blocks.append(findings_grid(analysis))

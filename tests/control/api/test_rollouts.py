@@ -31,6 +31,33 @@ async def test_a_command_is_answered_with_what_it_led_to(tmp_path: Path) -> None
         assert event["details"]["reason"] == "users complain"
 
 
+@pytest.mark.parametrize(
+    ("rollout", "gate", "words"),
+    [
+        (
+            {"freezes": [{"name": "holidays", "days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}]},
+            "freeze",
+            "holidays",
+        ),
+        ({"auto_start": False}, "start", "a person"),
+    ],
+)
+async def test_a_pending_rollout_says_what_it_waits_for(
+    tmp_path: Path, rollout: dict[str, Any], gate: str, words: str
+) -> None:
+    """It has no step yet whose gates could say so."""
+    async with served(tmp_path / "db") as (plane, client):
+        await put_config(client, rollout=rollout)
+        await plane.loop.tick()
+
+        answer = await client.json("GET", "/v1/rollouts/fraud")
+
+        assert answer["state"] == "pending"
+        (found,) = answer["gates"]
+        assert (found["name"], found["met"]) == (gate, False)
+        assert words in found["text"]
+
+
 async def test_whoever_opens_the_socket_itself_is_local(tmp_path: Path) -> None:
     """An actor is never empty."""
     async with served(tmp_path / "db") as (plane, client):

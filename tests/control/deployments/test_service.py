@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from control.audit.events import Origin
+from control.commands import Refused, Verb
 from control.deployments.deployment import Deployment, Strategy
 from control.deployments.health import Health, Probes
 from control.deployments.prober import Prober
@@ -145,6 +146,8 @@ async def test_a_condemned_release_comes_back_only_when_a_person_says_why(
         await at.plane.loop.deployments.act("rest", Act.ROLLBACK, "wrong answers", ALICE)
         with pytest.raises(ConflictError, match=r"quarantined on rest: wrong answers; .*--lift-quarantine"):
             await at.create(strategy)
+        with pytest.raises(Refused, match=r"is rolled back, and its rollout with it; .*--lift-quarantine"):
+            await at.plane.controller.command("rest", Verb.RESTART, "again", ALICE)
         with pytest.raises(InvalidError, match="reason: is needed"):
             await at.create(strategy, lift_quarantine=True)
 
