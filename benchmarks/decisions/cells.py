@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.decisions.promotion import MARGINS, PromotionCell
 from control.simulate import Bursts, Study, Traffic, study
 from control.stats.intervals import wilson
 from control.stats.power import fixed_requests, rollback_limit
@@ -65,6 +66,7 @@ class Cell:
             alpha=self.alpha,
             seed=seed,
             burst_s=self.burst_s,
+            whole_control=self.whole_control,
             progress=progress,
         )
 
@@ -80,7 +82,8 @@ class Cell:
         done = found.detected_s >= self.traffic.onset_s
         requests, seconds = found.canary_requests[done], found.detected_s[done] - self.traffic.onset_s
         rates = self.traffic.control_rate, self.traffic.canary_rate
-        limit = rollback_limit(*rates, expected_share(self.weight), self.alpha)
+        share = self.weight if self.whole_control else expected_share(self.weight)
+        limit = rollback_limit(*rates, share, self.alpha)
         nothing = not done.any()
         return {
             "detected": float(done.mean()),
@@ -118,12 +121,13 @@ def _of_identical(
     return _latest[shape]
 
 
-def cells() -> Iterator[Cell]:
+def cells() -> Iterator[Cell | PromotionCell]:
     """All cells, in the order of the report."""
     yield from _identical()
     yield from _detection()
     yield from _late()
     yield from _bursts()
+    yield from _promotions()
 
 
 def _traffic(control: float, canary: float, **more: Any) -> Traffic:
@@ -175,14 +179,20 @@ def _detection() -> Iterator[Cell]:
 
 
 def _late() -> Iterator[Cell]:
-    for before, after, goal in ((0.01, 0.05, 4.5), (0.01, 1.0, math.nan)):
+    for before, after, goal, whole in (
+        (0.01, 0.05, 4.5, False),
+        (0.01, 0.05, 4.5, True),
+        (0.01, 1.0, math.nan, False),
+    ):
+        against = ", against 95%" if whole else ""
         yield Cell(
             group="late",
-            name=f"{before:.1%} to {after:.1%} after half an hour, weight 5%, alpha 0.05",
+            name=f"{before:.1%} to {after:.1%} after half an hour, weight 5%{against}, alpha 0.05",
             traffic=_traffic(before, after, onset_s=1800),
             weight=0.05,
             alpha=0.05,
             runs=400,
+            whole_control=whole,
             goal=goal,
         )
 
@@ -228,3 +238,10 @@ def _bursts() -> Iterator[Cell]:
             runs=200,
             goal=120.0 if canary == 1.0 else math.nan,
         )
+
+
+def _promotions() -> Iterator[PromotionCell]:
+    for rate, weight, ratio, rise in MARGINS:
+        margin = {"rate": rate, "weight": weight, "ratio": ratio, "rise": rise}
+        yield PromotionCell(group="promotion", **margin, runs=1000, goal=1.6)
+        yield PromotionCell(group="margin", **margin, runs=2000, goal=0.05)

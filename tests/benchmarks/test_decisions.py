@@ -16,6 +16,7 @@ QUICK = {
     "detection": "1.0% to 5.0%, weight 10%, alpha 0.05",
     "bursts": "one burst an hour on each arm, 1.0% fail, 5/s an arm, alpha 0.01",
     "condemned": "1.0% to 100% after 5 min, 5/s an arm, alpha 0.01",
+    "promotion": "as good: 0.1% fail, weight 5%, margin x 1 + 0.5%",
 }
 
 
@@ -23,7 +24,7 @@ def test_cells_have_names_of_their_own_and_enough_runs() -> None:
     found = list(cells())
 
     assert len({cell.name for cell in found}) == len(found)
-    assert {cell.group for cell in found} == {"identical", "detection", "late", "bursts", "condemned"}
+    assert {cell.group for cell in found} == {*QUICK, "late", "margin"}
     assert all(cell.runs >= 2000 for cell in found if cell.group == "identical")
 
 
@@ -31,7 +32,7 @@ def test_cells_have_names_of_their_own_and_enough_runs() -> None:
 def test_goals_hold_in_a_quick_part(group: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One cell of each group with so few runs that it takes seconds."""
     out = tmp_path / "report.json"
-    runs = {"identical": 60, "detection": 150, "bursts": 60, "condemned": 20}[group]
+    runs = {"identical": 60, "detection": 150, "bursts": 60, "condemned": 20, "promotion": 100}[group]
 
     assert main(["--only", QUICK[group], "--runs", str(runs), "--out", str(out)]) == 0
 
