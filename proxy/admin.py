@@ -23,6 +23,7 @@ from proxy.auth import (
     is_loopback,
     require,
 )
+from proxy.browser_page import away
 from proxy.exposition import exposition
 from proxy.forward import forward
 from proxy.listeners import Address
@@ -161,8 +162,10 @@ class AdminServer:
         except DeniedError as exc:
             self.refused[exc.code] += 1
             self._note(request, exc.code)
-            response = self._sign_in.form(request, exc) or error_response(
-                exc.status, exc.code, exc.message, exc.remedy
+            response = (
+                self._sign_in.form(request, exc)
+                or away(request, exc)
+                or error_response(exc.status, exc.code, exc.message, exc.remedy)
             )
             if exc.status == 401:
                 response.headers["WWW-Authenticate"] = "Bearer"

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import html
 import logging
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
@@ -12,6 +9,7 @@ from urllib.parse import parse_qs
 from aiohttp import web
 
 from proxy.auth import Authenticator, DeniedError, Principal, check_own_page
+from proxy.browser_page import PAGE, browser_page, by_browser, problem
 from proxy.sessions import SESSION_SECONDS
 
 if TYPE_CHECKING:
@@ -21,7 +19,6 @@ log = logging.getLogger("headgate.admin")
 
 SIGN_IN: Final = "/-/sign-in"
 SIGN_OUT: Final = "/-/sign-out"
-PAGE: Final = "/"
 
 _FIELD: Final = "token"
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -30,45 +27,12 @@ _FORM_BYTES_MAX: Final = 4096
 _COOKIE: Final = "headgate"
 _COOKIE_TLS: Final = "__Host-headgate"
 
-_STYLE: Final = """
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { margin: 15vh auto 0; max-width: 24rem; padding: 1rem; }
-h1 { font-size: 1.4rem; }
-label, input, button { display: block; width: 100%; box-sizing: border-box; font: inherit; }
-input, button { padding: 0.5rem; margin-top: 0.5rem; }
-.problem { border-left: 4px solid #b3261e; padding-left: 0.75rem; }
-"""
-_STYLE_DIGEST: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-_HEADERS: Final = {
-    "Content-Security-Policy": (
-        f"default-src 'none'; style-src 'sha256-{_STYLE_DIGEST}'; base-uri 'none'; form-action 'self'; "
-        "frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    # Without any, a browser would call the form's origin null.
-    "Referrer-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
-_PAGE_HTML: Final = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Headgate: sign in</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-<h1>Headgate</h1>
-{notes}<form method="post" action="{action}">
+_FORM_HTML: Final = """<form method="post" action="{action}">
 <input value="headgate" autocomplete="username" hidden>
 <label for="token">Token</label>
 <input id="token" name="{field}" type="password" autocomplete="current-password" required autofocus>
 <button>Sign in</button>
 </form>
-</main>
-</body>
-</html>
 """
 
 
@@ -144,8 +108,7 @@ class SignIn:
         if (
             denied.status not in (401, 429)
             or not self._authenticator.takes_tokens
-            or (request.method, request.path) not in (("GET", PAGE), ("GET", SIGN_IN), ("POST", SIGN_IN))
-            or "text/html" not in request.headers.get("Accept", "")
+            or not by_browser(request, ("GET", PAGE), ("GET", SIGN_IN), ("POST", SIGN_IN))
         ):
             return None
         notes = []
@@ -153,15 +116,8 @@ class SignIn:
             notes.append(f"{denied.message}; {denied.remedy}" if denied.status == 429 else denied.message)
         if self._in_clear:
             notes.append("this connection is not encrypted: whoever is on the way can read the token")
-        text = _PAGE_HTML.format(
-            style=_STYLE,
-            notes="".join(f'<p class="problem" role="alert">{_sentence(note)}</p>\n' for note in notes),
-            action=SIGN_IN,
-            field=_FIELD,
-        )
-        return web.Response(
-            status=denied.status, text=text, content_type="text/html", charset="utf-8", headers=_HEADERS
-        )
+        form = _FORM_HTML.format(action=SIGN_IN, field=_FIELD)
+        return browser_page(denied.status, "Headgate: sign in", "".join(map(problem, notes)) + form)
 
     def _check_page(self, request: web.Request) -> None:
         headers = request.headers
@@ -170,7 +126,3 @@ class SignIn:
 
 def _see_page() -> web.Response:
     return web.Response(status=303, headers={"Location": PAGE, "Cache-Control": "no-store"})
-
-
-def _sentence(text: str) -> str:
-    return html.escape(text[:1].upper() + text[1:]) + "."

@@ -199,6 +199,11 @@ async def test_control_is_away(start: StartAgent, control: ControlStandIn) -> No
     status, answer = await agent.get("/v1/status")
 
     assert (status, error_of(answer)) == (503, "control_away")
+    # A person who looks at the page is told the same, and the page comes by itself when it can.
+    browser = {"Accept": "text/html,*/*;q=0.8"}
+    status, page = await agent.get("/", browser)
+    assert (status, "Control does not answer" in page, 'http-equiv="refresh"' in page) == (503, True, True)
+    assert error_of((await agent.get("/v1/status", browser))[1]) == "control_away"
     assert (await agent.get("/readyz"))[0] == 200
     assert (await agent.metrics())["headgate_ready"] == 1
     await until_async(lambda: says(agent, "control is away"))
