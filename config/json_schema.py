@@ -91,7 +91,8 @@ def _write_meanings(model: type[Model], definition: Schema) -> None:
     properties: dict[str, Schema] = definition.get("properties", {})
     texts = meanings(model) if properties else {}
     for name, text in texts.items():
-        properties[model.model_fields[name].alias or name]["description"] = text
+        if (key := model.model_fields[name].alias or name) in properties:
+            properties[key]["description"] = text
 
 
 def _write_defaults(model: type[BaseModel], definition: Schema) -> None:

@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from config.base import Model
+from config.meanings import meanings
 from control.ci.options import Environment, Oidc, PipelineOptions, Tests
 
 _PARTS: Final[Mapping[str, type[Model]]] = {"tests": Tests, "environments": Environment, "oidc": Oidc}
@@ -17,20 +17,23 @@ _PARTS: Final[Mapping[str, type[Model]]] = {"tests": Tests, "environments": Envi
 
 def describe_options() -> list[dict[str, str]]:
     """Name, meaning and default of every option; those of parts as `tests.unit` and `environments[].name`."""
-    found = []
-    for name, field in PipelineOptions.model_fields.items():
+    found: list[dict[str, str]] = []
+    for name, entry in _entries(PipelineOptions, "").items():
         part = _PARTS.get(name)
-        if part is None:
-            found.append(_entry(name, field))
-            continue
-        prefix = f"{name}[]" if name == "environments" else name
-        found += [_entry(f"{prefix}.{inner}", below) for inner, below in part.model_fields.items()]
+        prefix = f"{name}[]." if name == "environments" else f"{name}."
+        found += [entry] if part is None else _entries(part, prefix).values()
     return found
 
 
-def _entry(name: str, field: FieldInfo) -> dict[str, str]:
-    meaning = " ".join((field.description or "").split()).rstrip(".") or _WORDS.get(name, "")
-    return {"name": name, "meaning": meaning, "default": _default(field.default)}
+def _entries(model: type[Model], prefix: str) -> dict[str, dict[str, str]]:
+    """By the name of its field."""
+    texts = meanings(model)
+    found = {}
+    for key, field in model.model_fields.items():
+        name = prefix + key
+        meaning = " ".join(texts.get(key, "").split()).rstrip(".") or _WORDS.get(name, "")
+        found[key] = {"name": name, "meaning": meaning, "default": _default(field.default)}
+    return found
 
 
 _WORDS = {
