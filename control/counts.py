@@ -48,7 +48,9 @@ METRICS_CELLS: Final = METRICS_MAX * METRIC_CELLS
 _FIRST_TOKEN_AT: Final = _METRICS_AT + METRICS_CELLS
 _TOKEN_GAP_AT: Final = _FIRST_TOKEN_AT + BUCKETS
 _TOKEN_TIME_AT: Final = _TOKEN_GAP_AT + BUCKETS
-CELLS: Final = _TOKEN_TIME_AT + BUCKETS
+_ASIDE_AT: Final = _TOKEN_TIME_AT + BUCKETS
+ASIDE_CELLS: Final = 2 * OUTCOMES
+CELLS: Final = _ASIDE_AT + ASIDE_CELLS
 
 _SPARSE: Final = {
     "total": _TOTAL_AT,
@@ -58,6 +60,7 @@ _SPARSE: Final = {
     "first_token": _FIRST_TOKEN_AT,
     "token_gap": _TOKEN_GAP_AT,
     "token_time": _TOKEN_TIME_AT,
+    "aside": _ASIDE_AT,
 }
 
 Cells = npt.NDArray[np.int64]
@@ -143,7 +146,13 @@ class Counts:
     @property
     def token_time(self) -> Cells:
         """Histogram of a good stream's mean time for a token behind the first."""
-        return self.cells[_TOKEN_TIME_AT:]
+        return self.cells[_TOKEN_TIME_AT:_ASIDE_AT]
+
+    @property
+    def aside(self) -> tuple[int, ...]:
+        """Failures at ejected endpoints, by `Outcome`: where the arm is judged they are left out."""
+        made, returned = self.cells[_ASIDE_AT:].reshape(2, OUTCOMES)
+        return tuple(np.maximum(made - returned, 0).tolist())
 
     @property
     def _groups(self) -> Cells:
@@ -171,6 +180,7 @@ class Counts:
             ("first_token", self.first_token),
             ("token_gap", self.token_gap),
             ("token_time", self.token_time),
+            ("aside", self.cells[_ASIDE_AT:]),
         ):
             if cells.any():
                 value[name] = _sparse(cells)
@@ -199,7 +209,7 @@ def make_counts(
     """Counts from checked numbers; buckets are (index, count), an index that comes twice adds up.
 
     Args:
-        more: groups, metrics, first_token, token_gap, token_time; what is left out is nought.
+        more: groups, metrics, first_token, token_gap, token_time, aside; what is left out is nought.
     """
     cells = np.zeros(CELLS, dtype=np.int64)
     for place, name in enumerate(SCALARS):

@@ -38,6 +38,8 @@ class ArmCounts:
     finished: int = 0
     failed: int = 0
     outcomes: tuple[int, ...] = (0,) * OUTCOMES
+    aside: tuple[int, ...] = ()
+    """Requests that failed at an ejected endpoint, by outcome; they are none of the failed."""
     total: Counts = field(default_factory=lambda: np.zeros(BUCKETS, dtype=np.int64))
     first_byte: Counts = field(default_factory=lambda: np.zeros(BUCKETS, dtype=np.int64))
     diverted: int = 0
@@ -54,7 +56,8 @@ class ArmCounts:
 
     @property
     def exposed(self) -> int:
-        """Requests that can fail or not: client aborts, overrides and requests of a killed worker cannot."""
+        """Requests that can fail or not: client aborts, overrides, requests of a killed worker and those set
+        aside cannot."""
         return self.started - self._neutral - self.lost
 
     @property
@@ -69,7 +72,14 @@ class ArmCounts:
 
     @property
     def _neutral(self) -> int:
-        return self.outcomes[Outcome.CLIENT_ABORT] + self.outcomes[Outcome.OVERRIDE]
+        return self.outcomes[Outcome.CLIENT_ABORT] + self.outcomes[Outcome.OVERRIDE] + sum(self.aside)
+
+    @property
+    def judged(self) -> tuple[int, ...]:
+        """Outcomes without those set aside."""
+        if not self.aside:
+            return self.outcomes
+        return tuple(count - left for count, left in zip(self.outcomes, self.aside, strict=True))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -163,10 +163,13 @@ def arm_counts(counts: Counts, pairs: tuple[int, int] | None = None) -> ArmCount
     """What a set of counts says to those who judge it."""
     keyed = bool(counts.group_requests.any())
     started, finished, failed, diverted, *_ = scalars = counts.cells[: len(SCALARS)].tolist()
+    aside = counts.aside
+    left_out = sum(aside)
     return ArmCounts(
         started=started,
         finished=finished,
-        failed=failed,
+        failed=max(0, failed - left_out),
+        aside=aside if left_out else (),
         outcomes=counts.outcomes,
         total=counts.total,
         first_byte=counts.first_byte,

@@ -61,7 +61,7 @@ def counted(
         np.zeros((*shape, 2), dtype=np.int64),
         np.zeros(shape, np.bool_),
     )
-    outcomes = np.array([[arm.outcomes for arm in pair] for pair in arms], dtype=np.int64)
+    outcomes = np.array([[arm.judged for arm in pair] for pair in arms], dtype=np.int64)
     by_histogram: dict[int, list[int]] = {}
     for place, event in enumerate(layout.events):
         if not asked[:, place].any():

@@ -23,7 +23,7 @@ from proxy.outcomes import OUTCOMES
 __all__ = ["CounterPage", "PageBusyError", "PageError", "bucket_index", "bucket_upper_edge", "slot_base"]
 
 MAGIC_VALUE: Final = int.from_bytes(b"HEADGATE", sys.byteorder)
-LAYOUT_VERSION: Final = 6
+LAYOUT_VERSION: Final = 7
 CELL_BYTES: Final = 8
 HEADER_CELLS: Final = 64
 # An arm in 20 KiB; 256 of them outlast the slowest drain at one weight change a second and cost 5 MiB of
@@ -114,7 +114,11 @@ SHADOW_CELLS: Final = 104
 HIST_FIRST_TOKEN: Final = 1512
 HIST_TOKEN_GAP: Final = 1873
 HIST_TOKEN_TIME: Final = 2234
-SLOT_CELLS: Final = 2600
+# By outcome: failures while an endpoint failed in a row, and those among them that count all the same; what
+# is between the two is left out where the arm is judged (proxy.ejection).
+ASIDE_0: Final = 2600
+RETURNED_0: Final = 2616
+SLOT_CELLS: Final = 2640
 
 assert OUTCOME_0 + OUTCOMES == FINISHED
 assert FAILED < STREAMS
@@ -127,7 +131,9 @@ assert METRICS + METRICS_MAX * METRIC_CELLS <= SHADOW_0
 assert SHADOW_0 + SHADOW_CELLS == HIST_FIRST_TOKEN
 assert HIST_FIRST_TOKEN + BUCKETS == HIST_TOKEN_GAP
 assert HIST_TOKEN_GAP + BUCKETS == HIST_TOKEN_TIME
-assert HIST_TOKEN_TIME + BUCKETS <= SLOT_CELLS
+assert HIST_TOKEN_TIME + BUCKETS <= ASIDE_0
+assert ASIDE_0 + OUTCOMES == RETURNED_0
+assert RETURNED_0 + OUTCOMES <= SLOT_CELLS
 
 _HEADER_GAUGES: Final = (REVISION, HEARTBEAT_NS, LOOP_LAG_US_MAX, LAST_LAG_US, CONNECTIONS_OPEN)
 _HEADER_GAUGES_UPSTREAM: Final = (UPSTREAM_CONNECTIONS_OPEN, TUNNELS_OPEN, OVERLOAD, QUEUED)

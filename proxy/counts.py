@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from proxy.counters import (
+    ASIDE_0,
     ATTEMPTS,
     BYTES_IN,
     BYTES_OUT,
@@ -42,6 +43,7 @@ from proxy.outcomes import OUTCOMES
 
 Cells = list[int]
 
+_NOTHING: Final = [0] * OUTCOMES
 GAUGES: Final = (DIVERT_SCORE, DIVERTED_FLAG)
 
 _REPORTED: Final = {
@@ -127,6 +129,17 @@ class ArmCounts:
         """Histogram of a good stream's mean time for a token behind the first, by bucket."""
         return self.cells[HIST_TOKEN_TIME : HIST_TOKEN_TIME + BUCKETS]
 
+    @property
+    def aside(self) -> Cells:
+        """Failures set aside, by outcome, then those among them that count all the same, by outcome."""
+        return self.cells[ASIDE_0 : ASIDE_0 + 2 * OUTCOMES]
+
+    @property
+    def set_aside(self) -> int:
+        """Failures that are left out where the arm is judged."""
+        aside = self.aside
+        return max(0, sum(aside[:OUTCOMES]) - sum(aside[OUTCOMES:]))
+
     def report(self) -> dict[str, Any]:
         """Return the counts as control takes them: cumulative, histograms as [bucket, count] pairs."""
         return {
@@ -140,6 +153,7 @@ class ArmCounts:
             "metrics": sparse(self.cells[METRICS : METRICS + METRICS_MAX * METRIC_CELLS]),
             "diverted_now": int(self.cells[DIVERTED_FLAG] > 0),
             "lost": self.lost,
+            **({"aside": sparse(self.aside)} if self.cells[ASIDE_0 : ASIDE_0 + OUTCOMES] != _NOTHING else {}),
             **self._streams(),
         }
 

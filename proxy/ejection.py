@@ -5,20 +5,68 @@ broken one, 502 to 504), is left out for a while, each time for twice as long. A
 own doing and would come from every endpoint: that is for guardrails to judge. Active probes, made by the
 agent, have their say beside that. At most a share of the endpoints is ejected, and when too few are left all
 are used again.
+
+What fails at one endpoint while the others are well is no verdict on a release. So requests that fail in such
+a row are set aside in the counters of their arm. If the row ends in an ejection they stay there. They count
+like any other if it ends with a success, if it lasts for too long, or if there are so many sick endpoints
+that no other may be ejected: then it is not one endpoint that is sick.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from proxy.counters import ASIDE_0, RETURNED_0
+
 if TYPE_CHECKING:
     from proxy.arms import EjectionSpec
     from proxy.endpoint import Endpoint
+    from proxy.relay import Relay
+    from proxy.slot_counts import SlotCounts
 
 # What a gateway or an overloaded server says (RFC 9110, 15.6.3 to 15.6.5).
 SICK_FROM: Final = 502
 SICK_TO: Final = 504
 DOUBLINGS_MAX: Final = 16
+# Seconds for which a row may go on before its failures count; where requests are rare, a canary that fails
+# altogether is not to be missed for long.
+ASIDE_SECONDS: Final = 30.0
+# Failures set aside while it is open whether their endpoint is ejected; further ones count at once.
+ASIDE_MAX: Final = 64
+
+
+class Aside:
+    """A failed request that is set aside: who counted it, how it ended, and when."""
+
+    __slots__ = ("at", "counts", "outcome")
+
+    def __init__(self, counts: SlotCounts, outcome: int, at: float) -> None:
+        self.counts = counts
+        self.outcome = outcome
+        self.at = at
+
+
+def lose(endpoint: Endpoint, relay: Relay, outcome: int) -> None:
+    """A request fails at this endpoint, and is about to be counted with this outcome."""
+    ejector = endpoint.ejector
+    if ejector is not None:
+        ejector.failed(endpoint)
+        if relay.arm.failure[outcome] and not relay.overridden:
+            ejector.charge(endpoint, relay.arm.counts, outcome)
+
+
+def recover(endpoint: Endpoint) -> None:
+    """A request has succeeded at this endpoint: its row of failures is over."""
+    endpoint.failures = 0
+    if endpoint.aside:
+        give_back(endpoint)
+
+
+def give_back(endpoint: Endpoint) -> None:
+    """Let what was set aside at this endpoint count after all."""
+    for one in endpoint.aside:
+        one.counts.cells[one.counts.base + RETURNED_0 + one.outcome] += 1
+    endpoint.aside.clear()
 
 
 class Ejector:
@@ -35,6 +83,9 @@ class Ejector:
 
     def adopt(self, spec: EjectionSpec, endpoints: list[Endpoint]) -> None:
         """Take the endpoints and settings of a new table."""
+        # Before a counter can belong to another arm.
+        for endpoint in self.endpoints:
+            give_back(endpoint)
         self.spec = spec
         self.endpoints = endpoints
         for endpoint in endpoints:
@@ -48,7 +99,8 @@ class Ejector:
         spec = self.spec
         if not spec.failures or endpoint.failures < spec.failures or endpoint.ejected:
             return
-        if sum(one.ejected for one in self.endpoints) >= int(spec.share * len(self.endpoints)):
+        if not self._may_eject():
+            give_back(endpoint)
             return
         seconds = min(spec.longest, spec.base * 2.0 ** min(endpoint.doublings, DOUBLINGS_MAX))
         endpoint.ejected = True
@@ -56,12 +108,34 @@ class Ejector:
         endpoint.doublings += 1
         endpoint.ejections += 1
         self.judge()
+        if self.panic:
+            give_back(endpoint)
+        else:
+            endpoint.aside.clear()
+
+    def charge(self, endpoint: Endpoint, counts: SlotCounts, outcome: int) -> None:
+        """Say that the failure just told of has cost a request of this arm, which is about to be counted."""
+        if endpoint.ejected:
+            if not self.panic:
+                counts.cells[counts.base + ASIDE_0 + outcome] += 1
+        elif self.spec.failures and len(endpoint.aside) < ASIDE_MAX and self._may_eject():
+            counts.cells[counts.base + ASIDE_0 + outcome] += 1
+            endpoint.aside.append(Aside(counts, outcome, self.now))
+
+    def _may_eject(self) -> bool:
+        """Whether one more endpoint may be left out."""
+        ejected = 0
+        for one in self.endpoints:
+            ejected += one.ejected
+        return ejected < int(self.spec.share * len(self.endpoints))
 
     def turn(self, now: float) -> None:
         """Let back what has been out for long enough; ``now`` is in seconds of any clock that only grows."""
         self.now = now
         back = False
         for endpoint in self.endpoints:
+            if endpoint.aside and now - endpoint.aside[0].at > ASIDE_SECONDS:
+                give_back(endpoint)
             if endpoint.ejected and endpoint.ejected_until <= now:
                 endpoint.ejected = False
                 # One more failure, and it is out again.

@@ -8,7 +8,7 @@ from proxy.admission import Gate
 from proxy.arms import EndpointSpec, UpstreamSpec
 from proxy.balance import make_balancer
 from proxy.balancers.base import Balancer
-from proxy.ejection import Ejector
+from proxy.ejection import Aside, Ejector, give_back
 from proxy.tls import ClientTls
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Endpoint:
     """
 
     __slots__ = (
+        "aside",
         "authority",
         "available",
         "credit",
@@ -69,6 +70,8 @@ class Endpoint:
         self.ejected_until = 0.0
         self.ejections = 0
         self.doublings = 0
+        # Failed requests of the row it is in, until it is ejected or well.
+        self.aside: list[Aside] = []
         self.down = False
         # Turn of this endpoint in a weighted round robin (see `proxy.balance`).
         self.credit = 0
@@ -146,7 +149,10 @@ class EndpointRegistry:
         self.probed(self.down)
         self._endpoints = endpoints
         self._balancers = balancers
-        return [endpoint for key, endpoint in before.items() if key not in endpoints]
+        gone = [endpoint for key, endpoint in before.items() if key not in endpoints]
+        for endpoint in gone:
+            give_back(endpoint)
+        return gone
 
 
 def _reuse(

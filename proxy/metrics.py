@@ -81,6 +81,12 @@ class AgentCollector(Collector):
         yield arm_counter("lost_requests", "Requests whose worker was killed.", totals, lambda c: c.lost)
         for name, text, cell in ARM_COUNTERS:
             yield arm_counter(name, text, totals, cell_reader(cell))
+        yield arm_gauge(
+            "set_aside_requests",
+            "Failures at an endpoint that failed in a row while others did not: no verdict on the release.",
+            totals,
+            lambda c: c.set_aside,
+        )
         yield arm_gauge("in_flight_requests", "Requests begun and not ended.", totals, lambda c: c.in_flight)
         yield arm_gauge(
             "diverting_workers",

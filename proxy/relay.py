@@ -14,7 +14,7 @@ from mypy_extensions import i64
 from proxy import exchange
 from proxy.admission import OUTSIDE, WAITING, sheds
 from proxy.counters import RETRIES, TUNNELS, TUNNELS_OPEN
-from proxy.ejection import SICK_FROM, SICK_TO
+from proxy.ejection import SICK_FROM, SICK_TO, lose, recover
 from proxy.exchange import (
     AWAITING,
     CONNECTED,
@@ -41,7 +41,7 @@ from proxy.faults import (
     Side,
 )
 from proxy.flow import NO_CONNECTION, PEER_FULL
-from proxy.outcomes import CLIENT_ABORT, OK, outcome_of_status
+from proxy.outcomes import CLIENT_ABORT, OK, UPSTREAM_5XX, outcome_of_status
 from proxy.recording import clock_ns, ends_stream, record
 from proxy.retrying import may_reconnect, may_repeat
 from proxy.timers import NEVER
@@ -277,12 +277,12 @@ class Relay:
     def connect_failed(self, fault: Fault) -> None:
         """No connection came, so no byte of the request reached anybody: another endpoint may be asked."""
         self.waiting = False
-        failed = self.endpoint
-        if failed is not None and failed.ejector is not None:
-            failed.ejector.failed(failed)
-        self._leave_endpoint()
         pending = self.pending
         if pending is not None and may_reconnect(self):
+            failed = self.endpoint
+            if failed is not None and failed.ejector is not None:
+                failed.ejector.failed(failed)
+            self._leave_endpoint()
             self.pending = None
             self._count_retry()
             self._attempt(b"".join(pending), failed)
@@ -357,10 +357,10 @@ class Relay:
         if endpoint is not None:
             self.endpoint = None
             endpoint.in_flight -= 1
-            if SICK_FROM <= self.status <= SICK_TO and endpoint.ejector is not None:
-                endpoint.ejector.failed(endpoint)
+            if SICK_FROM <= self.status <= SICK_TO:
+                lose(endpoint, self, UPSTREAM_5XX)
             elif endpoint.failures:
-                endpoint.failures = 0
+                recover(endpoint)
         if not request_complete:
             self.close_downstream = True
         status = self.status
@@ -393,8 +393,8 @@ class Relay:
         request_complete = state in (AWAITING, CONNECTING_COMPLETE, RELAYING)
         self.state = step(state, exchange.FAULT)
         endpoint = self.endpoint
-        if endpoint is not None and endpoint.ejector is not None and fault.side == Side.UPSTREAM:
-            endpoint.ejector.failed(endpoint)
+        if endpoint is not None and fault.side == Side.UPSTREAM:
+            lose(endpoint, self, fault.outcome)
         self._drop_connection(abort=True)
         record(self, fault.outcome, 0)
         if self.head_sent:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from mypy_extensions import i64
 
 from proxy.client import WAIT
+from proxy.ejection import recover
 from proxy.exchange import AWAITING, CONNECTING_COMPLETE, DONE
 from proxy.flow import VIEW_BYTES_MIN
 from proxy.outcomes import OK
@@ -162,7 +163,7 @@ def answer(connection: UpstreamConnection, relay: Relay, head: ResponseHead, dat
         relay.endpoint = None
         endpoint.in_flight -= 1
         if endpoint.failures:
-            endpoint.failures = 0
+            recover(endpoint)
     counts = arm.counts
     counts.succeed(relay.body_bytes, body, (now_ns - relay.started_ns) // 1000)
     if counts.score and arm.guard is not None:

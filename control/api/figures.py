@@ -35,6 +35,7 @@ def figures(counts: Counts) -> dict[str, Any]:
         "failures": counts.failed,
         "failure_rate": counts.failed / counts.finished if counts.finished else None,
         "lost": counts.scalar("lost"),
+        "set_aside": sum(counts.aside),
         "diverted": counts.scalar("diverted"),
         "outcomes": {
             name: count for name, count in zip(OUTCOME_NAMES, counts.outcomes, strict=True) if count

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from control.counts import loads_counts, make_counts
 from control.evidence import ArmCounts, Evidence
+from control.judge import arm_counts
 from control.observation import BLOCK_REQUESTS, observe
 from control.plan import RolloutPlan
 from control.stats.events import FAILURE, Event, Source
@@ -105,6 +107,49 @@ def test_aborted_overridden_and_lost_requests_are_nobodys_failure() -> None:
 
     assert watched.evidence.tally("failure").n_canary == 40
     assert watched.analyse().in_flight == (0, 0)
+
+
+def test_what_an_ejected_endpoint_failed_condemns_nobody() -> None:
+    """Neither as failures nor as slow requests; what failed elsewhere counts as ever."""
+    plan = RolloutPlan.from_config(
+        {
+            "burst": 0,
+            "guardrails": [{"kind": "error_rate_rise"}, {"kind": "latency_ratio", "quantiles": ["p50"]}],
+        }
+    )
+    watched = Feeder(plan)
+    for _ in range(10):
+        watched.tick(40, 40)
+    counts, aside = watched.canary, [0] * OUTCOMES
+    for second in range(10):
+        counts.serve(60, 0)
+        counts.started += 20
+        counts.end(20)
+        aside[Outcome.TIMEOUT_FIRST_BYTE] += 20
+        watched.control.serve(60)
+        watched.now += 1.0
+        row = make_counts(
+            {"started": counts.started, "finished": counts.finished, "failed": counts.failed},
+            counts.outcomes,
+            [(bucket(0.05), int(counts.total.sum()))],
+            [],
+            aside=[(i, n) for i, n in enumerate(aside) if n],
+        )
+        assert loads_counts(row.dumps()).aside == tuple(aside)
+        watched.evidence = observe(
+            watched.evidence,
+            plan,
+            stage=watched.stage,
+            canary=arm_counts(row),
+            control=watched.control.counts(),
+            now=watched.now,
+        )
+        assert watched.evidence.tally("failure").n_canary <= 400 + 60 * (second + 1)
+
+    assert watched.evidence.tally("failure").x_canary == 0
+    assert watched.analyse().log_e < 1
+    for event in plan.events:
+        assert watched.evidence.tally(event.key).x_canary == 0
 
 
 def test_counts_that_fall_are_waited_out() -> None:

@@ -10,8 +10,11 @@ import pytest
 
 from proxy.arms import EjectionSpec, EndpointSpec
 from proxy.balancers.consistent_hash import ConsistentHash, key_hash
-from proxy.ejection import Ejector
+from proxy.counters import ASIDE_0, RETURNED_0, SLOT_CELLS
+from proxy.ejection import ASIDE_SECONDS, Ejector, give_back
 from proxy.endpoint import Endpoint
+from proxy.outcomes import Outcome
+from proxy.slot_counts import SlotCounts
 from tests.helpers.dataplane import direct_table, worker
 from tests.helpers.http import Message, answering, ask, eventually, get, ok
 
@@ -68,6 +71,79 @@ def test_back_off_is_bounded_and_forgotten() -> None:
     ejector.turn(now + 61)
     fail(ejector, sick)
     assert sick.ejected_until - (now + 61) == 5
+
+
+def counting() -> SlotCounts:
+    """Counters of one arm."""
+    return SlotCounts(memoryview(bytearray(8 * SLOT_CELLS)).cast("Q"), 0)
+
+
+def lose(ejector: Ejector, endpoint: Endpoint, counts: SlotCounts, times: int) -> None:
+    """Requests fail at an endpoint."""
+    for _ in range(times):
+        ejector.failed(endpoint)
+        ejector.charge(endpoint, counts, Outcome.RESET)
+
+
+def set_aside(counts: SlotCounts) -> int:
+    return int(counts.cells[ASIDE_0 + Outcome.RESET] - counts.cells[RETURNED_0 + Outcome.RESET])
+
+
+def test_what_one_endpoint_of_several_fails_is_set_aside() -> None:
+    """The row that ejects it, what was in flight there, and each try to take it back."""
+    ejector, (sick, *_) = group(4)
+    counts = counting()
+    lose(ejector, sick, counts, 3)
+    assert sick.ejected
+    lose(ejector, sick, counts, 2)
+    assert set_aside(counts) == 5
+    ejector.turn(5.0)
+    lose(ejector, sick, counts, 1)
+    ejector.turn(100.0)
+    assert set_aside(counts) == 6
+
+
+@pytest.mark.parametrize("ends", ["well", "late", "removed"])
+def test_a_row_without_an_ejection_counts(ends: str) -> None:
+    """A success shows that the endpoint is not sick; a row that drags on is not waited for."""
+    ejector, endpoints = group(4)
+    sick, counts = endpoints[0], counting()
+    lose(ejector, sick, counts, 2)
+    assert set_aside(counts) == 2
+    if ends == "well":
+        give_back(sick)
+    elif ends == "late":
+        ejector.turn(ASIDE_SECONDS)
+        assert set_aside(counts) == 2
+        ejector.turn(ASIDE_SECONDS + 1)
+    else:
+        ejector.adopt(ejector.spec, endpoints[1:])
+    assert set_aside(counts) == 0
+    assert counts.cells[ASIDE_0 + Outcome.RESET] == 2
+
+
+def test_where_every_endpoint_fails_it_is_the_release() -> None:
+    """At most the rows that ejected are set aside, however many requests fail; of a single one none are."""
+    ejector, endpoints = group(4)
+    counts = counting()
+    for _ in range(50):
+        for endpoint in endpoints:
+            lose(ejector, endpoint, counts, 1)
+    # Requests that ejected endpoints would not have got.
+    for endpoint in endpoints[:2]:
+        counts.cells[ASIDE_0 + Outcome.RESET] -= endpoint.failures - 3
+    assert set_aside(counts) == 6
+
+    ejector, (alone,) = group(1)
+    counts = counting()
+    lose(ejector, alone, counts, 20)
+    assert counts.cells[ASIDE_0 + Outcome.RESET] == 0
+
+    ejector, endpoints = group(2, share=1.0, panic=1.0)
+    counts = counting()
+    for endpoint in endpoints:
+        lose(ejector, endpoint, counts, 20)
+    assert set_aside(counts) == 0
 
 
 def test_no_more_than_a_share_is_ejected() -> None:
