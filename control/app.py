@@ -26,6 +26,7 @@ from control.controller import Controller
 from control.feedback import FeedbackBook
 from control.garbage import collect_seldom
 from control.ledger import Ledger
+from control.library.place import named_url
 from control.loop import TICK_SECONDS, Loop
 from control.plane import Plane
 from control.publish import Publisher
@@ -294,20 +295,11 @@ def _database(options: argparse.Namespace) -> str:
     Raises:
         StartError: nothing is there.
     """
-    url: str = options.database or ""
-    where = ""
-    if options.database_env is not None:
-        where = f"the environment variable {options.database_env}"
-        url = os.environ.get(options.database_env, "")
-    elif options.database_file is not None:
-        where = str(options.database_file)
-        try:
-            url = options.database_file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise StartError(f"{where}: the URL of the database cannot be read: {error}") from error
-    if where and not url.strip():
-        raise StartError(f"{where} is empty or not there; it must hold the URL of the database")
-    return url.strip() or sqlite_url(options.state / "headgate.db")
+    try:
+        url = named_url(options.database, options.database_env, options.database_file)
+    except StoreError as error:
+        raise StartError(str(error)) from error
+    return url or sqlite_url(options.state / "headgate.db")
 
 
 def _parser() -> argparse.ArgumentParser:

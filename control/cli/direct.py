@@ -46,7 +46,7 @@ class DirectClient(AdminClient):
 
 @contextmanager
 def direct_client(store: str, artifacts: str | None, actor: str) -> Iterator[AdminClient]:
-    """A client of the store at *store*, a URL, a file or a state directory.
+    """A client of the store at *store*, a URL, a file, a state directory or a configuration file.
 
     Raises:
         CommandError: the store cannot be opened.
@@ -127,7 +127,7 @@ def registry_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--store",
         envvar="HEADGATE_STORE",
         metavar="PLACE",
-        help="Work on this store instead: a state directory, or a database URL.",
+        help="Work on this store instead: a state directory, a database URL, or a configuration file.",
     )
     @click.option("--artifacts", metavar="PLACE", help="With --store: where artifacts are kept.")
     @click.option("--actor", envvar="HEADGATE_ACTOR", metavar="NAME", help="With --store: who you are.")

@@ -24,9 +24,12 @@ if TYPE_CHECKING:
 @click.option(
     "--state",
     type=click.Path(path_type=Path),
-    default=Path(".headgate"),
-    show_default=True,
-    help="State directory, for the database, the key and the last checkpoint.",
+    help="State directory, for the database, the key and the last checkpoint.  [default: .headgate]",
+)
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Take the database and the state directory from the state section of this configuration.",
 )
 @click.option("--key", type=click.Path(path_type=Path), help="Public key; default: audit.pub in --state.")
 @click.option(
@@ -40,7 +43,8 @@ if TYPE_CHECKING:
 def verify_command(
     export: Path | None,
     database: str | None,
-    state: Path,
+    state: Path | None,
+    config: Path | None,
     key: Path | None,
     older: tuple[Path, ...],
     output: Format,
@@ -54,14 +58,19 @@ def verify_command(
     from control.audit.exported import ExportError, verify_export
     from control.audit.keys import KeyFileError, read_public
     from control.audit.offline import verify_database
+    from control.library.place import configured
     from control.store.engine import StoreError, sqlite_url
     from control.store.offline import open_offline
 
     try:
+        if config is not None:
+            place, directory = configured(config)
+            database, state = database or place, state or directory
+        state = state or Path(".headgate")
         public = read_public(key or state / "audit.pub")
         kept = list(older)
         beside = state / "audit.checkpoint"
-        if export is None and not older and database is None and beside.exists():
+        if export is None and not older and (database is None or config is not None) and beside.exists():
             kept.append(beside)
         notes = [_note(path) for path in kept]
         with _progress() as progress:
