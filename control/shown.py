@@ -42,9 +42,10 @@ def shown_latency(plan: RolloutPlan, canary: ArmCounts, control: ArmCounts) -> d
 
 
 def shown_outcomes(canary: ArmCounts, control: ArmCounts) -> dict[str, dict[str, int]]:
-    """By arm: requests by the name of their outcome, without those that nobody had."""
+    """By arm: requests by the name of their outcome, without those that nobody had, and those set aside."""
     return {
-        arm: {name: count for name, count in zip(OUTCOME_NAMES, counts.outcomes, strict=True) if count}
+        arm: {name: count for name, count in zip(OUTCOME_NAMES, counts.judged, strict=True) if count}
+        | ({"set_aside": sum(counts.aside)} if counts.aside else {})
         for arm, counts in (("canary", canary), ("control", control))
     }
 

@@ -147,6 +147,7 @@ def test_what_an_ejected_endpoint_failed_condemns_nobody() -> None:
         assert watched.evidence.tally("failure").n_canary <= 400 + 60 * (second + 1)
 
     assert watched.evidence.tally("failure").x_canary == 0
+    assert watched.evidence.outcomes["canary"] == {"ok": 1000, "set_aside": 200}
     assert watched.analyse().log_e < 1
     for event in plan.events:
         assert watched.evidence.tally(event.key).x_canary == 0
