@@ -191,9 +191,7 @@ class LiveTable:
             ]
         )
         for live_arm in self.arms:
-            if live_arm.arm.route in mirrors:
-                live_arm.mirrors = mirrors[live_arm.arm.route]
-        for live_arm in self.arms:
+            # Without shadows: copies have a straight way of their own.
             live_arm.special = (
                 live_arm.extras
                 or live_arm.total > 0
@@ -202,6 +200,9 @@ class LiveTable:
                 or live_arm.signer is not None
                 or live_arm.failure[OK]
             )
+            if live_arm.arm.route in mirrors:
+                live_arm.mirrors = mirrors[live_arm.arm.route]
+                live_arm.extras = True
         limits = table.limits
         self.head_bytes_max = limits.head_bytes
         self.headers_max = limits.headers

@@ -120,7 +120,7 @@ class Relay:
         self.group = group
         self.overridden = overridden
         # Whether something is to be done at the end that few routes ask for; see `proxy.recording`.
-        self.extras = overridden or arm.extras or arm.mirrors is not None
+        self.extras = overridden or arm.extras
         self.ordinary = False  # went the straight way (`proxy.straight`), so that its answer may too
         self.head_only = head.is_head
         self.minor: int = head.minor
