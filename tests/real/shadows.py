@@ -39,7 +39,7 @@ async def shadow_report(folder: Path, primary: str, shadow: str, asks: Sequence[
             {
                 "name": "all",
                 "split": {"kind": "direct", "upstream": "v1"},
-                "shadows": [{"upstream": "v2", "limits": {"lag": "0s"}, **more}],
+                "shadows": [{"upstream": "v2", "limits": {"lag": "0s", "in_flight": 1024}, **more}],
             }
         ],
     }
