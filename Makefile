@@ -27,9 +27,9 @@ demo: $(VENV)/.run ## Releases on their way to customers, or back: the whole sto
 
 test: check unit ## Static checks, then the quick tests.
 
-# Most of the time is spent waiting for processes to start and stop, so four at once fit on two processors.
+# Most of the time is spent waiting for processes to start and stop, so six at once fit on two processors.
 unit: $(VENV)/.test ## The quick tests only. ARGS="tests/proxy -k head" chooses some.
-	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) -n 6 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: $(VENV)/.test ## Format, lint, types and the direction of imports.
 	$(BIN)/ruff format --check .
