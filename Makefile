@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# Python compiles what it loads, which is a small part of what is installed; pip would compile all of it first.
+INSTALL := $(PIP) install --no-compile
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
 # A copy of the tree with the hot path compiled.
@@ -27,15 +29,18 @@ demo: $(VENV)/.run ## Releases on their way to customers, or back: the whole sto
 
 test: check unit ## Static checks, then the quick tests.
 
-# Most of the time is spent waiting for processes to start and stop, so six at once fit on two processors.
+# Most of the time is spent waiting for processes to start and stop, so five at once fit on two processors.
 unit: $(VENV)/.test ## The quick tests only. ARGS="tests/proxy -k head" chooses some.
-	$(PYTEST) -n 6 --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(PYTEST) -n 5 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: $(VENV)/.test ## Format, lint, types and the direction of imports.
+check: $(VENV)/.checked ## Format, lint, types and the direction of imports; nothing if nothing has changed.
+
+$(VENV)/.checked: $(VENV)/.test pyproject.toml setup.py $(shell find config proxy control tests benchmarks examples -name '*.py')
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@touch $@
 
 format: $(VENV)/.test ## Format and repair what ruff can repair.
 	$(BIN)/ruff format .
@@ -118,12 +123,12 @@ $(VENV)/bin/python:
 # The project itself goes in without its dependencies and without build isolation: nothing unpinned is fetched. Pure, so
 # that the checkout runs as its files say; `make build` compiles it.
 $(VENV)/.run: $(VENV)/bin/python requirements/run.txt requirements/build.txt pyproject.toml
-	$(PIP) install --require-hashes -r requirements/build.txt -r requirements/run.txt
+	$(INSTALL) --require-hashes -r requirements/build.txt -r requirements/run.txt
 	HEADGATE_PURE=1 $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/bin/python requirements/test.txt pyproject.toml
-	$(PIP) install --require-hashes -r requirements/test.txt
+	$(INSTALL) --require-hashes -r requirements/test.txt
 	HEADGATE_PURE=1 $(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/.run
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import functools
 import inspect
 import textwrap
 
 from pydantic import BaseModel
 
 
+@functools.cache
 def meanings(model: type[BaseModel]) -> dict[str, str]:
     """By field, those of the classes it inherits from included.
 

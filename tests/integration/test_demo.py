@@ -86,7 +86,14 @@ def test_a_story_that_does_not_happen_is_a_failure(tmp_path: Path) -> None:
     assert left_behind(tmp_path) == []
 
 
-@pytest.mark.parametrize("arguments", [["--rate", "0"], ["--duration", "x"], ["--frobnicate"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--rate", "0"],
+        pytest.param(["--duration", "x"], marks=pytest.mark.slow),
+        pytest.param(["--frobnicate"], marks=pytest.mark.slow),
+    ],
+)
 def test_wrong_arguments_are_refused(tmp_path: Path, arguments: list[str]) -> None:
     """Before anything starts."""
     with demo(tmp_path, *arguments) as process:

@@ -33,11 +33,17 @@ def listening() -> socket.socket:
     [
         ("listeners:", "listener:", ":1:", "listener"),
         ("weight: 5%", "weight: five", ":9:", "weight"),
-        ("weight: 5%", "weight: 105%", ":9:", "weight"),
-        ("stable: v1", "stable: v9", ":9:", "v9"),
+        pytest.param("weight: 5%", "weight: 105%", ":9:", "weight", marks=pytest.mark.slow),
+        pytest.param("stable: v1", "stable: v9", ":9:", "v9", marks=pytest.mark.slow),
         ("kind: canary", "kind: random, variants: {v1: 0, v2: 0}", ":9:", ""),
         ("127.0.0.1:0", "127.0.0.1:TAKEN", ":1:", "in use"),
-        ('admin: {bind: "127.0.0.1:0"}', 'admin: {bind: "127.0.0.1:TAKEN"}', ":2:", "in use"),
+        pytest.param(
+            'admin: {bind: "127.0.0.1:0"}',
+            'admin: {bind: "127.0.0.1:TAKEN"}',
+            ":2:",
+            "in use",
+            marks=pytest.mark.slow,
+        ),
         ('admin: {bind: "127.0.0.1:0"}', 'admin: {bind: "0.0.0.0:0"}', ":2:", "token"),
         (
             'v2: {endpoints: ["http://127.0.0.1:UP"]}',
@@ -70,7 +76,15 @@ def test_nothing_is_half_started(
     assert _left_in(tmp_path) == []
 
 
-@pytest.mark.parametrize("kind", ["missing", "folder", "failing", "binary"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "missing",
+        pytest.param("folder", marks=pytest.mark.slow),
+        "failing",
+        pytest.param("binary", marks=pytest.mark.slow),
+    ],
+)
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, kind: str) -> None:
     """One line that begins with the path."""
     path = tmp_path / "headgate.yaml"
@@ -94,10 +108,14 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, kind: str) -> None:
     [
         ([], "--stable"),
         (["headgate.yaml", "--stable", "http://127.0.0.1:1"], "not together"),
-        (["--stable", "http://127.0.0.1:1", "--canary", "http://127.0.0.1:2"], "--weight"),
-        (["--stable", "ftp://x"], "--stable"),
+        pytest.param(
+            ["--stable", "http://127.0.0.1:1", "--canary", "http://127.0.0.1:2"],
+            "--weight",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(["--stable", "ftp://x"], "--stable", marks=pytest.mark.slow),
         (["--stable", "http://127.0.0.1:1", "--canary", "http://127.0.0.1:2", "--weight", "200"], "--weight"),
-        (["--stable", "http://127.0.0.1:1", "--weight", "5"], "canary"),
+        pytest.param(["--stable", "http://127.0.0.1:1", "--weight", "5"], "canary", marks=pytest.mark.slow),
         (
             [
                 "--stable",

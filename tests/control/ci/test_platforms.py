@@ -134,6 +134,7 @@ def test_groovy_parses_jenkinsfiles(tmp_path: Path) -> None:
     against_groovy(put(tmp_path, "jenkins", covering_options()), tmp_path)
 
 
+@pytest.mark.slow
 def test_groovy_would_have_said_so(tmp_path: Path) -> None:
     """The parser is really asked."""
     path = tmp_path / "Jenkinsfile"

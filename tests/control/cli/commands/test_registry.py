@@ -27,6 +27,11 @@ def _done(result: Result, code: int) -> Any:
     return result.stderr.strip() if code > 1 else result.stdout.strip()
 
 
+SLOW_WHERE_ONE_RUNS = pytest.mark.parametrize(
+    "ask", ["store", pytest.param("running", marks=pytest.mark.slow)], indirect=True
+)
+
+
 @pytest.fixture(params=["store", "running"])
 async def ask(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ask]:
     """Run a command as somebody; returns what it prints, or says when another exit code is expected."""
@@ -116,6 +121,7 @@ async def test_the_way_to_production(ask: Ask, tmp_path: Path) -> None:
     assert "12 bytes" not in await ask("alice", "registry", "verify", "fraud:1.0.0")
 
 
+@SLOW_WHERE_ONE_RUNS
 async def test_every_error_says_what_is_wrong_and_what_would_do(ask: Ask, tmp_path: Path) -> None:
     """In one line, with exit code 2; nothing is registered by any of it."""
     one, _ = _models(tmp_path)
@@ -150,6 +156,7 @@ async def test_every_error_says_what_is_wrong_and_what_would_do(ask: Ask, tmp_pa
     assert len(json.loads(await ask("alice", "registry", "list", "-o", "json"))["models"]) == 1
 
 
+@SLOW_WHERE_ONE_RUNS
 async def test_artifacts_come_and_go_where_control_keeps_them(
     ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
