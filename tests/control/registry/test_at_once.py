@@ -75,6 +75,9 @@ async def _contend(url: str, tmp_path: Path, processes: int, rounds: int) -> Non
         await store.close()
 
 
+@pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
 async def test_four_processes_at_once(database_url: str, tmp_path: Path) -> None:
     """The small form of the test below."""
     await _contend(database_url, tmp_path, 4, 1)
