@@ -61,7 +61,8 @@ def left_behind(folder: Path) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
     """Ctrl-C in the middle leaves no process, no file and no traceback."""
     with demo(tmp_path) as process:

@@ -85,6 +85,7 @@ def _models(folder: Path) -> tuple[str, str]:
     return str(folder / "one.bin"), str(folder / "two")
 
 
+@SLOW_WHERE_ONE_RUNS
 async def test_the_way_to_production(ask: Ask, tmp_path: Path) -> None:
     """Registered, refused, asked about, approved by somebody else, promoted, found, fetched and compared."""
     one, two = _models(tmp_path)
