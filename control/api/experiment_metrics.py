@@ -1,15 +1,14 @@
 """Control's families about experiments: what those that have begun say, by route."""
 
-import math
 from collections.abc import Iterator
 from typing import Any, Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from control.plane import Plane
+from control.stats.logspace import to_value
 
 VERDICTS: Final = ("no_data", "inconclusive", "better", "worse", "mixed", "equivalent", "invalid")
-_LOG_MAX: Final = 700.0
 
 
 def experiment_metrics(plane: Plane) -> Iterator[Metric]:
@@ -71,14 +70,14 @@ def experiment_metrics(plane: Plane) -> Iterator[Metric]:
             for kind in ("absolute", "relative"):
                 _bounds(better, (*labels, kind), one["improvement"][kind])
             for way in ("better", "worse"):
-                evidence.add_metric((*labels, way), math.exp(min(one[f"log_e_{way}"], _LOG_MAX)))
-            threshold_of = one["threshold"]
-            ratio.add_metric(labels, math.exp(min(one["sample_ratio"]["log_e"], _LOG_MAX)))
+                evidence.add_metric((*labels, way), to_value(one[f"log_e_{way}"]))
+            ratio.add_metric(labels, to_value(one["sample_ratio"]["log_e"]))
             for each in VERDICTS:
                 verdict.add_metric((*labels, each), int(one["verdict"] == each))
             if one["needed"] is not None and one["verdict"] in ("no_data", "inconclusive"):
                 needed.add_metric(labels, one["needed"])
-        threshold.add_metric((route,), threshold_of)
+        # The same for all of them.
+        threshold.add_metric((route,), says["treatments"][0]["threshold"])
     yield from (info, requests, failed, value, better, evidence, threshold, ratio, verdict, needed)
 
 

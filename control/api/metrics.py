@@ -1,8 +1,6 @@
 """Control's own families of metrics; the agent shows them after its own, so no name may be in both."""
 
-import math
 from collections.abc import Iterator
-from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -20,11 +18,9 @@ from control.needs import needs
 from control.plane import Plane
 from control.records import Record
 from control.rollout import DecisionKind, State
+from control.stats.logspace import to_value
 from control.store import audit, checkpoints
 from control.store.checkpoints import StoredCheckpoint
-
-# exp(709) is the largest a float holds; nobody needs to tell larger evidence apart.
-_LOG_MAX: Final = 700.0
 
 
 def routes() -> list[web.RouteDef]:
@@ -201,20 +197,16 @@ class ControlCollector(Collector):
             for need in needs(analysis):
                 if need.requests is not None:
                     requests.add_metric((route, need.guardrail), need.requests)
-            together.add_metric((route,), _exp(analysis.log_e))
+            together.add_metric((route,), to_value(analysis.log_e))
             needed.add_metric((route,), analysis.threshold)
             for finding in analysis.findings:
-                evidence.add_metric((route, finding.name), _exp(finding.log_e))
+                evidence.add_metric((route, finding.name), to_value(finding.log_e))
                 for one in Verdict:
                     verdict.add_metric((route, finding.name, one.name.lower()), int(finding.verdict is one))
         yield from (together, needed, evidence, verdict, requests)
 
     def _judged(self) -> Iterator[tuple[str, Record]]:
         return ((route, record) for route, record in self._plane.ledger.records.items() if record.judged)
-
-
-def _exp(log_e: float) -> float:
-    return math.exp(min(log_e, _LOG_MAX))
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+# exp(709) is the largest a float holds; nobody needs to tell larger evidence apart.
+_LOG_MAX: Final = 700.0
+
+
+def to_value(log: float) -> float:
+    """The number itself, for display; what would be too large for a float is cut at e**700."""
+    return math.exp(min(log, _LOG_MAX))
 
 
 def log_sum_exp(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -71,26 +71,32 @@ def request_shapes(noted: bytes) -> Shapes:
     return Shapes(_PLAIN_LINE, finds)
 
 
+def _matched(
+    head: RequestHead | ResponseHead, data: bytes, end: int, groups: tuple[int, ...]
+) -> tuple[re.Match[bytes] | None, tuple[int, ...]]:
+    """Match a plain head by its shape or in general, when ``groups`` are the numbers of what is found."""
+    shapes = head.shapes
+    for shape in shapes.known:
+        match = shape.match(data, 0, end)
+        if match is not None:
+            if shape is not shapes.known[0]:
+                shapes.found(shape)
+            return match, shape.groups
+    match = head.plain(data, 0, end)
+    if match is not None:
+        shapes.miss(data[data.index(b"\n") + 1 : end])
+    return match, groups
+
+
 def plain_request(head: RequestHead, data: bytes, end: int, headers_max: int) -> bool:
     """Read a head that `plain_expression` matches; False if `request` has to judge, after a reset.
 
     benchmarks/micro/bench_wire.py: less time than `request`, which needs a lower-case copy and a second
     search, and half of it for a head of a known shape.
     """
-    shapes = head.shapes
-    groups: tuple[int, ...] = _REQUEST_GROUPS
-    for shape in shapes.known:
-        match = shape.match(data, 0, end)
-        if match is not None:
-            groups = shape.groups
-            if shape is not shapes.known[0]:
-                shapes.found(shape)
-            break
-    else:
-        match = head.plain(data, 0, end)
-        if match is None:
-            return False
-        shapes.miss(data[data.index(b"\n") + 1 : end])
+    match, groups = _matched(head, data, end, _REQUEST_GROUPS)
+    if match is None:
+        return False
     method, target, host, length, kept, noted = match.group(*groups)
     if host is None or (end > headers_max * 4 and _too_many(data, end, headers_max)):
         return False
@@ -136,20 +142,9 @@ def response_shapes() -> Shapes:
 
 def plain_response(head: ResponseHead, data: bytes, end: int, headers_max: int) -> bool:
     """Read a head that `plain_response_expression` matches; False, and nothing changed, for `response`."""
-    shapes = head.shapes
-    groups: tuple[int, ...] = _RESPONSE_GROUPS
-    for shape in shapes.known:
-        match = shape.match(data, 0, end)
-        if match is not None:
-            groups = shape.groups
-            if shape is not shapes.known[0]:
-                shapes.found(shape)
-            break
-    else:
-        match = head.plain(data, 0, end)
-        if match is None:
-            return False
-        shapes.miss(data[data.index(b"\n") + 1 : end])
+    match, groups = _matched(head, data, end, _RESPONSE_GROUPS)
+    if match is None:
+        return False
     if end > headers_max * 4 and _too_many(data, end, headers_max):
         return False
     status, length, kept = match.group(*groups)
