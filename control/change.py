@@ -10,12 +10,12 @@ from control.audit.kinds.models import ModelRolledBack
 from control.collect import Unsaved
 from control.deployed import Begun, deployed_events
 from control.deployments.deployment import Deployment
-from control.describe import describe_plan, describe_steps
 from control.experiments.experiment import Experiment
 from control.ids import new_id
-from control.needs import needs
-from control.records import Record
-from control.rollout import Decision, DecisionKind
+from control.judgement.needs import needs
+from control.plans.describe import describe_plan, describe_steps
+from control.rollout.machine import Decision, DecisionKind
+from control.rollout.records import Record
 from control.shadows.collect import UnsavedShadows
 from control.shadows.saved import write_shadows
 from control.store import audit, releases, rollouts, statistics, tables, undertakings

@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from config.freezes import plain_freezes
 from config.routes import Route
 from config.schema import Config
-from control.identity import CanaryRoute, canary_routes
 from control.overlay import Overlay, OverlayError, overlaid
-from control.plan import PlanError, RolloutPlan
-from control.reconcile import Wanted
+from control.plans.plan import PlanError, RolloutPlan
+from control.plans.stream_guardrails import stream_problems
 from control.registry.resolve import Place, substituted
-from control.stream_guardrails import stream_problems
+from control.rollout.identity import CanaryRoute, canary_routes
+from control.rollout.reconcile import Wanted
 from proxy.compile import compile_table
 from proxy.splits.spec import SplitConfigError
 

@@ -10,16 +10,16 @@ from control.calendar import frozen
 from control.change import Change, Lifted, NewConfiguration
 from control.clock import Clock
 from control.collect import Taken
-from control.commands import Refused, Verb, carry_out
 from control.configuration import Active, read_configuration, with_overlays
 from control.deployments.deployment import Deployment
 from control.errors import ConflictError
 from control.follow import Follower
 from control.ledger import Ledger
-from control.reconcile import reconcile
-from control.records import Record
 from control.registry.shelf import Shelf
 from control.reports import Report
+from control.rollout.commands import Refused, Verb, carry_out
+from control.rollout.reconcile import reconcile
+from control.rollout.records import Record
 from control.shadows.events import shadow_events
 from control.store.releases import RegistryMovedError
 from control.withdrawal import withdraw

@@ -11,8 +11,6 @@ from control.change import Change
 from control.clock import Clock
 from control.configuration import Active, ConfigurationError
 from control.ledger import Ledger
-from control.reconcile import Past, reconcile
-from control.records import Record
 from control.registry.resolve import (
     Admitted,
     Place,
@@ -23,6 +21,8 @@ from control.registry.resolve import (
     substituted,
 )
 from control.registry.shelf import Shelf
+from control.rollout.reconcile import Past, reconcile
+from control.rollout.records import Record
 from control.store import releases, rollouts
 from control.store.engine import Connection
 from control.store.releases import RegistryMovedError

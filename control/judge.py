@@ -4,13 +4,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from control.analysis import Analysis, ArmCounts, Evidence, analyse
 from control.counts import NOTHING, SCALARS, ArmKey, Counts
 from control.guardrails.finding import Verdict
-from control.observation import Look, observe_all
-from control.plan import RolloutPlan
-from control.records import Record, Stage, parse_stage
-from control.shown import with_quantiles
+from control.judgement.analysis import Analysis, ArmCounts, Evidence, analyse
+from control.judgement.observation import Look, observe_all
+from control.judgement.shown import with_quantiles
+from control.plans.plan import RolloutPlan
+from control.rollout.records import Record, Stage, parse_stage
 from control.stats.events import Source
 
 _LOST: Final = SCALARS.index("lost")

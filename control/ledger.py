@@ -18,8 +18,8 @@ from control.experiments.experiment import Experiment
 from control.experiments.experiment import overlay_of as experiment_overlay
 from control.overlay import Overlay
 from control.publish import Published, Publisher
-from control.records import Record
 from control.registry.resolve import places_in
+from control.rollout.records import Record
 from control.shadows.collect import ShadowCollector
 from control.shadows.counts import NOTHING as NO_PAIRS
 from control.shadows.counts import ROLES, ShadowKey, ShadowTotals

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from control.analysis import urgent
 from control.counts import ArmKey, Counts
-from control.evidence import Evidence
 from control.judge import Case, Judged, StageCounts, by_route, judged, stages_of, take_in
-from control.records import Record
+from control.judgement.analysis import urgent
+from control.judgement.evidence import Evidence
+from control.rollout.records import Record
 
 log: Final = logging.getLogger("headgate.control")
 

@@ -9,17 +9,17 @@ from typing import Final
 
 from control.audit.events import CONTROLLER
 from control.change import Change
-from control.commands import take_back
-from control.conditions import Outside
 from control.controller import Controller
 from control.counts import ArmKey
 from control.deployments.service import Deployments
 from control.experiments.service import Experiments
 from control.judge import Judged, paired
 from control.looks import SHORTEST_SECONDS, Looks
+from control.plans.conditions import Outside
 from control.recent import Window
-from control.records import Record, parse_stage
-from control.rollout import DecisionKind, State, advance, alarm
+from control.rollout.commands import take_back
+from control.rollout.machine import DecisionKind, State, advance, alarm
+from control.rollout.records import Record, parse_stage
 from control.shadows.events import gate_events
 from control.webhooks.gatekeeper import Gatekeeper
 from control.webhooks.questions import question

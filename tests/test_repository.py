@@ -20,7 +20,7 @@ PACKAGES = ("config", "proxy", "control")
 # Past this a module usually has a second idea in it. Those that were looked at and left whole have their own.
 MODULE_LINES_MAX = 400
 MODULE_LINES_EXCEPTIONS = {
-    "control.rollout": 480,  # one table of states, and the functions that move along it
+    "control.rollout.machine": 480,  # one table of states, and the functions that move along it
     "proxy.relay": 480,  # every end of an exchange, which must be read together
     "proxy.downstream": 440,  # one protocol
 }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.decisions.promotion import MARGINS, PromotionCell
-from control.simulate import Bursts, Study, Traffic, study
+from control.rollout.simulate import Bursts, Study, Traffic, study
 from control.stats.intervals import wilson
 from control.stats.power import fixed_requests, rollback_limit
 from control.stats.sample_ratio import expected_share

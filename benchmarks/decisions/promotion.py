@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from control.observation import BLOCK_REQUESTS
+from control.judgement.observation import BLOCK_REQUESTS
 from control.stats.affine import Safe
 from control.stats.intervals import wilson
 

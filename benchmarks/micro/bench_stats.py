@@ -14,9 +14,9 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import logsumexp
 
-from control.analysis import analyse
-from control.evidence import Evidence
-from control.plan import RolloutPlan
+from control.judgement.analysis import analyse
+from control.judgement.evidence import Evidence
+from control.plans.plan import RolloutPlan
 from control.stats.affine import Safe
 from control.stats.events import FAILURE
 from control.stats.hypergeometric import log_mgf_exact
@@ -55,7 +55,7 @@ def look(plan: RolloutPlan) -> dict[str, float]:
     before = watched.evidence
 
     def observed() -> Evidence:
-        from control.observation import observe
+        from control.judgement.observation import observe
 
         return observe(
             before,

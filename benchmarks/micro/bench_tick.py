@@ -24,8 +24,8 @@ from config.schema import Config
 from control.counts import CELLS, SCALARS, ArmKey, Counts
 from control.garbage import collect_seldom
 from control.judge import Case, by_route, judge, stages_of, take_in
-from control.records import Record
 from control.reports import Report, ReportedArm
+from control.rollout.records import Record
 from proxy.histogram import BUCKETS
 from proxy.outcomes import OUTCOMES, Outcome
 from tests.helpers.control import FakeClock, configure, plane_on

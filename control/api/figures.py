@@ -7,7 +7,7 @@ from control.api.views import verdict_of
 from control.counts import NOTHING, ArmKey, Counts, quantile_seconds
 from control.plane import Plane
 from control.recent import Recent
-from control.records import Record
+from control.rollout.records import Record
 from proxy.outcomes import OUTCOME_NAMES
 
 # Fewer successes than this say little about a p99; it is shown with its n, which tells.

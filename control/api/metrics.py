@@ -14,10 +14,10 @@ from control.api.requests import only
 from control.api.shadow_metrics import shadow_metrics
 from control.feedback import Fate
 from control.guardrails.finding import Verdict
-from control.needs import needs
+from control.judgement.needs import needs
 from control.plane import Plane
-from control.records import Record
-from control.rollout import DecisionKind, State
+from control.rollout.machine import DecisionKind, State
+from control.rollout.records import Record
 from control.stats.logspace import to_value
 from control.store import audit, checkpoints
 from control.store.checkpoints import StoredCheckpoint

@@ -10,8 +10,8 @@ from control.api.history import decision_view
 from control.api.keys import PLANE
 from control.api.requests import flag_of, json_object, json_response, only, origin_of, page_size, reason_of
 from control.api.views import past_rollout_view, rollout_view
-from control.commands import Refused, Verb
 from control.controller import UnknownRolloutError
+from control.rollout.commands import Refused, Verb
 from control.store import rollouts as store
 
 _DECISIONS: Final = 20

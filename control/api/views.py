@@ -4,16 +4,16 @@ from typing import Any
 
 import orjson
 
-from control.analysis import Analysis
 from control.audit.canonical import canonical
-from control.commands import allowed
-from control.conditions import Outside
-from control.describe import describe_plan, describe_steps
-from control.gates import Gate, gates, gates_to_begin
-from control.needs import Need, needs
+from control.judgement.analysis import Analysis
+from control.judgement.needs import Need, needs
 from control.plane import Plane
-from control.records import Record
-from control.rollout import State
+from control.plans.conditions import Outside
+from control.plans.describe import describe_plan, describe_steps
+from control.rollout.commands import allowed
+from control.rollout.gates import Gate, gates, gates_to_begin
+from control.rollout.machine import State
+from control.rollout.records import Record
 from control.store.rollouts import Quarantine, StoredRollout
 
 

@@ -71,8 +71,8 @@ def unreachable(loaded: Loaded) -> list[Problem]:
 def _plan_problems(loaded: Loaded) -> Iterator[Problem]:
     """What is wrong with rollouts; nothing is said where the control extra is not installed."""
     try:
-        from control.plan import RolloutPlan
-        from control.stream_guardrails import stream_problems
+        from control.plans.plan import RolloutPlan
+        from control.plans.stream_guardrails import stream_problems
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in ("config", "proxy", "control"):
             raise

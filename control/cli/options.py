@@ -11,7 +11,7 @@ from config.values import InvalidValueError, parse_fraction
 from control.cli.failure import CommandError, ProblemsError
 
 if TYPE_CHECKING:
-    from control.plan import RolloutPlan
+    from control.plans.plan import RolloutPlan
 
 PRESETS = ("conservative", "balanced", "aggressive")
 
@@ -53,7 +53,7 @@ def plan_of(config: str | None, route: str | None, preset: str) -> RolloutPlan:
         CommandError: the file has problems, or no such rollout.
     """
     from control.cli.configuration import examine
-    from control.plan import RolloutPlan
+    from control.plans.plan import RolloutPlan
 
     if config is None:
         return RolloutPlan.from_config({"preset": preset})

@@ -13,8 +13,8 @@ from config.upstreams import Upstream
 from config.values import InvalidValueError, parse_duration, parse_fraction, parse_name
 from control.deployments.deployment import Settings, Strategy
 from control.errors import InvalidError
-from control.identity import subject_of
-from control.plan import RolloutPlan
+from control.plans.plan import RolloutPlan
+from control.rollout.identity import subject_of
 from proxy.compile import split_roles
 
 _KEYS: Final = frozenset(

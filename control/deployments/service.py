@@ -14,7 +14,6 @@ from control.audit.events import CONTROLLER, Origin
 from control.audit.kinds.deployments import DeploymentCreated, DeploymentMoved, DeploymentRolledBack
 from control.calendar import Freeze, frozen
 from control.change import Change, Lifted
-from control.commands import Refused, Verb
 from control.configuration import ConfigurationError
 from control.controller import Controller
 from control.deployments.deployment import Deployment, Strategy
@@ -28,8 +27,9 @@ from control.deployments.strategies import SERVING, Next, Seen, first_phase, nex
 from control.errors import ConflictError, NotFoundError, TransitionError
 from control.ids import new_id
 from control.overlay import base_digest
-from control.presets import PRESETS
+from control.plans.presets import PRESETS
 from control.recent import Window
+from control.rollout.commands import Refused, Verb
 from control.shadows.gate import ShadowFinding, ShadowGate
 from control.store import undertakings
 

@@ -12,7 +12,7 @@ from control.deployments.health import Health, Probes, ready
 from control.deployments.states import Event, Status
 from control.guardrails.finding import Verdict
 from control.overlay import Overlay
-from control.rollout import State
+from control.rollout.machine import State
 from control.shadows.gate import ShadowFinding
 
 WARMING: Final = "warming"

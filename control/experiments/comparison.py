@@ -14,14 +14,14 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from control.evidence import ArmCounts
 from control.experiments.metric import Metric
+from control.judgement.evidence import ArmCounts
+from control.judgement.tallying import Counted, counted, new_threshold
 from control.stats.affine import Differences, Ratios
 from control.stats.events import FAILURE, Event, Tally
 from control.stats.logspace import log_sum_exp_of
 from control.stats.mixture import ODDS
 from control.stats.wealth import pack, unpack
-from control.tallying import Counted, counted, new_threshold
 
 Floats = npt.NDArray[np.float64]
 Pair = tuple[int, int]

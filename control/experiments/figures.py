@@ -9,15 +9,15 @@ from typing import Any, Final
 import numpy as np
 
 from control.counts import quantile_seconds
-from control.evidence import ArmCounts
 from control.experiments.comparison import Comparison
 from control.experiments.metric import Metric, Unit
 from control.guardrails.metric import LOWER
+from control.judgement.evidence import ArmCounts
+from control.judgement.tallying import latency_of
 from control.metrics import RouteMetric
 from control.stats.latency import summary
 from control.stats.means import VALUES_MIN, half_width, mean_difference
 from control.stats.sequences import difference_interval, proportion_interval
-from control.tallying import latency_of
 from proxy.histogram import BUCKETS, bucket_upper_edge
 from proxy.metric_counts import UNIT, UNREADABLE, VALUES
 

@@ -12,8 +12,8 @@ from control.audit.kinds.shadows import (
     ShadowGateDecided,
 )
 from control.guardrails.finding import Verdict
-from control.records import Record
-from control.rollout import CONTROLLER, Decision
+from control.rollout.machine import CONTROLLER, Decision
+from control.rollout.records import Record
 from control.shadows.gate import ShadowFinding
 
 

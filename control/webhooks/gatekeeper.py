@@ -13,8 +13,8 @@ import orjson
 
 from config.webhooks import GateWebhook
 from control.audit.canonical import digest
-from control.conditions import Answer, Reply
-from control.records import Record
+from control.plans.conditions import Answer, Reply
+from control.rollout.records import Record
 from control.webhooks.sender import DeliveryError, Sender
 
 log: Final = logging.getLogger("headgate.control")

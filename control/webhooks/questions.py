@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from control.audit.canonical import canonical
-from control.records import Record
+from control.rollout.records import Record
 
 
 def question(record: Record) -> dict[str, Any]:

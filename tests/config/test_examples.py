@@ -17,7 +17,7 @@ from config.shape import keys, models_at
 from config.source import read_yaml
 from control.guardrails.base import Guardrail
 from control.guardrails.load import load_all
-from control.plan import RolloutPlan
+from control.plans.plan import RolloutPlan
 from proxy.compile import check_config, compile_table, split_schemas
 
 EXAMPLES = sorted((Path(config.__file__).parent / "examples").glob("*.yaml"))

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from control.analysis import Analysis, analyse
-from control.evidence import ArmCounts, Evidence
-from control.observation import observe
-from control.plan import RolloutPlan
-from control.view import EvidenceView
+from control.judgement.analysis import Analysis, analyse
+from control.judgement.evidence import ArmCounts, Evidence
+from control.judgement.observation import observe
+from control.judgement.view import EvidenceView
+from control.plans.plan import RolloutPlan
 from proxy.histogram import BUCKETS, EDGES_US
 from proxy.outcomes import OUTCOMES, Outcome
 

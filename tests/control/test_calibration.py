@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from control.plan import RolloutPlan
-from control.rollout import State
-from control.simulate import Bursts, Traffic, run_once, study
+from control.plans.plan import RolloutPlan
+from control.rollout.machine import State
+from control.rollout.simulate import Bursts, Traffic, run_once, study
 from control.stats.intervals import wilson
 from control.stats.power import rollback_limit
 

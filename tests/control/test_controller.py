@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from config.schema import Config
-from control.commands import Refused, Verb
 from control.configuration import ConfigurationError
 from control.controller import UnknownRolloutError
 from control.counts import ArmKey
 from control.plane import Plane
 from control.reports import parse_report
-from control.rollout import State
+from control.rollout.commands import Refused, Verb
+from control.rollout.machine import State
 from control.store import audit_search, rollouts
 from tests.helpers.control import ALICE, FakeClock, config_body, configuration, configure, plane_on
 from tests.helpers.counts import arm, report

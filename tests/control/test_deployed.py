@@ -7,7 +7,7 @@ from pathlib import Path
 import orjson
 
 from control.audit.events import Origin
-from control.commands import Verb
+from control.rollout.commands import Verb
 from control.store.engine import Store
 from tests.helpers.audit import everything
 from tests.helpers.control import FakeClock, configuration, configure, plane_on

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from control.analysis import urgent
-from control.evidence import Evidence
 from control.guardrails.finding import Verdict
+from control.judgement.analysis import urgent
+from control.judgement.evidence import Evidence
+from control.judgement.observation import Look, observe, observe_all
 from control.looks import Looks
-from control.observation import Look, observe, observe_all
-from control.plan import RolloutPlan
-from control.records import Record
-from control.rollout import Rollout, State
+from control.plans.plan import RolloutPlan
+from control.rollout.machine import Rollout, State
+from control.rollout.records import Record
 from tests.control.feeding import Arm, Feeder
 
 TEN = [

@@ -13,7 +13,6 @@ import orjson
 import pytest
 
 from control.collect import Collector
-from control.commands import Verb
 from control.controller import Controller
 from control.judge import judged
 from control.ledger import Ledger
@@ -21,7 +20,8 @@ from control.loop import Loop
 from control.plane import Plane
 from control.publish import Publisher
 from control.reports import parse_report
-from control.rollout import State
+from control.rollout.commands import Verb
+from control.rollout.machine import State
 from control.store import audit_search, rollouts
 from control.store.audit_search import AuditFilter
 from control.store.engine import Connection, Store, open_store, sqlite_url

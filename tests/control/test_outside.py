@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from control.commands import Refused, Verb
 from control.plane import Plane
-from control.rollout import State
+from control.rollout.commands import Refused, Verb
+from control.rollout.machine import State
 from control.store import audit_search, rollouts
 from tests.helpers.control import ALICE, FakeClock, Proxies, configuration, configure, plane_on, run
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from aiohttp import web
 
 from control.api.server import build_application
-from control.commands import Verb
 from control.plane import Plane
 from control.registry.release import Artifact, Draft
+from control.rollout.commands import Verb
 from tests.helpers.control import ALICE, FakeClock, configuration, configure, plane_on
 
 _PATIENCE = 60.0

@@ -46,7 +46,7 @@ def power_command(
     With ROUTE, the failure rate, the pace and the weight are those of the running route unless they are
     given; without it they have to be given.
     """
-    from control.forecast import power
+    from control.rollout.forecast import power
 
     if live is not None:
         seen = _live(client, live)

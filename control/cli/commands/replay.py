@@ -37,8 +37,8 @@ def replay_command(
     With a decision: that one. With a rollout or a route: every decision about it that was made from figures.
     Exit code 0 when everything came out as it was stored, 1 when something differs.
     """
-    from control.plan_problems import PlanError
-    from control.replay import ReplayError, replay
+    from control.plans.problems import PlanError
+    from control.rollout.replay import ReplayError, replay
 
     changed = dict(_setting(text) for text in settings)
     try:

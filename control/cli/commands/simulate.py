@@ -49,8 +49,8 @@ def simulate_command(
     Nothing is started and nobody is asked: traffic is drawn at random, and the statistics that decide in
     earnest watch it every second.
     """
-    from control.forecast import forecast
-    from control.simulate import Traffic
+    from control.rollout.forecast import forecast
+    from control.rollout.simulate import Traffic
 
     plan = plan_of(config, route, preset)
     traffic = Traffic(

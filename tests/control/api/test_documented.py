@@ -19,7 +19,7 @@ from control.api import (
 from control.audit.events import AuditEvent
 from control.audit.load import load_all
 from control.dashboard import page
-from control.rollout import DecisionKind, State
+from control.rollout.machine import DecisionKind, State
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
 

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from control.audit.record import SHOWN_BESIDE
-from control.commands import Verb
+from control.rollout.commands import Verb
 from tests.helpers.control import ALICE, FakeClock, Proxies, run
 from tests.helpers.control_server import Client, put_config, served
 

@@ -10,7 +10,7 @@ import aiohttp
 import orjson
 import pytest
 
-from control.commands import Verb
+from control.rollout.commands import Verb
 from tests.helpers.control import ALICE, config_body, configuration
 from tests.helpers.control_server import FORWARDED, Client, put_config, served
 from tests.helpers.counts import arm, report

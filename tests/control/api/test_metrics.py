@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from control.commands import Verb
+from control.rollout.commands import Verb
 from tests.helpers.control import ALICE, FakeClock, Proxies, run
 from tests.helpers.control_server import put_config, served
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from control.commands import Verb
 from control.reports import parse_report
+from control.rollout.commands import Verb
 from tests.helpers.control import FakeClock, Proxies, run
 from tests.helpers.control_server import FORWARDED, put_config, served
 

@@ -12,7 +12,7 @@ from control.loop import Loop
 from control.plane import Plane
 from control.report_values import ReportError
 from control.reports import parse_report
-from control.rollout import State
+from control.rollout.machine import State
 from tests.helpers.control import FakeClock, Proxies, configuration, plane_on
 from tests.helpers.control import configure as bring
 from tests.helpers.control_server import served

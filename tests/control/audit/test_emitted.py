@@ -15,10 +15,10 @@ from control.audit.kinds.reviews import ReleaseRefused
 from control.audit.kinds.shadows import ShadowDiffered, ShadowGateDecided
 from control.audit.kinds.traffic import TrafficDiverted, TrafficRestored
 from control.audit.load import load_all
-from control.commands import Verb
 from control.deployments.service import Act as Deploy
 from control.experiments.service import Act as Compare
 from control.library.audit import AuditLog
+from control.rollout.commands import Verb
 from control.store.engine import Store
 from tests.control import test_follow, test_standing
 from tests.control.api import test_shadows
@@ -165,7 +165,7 @@ async def test_no_kind_of_event_is_only_declared(tmp_path: Path) -> None:
 def _decision_kinds() -> set[str]:
     """Every `DecisionKind` that the rules of rollouts name; what they decide is written by one function."""
     found = set()
-    for path in (Path(__file__).parents[3] / "control").glob("*.py"):
+    for path in (Path(__file__).parents[3] / "control").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 found |= {node.attr} if node.value.id == "DecisionKind" else set()

@@ -5,7 +5,7 @@ import pytest
 from control.audit.canonical import canonical, digest, leaf_hash
 from control.audit.events import DECIDED, AuditEvent, RevisionSkipped, Severity
 from control.audit.load import load_all
-from control.rollout import DecisionKind
+from control.rollout.machine import DecisionKind
 
 load_all()
 

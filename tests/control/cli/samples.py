@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from control.analysis import Analysis, analyse
-from control.evidence import ArmCounts, Evidence
 from control.guardrails.finding import Verdict
-from control.observation import observe
-from control.plan import RolloutPlan
-from control.rollout import Decision, DecisionKind, State
+from control.judgement.analysis import Analysis, analyse
+from control.judgement.evidence import ArmCounts, Evidence
+from control.judgement.observation import observe
+from control.plans.plan import RolloutPlan
+from control.rollout.machine import Decision, DecisionKind, State
 from proxy.histogram import BUCKETS, bucket_index
 from proxy.outcomes import Outcome
 

@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from control.audit.note import Checkpoint, sign
 from control.audit.witness import Witness
-from control.commands import Verb
+from control.rollout.commands import Verb
 from tests.helpers.control import ALICE, FakeClock, Proxies, run
 from tests.helpers.control_server import put_config, served
 

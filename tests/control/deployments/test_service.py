@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from control.audit.events import Origin
-from control.commands import Refused, Verb
 from control.deployments.deployment import Deployment, Strategy
 from control.deployments.health import Health, Probes
 from control.deployments.prober import Prober
@@ -19,6 +18,7 @@ from control.deployments.states import TRANSITIONS, Status
 from control.errors import ConflictError, InvalidError, TransitionError
 from control.plane import Plane
 from control.reports import parse_report
+from control.rollout.commands import Refused, Verb
 from control.store import audit_search
 from control.transitions import diagram
 from tests.helpers.control import AGENT, ALICE, FakeClock, Proxies, configuration, configure, plane_on

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from config.values import InvalidValueError
-from control.evidence import ArmCounts
 from control.experiments.analysis import analyse
 from control.experiments.comparison import Comparison
 from control.experiments.experiment import Experiment
 from control.experiments.figures import Arm
 from control.experiments.metric import Metric, Unit
+from control.judgement.evidence import ArmCounts
 from control.metrics import RouteMetric
 from control.stats.events import Source
 from proxy.counters import METRIC_CELLS, METRICS_MAX

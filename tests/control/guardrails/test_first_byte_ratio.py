@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from control.analysis import analyse
-from control.evidence import ArmCounts, Evidence
 from control.guardrails.finding import Verdict
 from control.guardrails.first_byte_ratio import FirstByteRatio
-from control.observation import observe
-from control.plan import RolloutPlan
+from control.judgement.analysis import analyse
+from control.judgement.evidence import ArmCounts, Evidence
+from control.judgement.observation import observe
+from control.plans.plan import RolloutPlan
 from control.stats.events import Source
 from proxy.histogram import BUCKETS
 from tests.control.feeding import bucket

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from config.routes import Route
-from control.analysis import Analysis, analyse
-from control.evidence import ArmCounts, Evidence
 from control.guardrails.finding import Verdict
 from control.guardrails.first_token_ratio import FirstTokenRatio
 from control.guardrails.token_time_ratio import TokenTimeRatio
-from control.observation import observe
-from control.plan import RolloutPlan
+from control.judgement.analysis import Analysis, analyse
+from control.judgement.evidence import ArmCounts, Evidence
+from control.judgement.observation import observe
+from control.plans.plan import RolloutPlan
+from control.plans.stream_guardrails import stream_problems
 from control.stats.events import Source
-from control.stream_guardrails import stream_problems
 from proxy.histogram import BUCKETS
 from tests.control.feeding import bucket
 

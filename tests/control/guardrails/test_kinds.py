@@ -12,7 +12,7 @@ from control.guardrails.base import Defaults, Guardrail
 from control.guardrails.finding import Family, Mode
 from control.guardrails.load import kind_modules, load_all
 from control.metrics import RouteMetric
-from control.plan import RolloutPlan
+from control.plans.plan import RolloutPlan
 
 load_all()
 DOCS = Path(__file__).parents[3] / "docs" / "rollouts.md"

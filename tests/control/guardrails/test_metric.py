@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from control.evidence import ArmCounts
 from control.guardrails.finding import Finding, Verdict
-from control.observation import observe
-from control.plan import PlanError, RolloutPlan
+from control.judgement.evidence import ArmCounts
+from control.judgement.observation import observe
+from control.plans.plan import PlanError, RolloutPlan
 from proxy.counters import METRIC_CELLS, METRICS_MAX
 from proxy.metric_counts import MetricScale, count_value
 from tests.control.feeding import Feeder

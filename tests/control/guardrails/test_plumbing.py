@@ -10,7 +10,7 @@ import pytest
 from control.guardrails.base import Guardrail
 from control.guardrails.finding import Finding, Verdict
 from control.guardrails.load import load_all
-from control.plan import RolloutPlan
+from control.plans.plan import RolloutPlan
 from proxy.counters import METRIC_CELLS, METRICS_MAX
 from proxy.outcomes import Outcome
 from tests.control.feeding import Arm, Feeder

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from control.guardrails.finding import Finding, Verdict
-from control.observation import observe
-from control.plan import RolloutPlan
+from control.judgement.observation import observe
+from control.plans.plan import RolloutPlan
 from tests.control.feeding import Feeder
 
 CONFIG = {"guardrails": [{"kind": "sample_ratio"}]}

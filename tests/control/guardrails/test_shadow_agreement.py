@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from control.evidence import ArmCounts
 from control.guardrails.finding import Finding, Verdict
 from control.guardrails.shadow_agreement import PAIRS
-from control.observation import observe
+from control.judgement.evidence import ArmCounts
+from control.judgement.observation import observe
 from tests.control.feeding import Feeder
 
 CONFIG: dict[str, Any] = {"burst": 0, "guardrails": [{"kind": "shadow_agreement", "max": "2%"}]}

@@ -1,14 +1,14 @@
 """A whole rollout on each database, over restarts: the control plane does not know which one it has."""
 
 from control.collect import Collector
-from control.commands import Verb
 from control.controller import Controller
 from control.ledger import Ledger
 from control.loop import Loop
 from control.plane import Plane
 from control.publish import Publisher
 from control.reports import parse_report
-from control.rollout import State
+from control.rollout.commands import Verb
+from control.rollout.machine import State
 from control.store import audit
 from control.store.engine import open_store
 from tests.helpers.control import ALICE, FakeClock, Proxies, configuration, configure, run

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from control.commands import Verb
-from control.conditions import Answer
-from control.rollout import State
+from control.plans.conditions import Answer
+from control.rollout.commands import Verb
+from control.rollout.machine import State
 from control.webhooks.gatekeeper import read_answer
 from control.webhooks.sender import DeliveryError
 from tests.helpers.control import ALICE, FakeClock, Proxies, configuration, configure, plane_on, run

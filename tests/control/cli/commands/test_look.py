@@ -12,7 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 from control.cli.main import cli
-from control.rollout import DecisionKind
+from control.rollout.machine import DecisionKind
 from tests.control.cli import samples
 from tests.helpers.admin import AdminStandIn, admin_stand_in
 

@@ -1,0 +1,1 @@
+"""From the counts of two arms to a verdict with its reasons. Pure."""
