@@ -12,6 +12,7 @@ from control.guardrails.words import e_value, percent, rate
 from control.judgement.evidence import ArmCounts, Evidence
 from control.judgement.observation import RECENT_SECONDS, observe
 from control.judgement.view import EvidenceView
+from control.judgement.warming import warming
 from control.plans.plan import BREAKER, RolloutPlan
 from control.stats.events import FAILURE
 from control.stats.intervals import one_look
@@ -179,10 +180,13 @@ def _verdict(
         )
     if log_e >= math.log(1.0 / plan.alpha):
         return Verdict.FAIL, *_blame(enforced, log_e, plan)
+    ledger = view.evidence.current
+    if ledger is not None and (warm := warming(plan, ledger, now)):
+        # What earlier steps have shown must not carry the canary over a step that nobody has judged.
+        return Verdict.INCONCLUSIVE if ledger.raw.answered[0] else Verdict.NO_DATA, warm, ()
     worst = max((finding.verdict for finding in enforced), default=Verdict.PASS)
     if worst is not Verdict.PASS:
         return worst, "; ".join(f.reason for f in enforced if f.verdict is worst), ()
-    ledger = view.evidence.current
     if ledger is None or not ledger.raw.answered[0]:
         # What earlier steps have shown says nothing about a step that nobody has used.
         return Verdict.NO_DATA, "no canary request has been answered at this step", ()

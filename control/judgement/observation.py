@@ -21,6 +21,7 @@ from control.judgement.rows import Pairs
 from control.judgement.shown import shown_metrics, shown_outcomes, with_quantiles
 from control.judgement.tallying import counted, new_threshold
 from control.judgement.view import ALONE_FROM
+from control.judgement.warming import begun_cold
 from control.plans.plan import RolloutPlan
 from control.stats.events import FAILURE, Source
 from control.stats.overdispersion import phi, requests_per_unit
@@ -150,7 +151,7 @@ def _open(look: Look) -> Evidence | _Block:
         return evidence.with_stage(replace(ledger, raw=raw, opened_at=opened_at))
     current = not (late or idle)
     # Caches fill and code is compiled: what happens meanwhile says nothing about the release.
-    skipped = current and plan.warm_up.covers(raw.answered[0], now - ledger.begun_at)
+    skipped = current and begun_cold(plan, ledger, raw, now)
     answered = ledger.answered if idle else raw.answered
     return _Block(
         look=look,
