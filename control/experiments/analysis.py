@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
@@ -33,7 +34,7 @@ def analyse(
         arms: by variant.
         units: by treatment, how many independent units it and control have had; requests of one key are one.
     """
-    alpha = experiment.alpha / max(1, len(experiment.treatments))
+    alpha = experiment.alpha_each
     metric = experiment.metric
     found = [
         _treatment(experiment, name, arms[name], arms[experiment.control], units.get(name), alpha)
@@ -72,12 +73,13 @@ def _treatment(
     metric = experiment.metric
     comparison = experiment.comparisons.get(name, Comparison())
     better, worse = (comparison.log_e(metric, better=way) for way in (True, False))
+    peak = max(comparison.peak(metric, better=way) for way in (True, False))
     better_by = improvement(metric, comparison, arm, control, alpha)
     ratio = _ratio_check(experiment, name, units)
     shown = arm.to_json(metric, alpha)
     figures = _figures(metric, comparison, arm, control, alpha)
     failures = comparison.failures
-    verdict, reason = _verdict(experiment, name, comparison, better_by, (better, worse), alpha, ratio)
+    verdict, reason = _verdict(experiment, name, comparison, better_by, ratio)
     telling = _telling(metric, comparison).tally
     return {
         **shown,
@@ -94,8 +96,10 @@ def _treatment(
         "beyond": [_beyond(metric, comparison, event) for event in metric.events if event.threshold],
         "log_e_better": better,
         "log_e_worse": worse,
+        "log_e_peak": peak,
         "threshold": 2.0 / alpha,
-        "anytime_p": min(1.0, 2.0 * math.exp(-max(better, worse))),
+        "anytime_p": min(1.0, 2.0 * math.exp(-peak)),
+        "decided_at": _decided_at(verdict, comparison),
         "sample_ratio": ratio,
         "needed": _needed(experiment, name, comparison, alpha),
         "one_look": one_look(
@@ -123,11 +127,14 @@ def _verdict(
     name: str,
     comparison: Comparison,
     better_by: Mapping[str, Any],
-    log_e: tuple[float, float],
-    alpha: float,
     ratio: Mapping[str, Any],
 ) -> tuple[str, str]:
-    """The verdict, and what is to be said behind the figures."""
+    """The verdict, and what is to be said behind the figures.
+
+    Better and worse are decided once, by the largest e-values there have been (`Comparison.peak`). What says
+    that there is *no* difference, or that the shares are wrong, follows the data: the one is a claim about
+    all of them, and independent units, which the other needs, are estimated from few keys at first.
+    """
     metric = experiment.metric
     if not all(comparison.n):
         return "no_data", ": there is nothing to compare yet"
@@ -138,14 +145,16 @@ def _verdict(
         return "no_data", f": too little yet to know {experiment.control}'s {metric.name}"
     if ratio["mismatch"]:
         return "invalid", f", but {ratio['reason']}"
-    limit = math.log(2.0 / alpha)
-    better, worse = log_e
+    limit = experiment.log_threshold
+    better, worse = (comparison.peak(metric, better=way) for way in (True, False))
     if better >= limit and worse >= limit:
-        return "mixed", f": {name} has both better and worse values (see beyond)"
-    if better >= limit:
-        return "better", f": {name} is better (e-value {e_value(better)})"
-    if worse >= limit:
-        return "worse", f": {name} is worse (e-value {e_value(worse)})"
+        where = "values (see beyond)" if len(metric.events) > 1 else "times"
+        return "mixed", f": {name} has both better and worse {where}"
+    for way, peak in (("better", better), ("worse", worse)):
+        if peak >= limit:
+            since = comparison.reached.get(way)
+            when = "" if since is None else f", decided {datetime.fromtimestamp(since, UTC):%F %T} UTC"
+            return way, f": {name} is {way} (e-value {e_value(peak)}{when})"
     margin = experiment.margin
     shown = better_by["relative" if metric.unit is Unit.SECONDS else "absolute"]
     if (
@@ -156,6 +165,13 @@ def _verdict(
     ):
         return "equivalent", f": they differ by less than {_margin(metric, margin)}"
     return "inconclusive", ": not enough to tell them apart"
+
+
+def _decided_at(verdict: str, comparison: Comparison) -> float | None:
+    """When the verdict was first there, in Unix seconds; None where none stays or it is not known."""
+    if verdict == "mixed":
+        return max(comparison.reached.values(), default=None)
+    return comparison.reached.get(verdict)
 
 
 def _margin(metric: Metric, margin: float) -> str:

@@ -130,6 +130,10 @@ class Comparison:
     thresholds: Mapping[str, int] = field(default_factory=dict)
     """Control's own quantiles in earlier answers, as buckets."""
     refreshed_at: float | None = None
+    peaks: Mapping[str, float] = field(default_factory=dict)
+    """By `better` and `worse`, the logarithm of the largest e-value there has been."""
+    reached: Mapping[str, float] = field(default_factory=dict)
+    """By `better` and `worse`, when it was first what decides, in Unix seconds; left out while it was not."""
 
     def of(self, event: Event) -> Bets:
         """What has been won on an event."""
@@ -149,6 +153,28 @@ class Comparison:
         return log_sum_exp_of([each.log_e_better if better else each.log_e_worse for each in won]) - float(
             np.log(len(won))
         )
+
+    def peak(self, metric: Metric, *, better: bool) -> float:
+        """Logarithm of the largest e-value there has been.
+
+        This is what decides: that an e-process of a true hypothesis *ever* reaches 1 / alpha has a chance of
+        alpha at most (Ville 1939), so what it has shown once stays shown, however it falls afterwards.
+        """
+        way = "better" if better else "worse"
+        return max(self.peaks.get(way, 0.0), self.log_e(metric, better=better))
+
+    def noted(self, metric: Metric, *, limit: float, at: float) -> Comparison:
+        """With the largest e-values so far, to be called after each block.
+
+        Args:
+            limit: logarithm of the e-value that decides.
+            at: Unix seconds.
+        """
+        peaks = {way: self.peak(metric, better=way == "better") for way in ("better", "worse")}
+        if peaks == self.peaks:
+            return self
+        new = {way: at for way, peak in peaks.items() if peak >= limit and way not in self.reached}
+        return replace(self, peaks=peaks, reached={**self.reached, **new})
 
     def observe(
         self, metric: Metric, variant: ArmCounts, control: ArmCounts, *, now: float, phi: float = 1.0
@@ -214,6 +240,8 @@ class Comparison:
             "bets": {key: bets.to_json() for key, bets in self.bets.items()},
             "thresholds": dict(self.thresholds),
             "refreshed_at": self.refreshed_at,
+            "peaks": dict(self.peaks),
+            "reached": dict(self.reached),
         }
 
     @classmethod
@@ -230,6 +258,9 @@ class Comparison:
             bets={key: Bets.from_json(one) for key, one in data["bets"].items()},
             thresholds=dict(data["thresholds"]),
             refreshed_at=data["refreshed_at"],
+            # What was stored before these existed is taken from where the evidence stands.
+            peaks=dict(data.get("peaks", {})),
+            reached=dict(data.get("reached", {})),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Self
@@ -81,6 +82,16 @@ class Experiment:
     def treatments(self) -> list[str]:
         """The variants other than control."""
         return [name for name in self.variants if name != self.control]
+
+    @property
+    def alpha_each(self) -> float:
+        """The level at which each of them is compared with control: alpha divided among them."""
+        return self.alpha / max(1, len(self.treatments))
+
+    @property
+    def log_threshold(self) -> float:
+        """Logarithm of the e-value that decides, either way: both directions have half of the level."""
+        return math.log(2.0 / self.alpha_each)
 
     def moved(self, event: Event, *, actor: str, reason: str, at: float) -> Experiment:
         """The experiment after an event at *at*.

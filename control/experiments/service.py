@@ -20,6 +20,7 @@ from control.audit.kinds.experiments import (
     AbTestStarted,
 )
 from control.calendar import Freeze, frozen
+from control.change import Change
 from control.configuration import ConfigurationError
 from control.controller import Controller
 from control.counts import NOTHING, ArmKey, Counts
@@ -112,7 +113,7 @@ class Experiments:
             if act is Act.START and found.status is Status.DRAFT:
                 found = await self._placed(found)
             elif found.status in (Status.RUNNING, Status.PAUSED):
-                found = self._observed(found, change.steady)
+                found = self._observed(found, change)
             because = reason or f"asked for by {origin.actor}"
             moved = found.moved(Event[act.name], actor=origin.actor, reason=because, at=change.wall)
             if moved.finished and before.status is not Status.DRAFT:
@@ -144,9 +145,13 @@ class Experiments:
             for experiment in list(ledger.experiments.values()):
                 if experiment.status is not Status.RUNNING:
                     continue
-                after = self._observed(experiment, change.steady)
+                after = self._observed(experiment, change)
                 ledger.experiments[after.route] = after
-                if change.steady - self._saved.get(after.id, 0.0) >= _SAVE_SECONDS:
+                # What has been decided is written down at once, so that nothing takes it back.
+                if (
+                    _decided(after) != _decided(experiment)
+                    or change.steady - self._saved.get(after.id, 0.0) >= _SAVE_SECONDS
+                ):
                     self._saved[after.id] = change.steady
                     change.experiments[after.id] = after
             if not change.empty:
@@ -167,7 +172,7 @@ class Experiments:
                 units[name] = (float(one.sum()) / together, float(other.sum()) / together)
         return analyse(experiment, arms, units=units)
 
-    def _observed(self, experiment: Experiment, now: float) -> Experiment:
+    def _observed(self, experiment: Experiment, change: Change) -> Experiment:
         if lost := experiment.metric_lost or self._lost(experiment):
             return replace(experiment, metric_lost=lost)
         totals = self._ledger.collector.totals()
@@ -181,12 +186,15 @@ class Experiments:
                 for counts in (mine, control)
                 if counts.group_requests.any()
             ]
-            comparisons[name] = experiment.comparisons.get(name, Comparison()).observe(
+            observed = experiment.comparisons.get(name, Comparison()).observe(
                 experiment.metric,
                 arm_counts(mine),
                 arm_counts(control),
-                now=now,
+                now=change.steady,
                 phi=phi(*groups) if groups else 1.0,
+            )
+            comparisons[name] = observed.noted(
+                experiment.metric, limit=experiment.log_threshold, at=change.wall
             )
         return replace(experiment, comparisons=comparisons)
 
@@ -265,6 +273,10 @@ class Experiments:
                 f"there is no experiment {identifier!r}", "list them with headgate experiment list"
             )
         return Experiment.from_json(orjson.loads(row.document))
+
+
+def _decided(experiment: Experiment) -> dict[str, Mapping[str, float]]:
+    return {name: comparison.reached for name, comparison in experiment.comparisons.items()}
 
 
 def _event(act: Act, before: Experiment, after: Experiment, reason: str) -> AuditEvent:

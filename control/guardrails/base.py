@@ -141,7 +141,15 @@ class Guardrail(ABC):
 
 
 def verdict_of(view: View, *, log_e: float, weight: float, log_e_safe: float, data: bool) -> Verdict:
-    """The verdict that two e-values give: harm first, then no data, then the absence of harm."""
+    """The verdict that two e-values give: harm first, then no data, then the absence of harm.
+
+    Both are taken as they are at this look, not at their largest, which Ville's inequality would allow as
+    well. Harm ends the rollout at the first look that sees it, so there is nothing to remember. The absence
+    of harm is evidence against "beyond the margin all along": a canary that goes bad later is none of that,
+    and would be promoted on what was true before. So its evidence may fall again, and all guardrails have to
+    have theirs at the same look. Only where there is no control any more does a step rest on what was shown
+    before (`control.rollout.gates`).
+    """
     if weight > 0 and log_e + math.log(weight) >= math.log(1.0 / view.alpha):
         # What has been seen suffices, even where not everything that was asked for has.
         return Verdict.FAIL

@@ -55,6 +55,8 @@ class Analysis:
     level: int = 0
     """How loose the margins of the step were; 0 is final."""
     findings: tuple[Finding, ...] = ()
+    warming: bool = False
+    """Whether the step is still warming up, so that nothing of it is judged."""
     step_requests: int = 0
     """Canary requests answered in the current stage."""
     in_flight: tuple[int, int] = (0, 0)
@@ -125,6 +127,7 @@ def analyse(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int | No
     needed = [finding.needed for finding in enforced if finding.verdict is not Verdict.PASS]
     verdict, reason, culprits = _verdict(view, enforced, log_e, now)
     ledger = evidence.current
+    warm = ledger is not None and warming(plan, ledger, now) != ""
     return Analysis(
         at=now,
         verdict=verdict,
@@ -137,6 +140,7 @@ def analyse(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int | No
         anytime_p=min(1.0, math.exp(-max(evidence.log_peak, log_e))),
         level=view.level,
         findings=findings,
+        warming=warm,
         step_requests=0 if raw is None else raw.answered[0],
         in_flight=(0, 0) if raw is None else raw.in_flight,
         diverted=0 if raw is None else raw.diverted,

@@ -121,7 +121,7 @@ def _stands(rollout: Rollout, plan: RolloutPlan, analysis: Analysis) -> bool:
     need. Guardrails that need no control go on as ever.
     """
     doubtful = analysis.verdict is Verdict.INCONCLUSIVE
-    if plan.step(rollout.step).weight < 1 or not rollout.shown or not doubtful:
+    if plan.step(rollout.step).weight < 1 or not rollout.shown or not doubtful or analysis.warming:
         return False
     alone = {guardrail.name for guardrail in plan.guardrails if not guardrail.compares}
     return (

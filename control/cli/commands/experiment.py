@@ -157,7 +157,7 @@ def _blocks(experiment: Mapping[str, Any]) -> list[Block]:
             interval((arm["metric"]["low"], arm["metric"]["high"]), show) or "-",
             improvement(arm.get("improvement"), "absolute"),
             improvement(arm.get("improvement"), "relative"),
-            evidence(max(arm["log_e_better"], arm["log_e_worse"])) if "log_e_better" in arm else "-",
+            evidence(arm["log_e_peak"]) if "log_e_peak" in arm else "-",
             str(arm["verdict"]).replace("_", " "),
         ]
         for arm in arms

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
 from config.schema import Config
@@ -19,7 +21,7 @@ from control.experiments.states import TRANSITIONS, Status
 from control.plane import Plane
 from control.registry.live import compared
 from control.reports import parse_report
-from control.store import audit_search
+from control.store import audit_search, undertakings
 from control.transitions import diagram
 from tests.helpers.control import ALICE, FakeClock, Proxies, configuration, configure, plane_on
 from tests.helpers.registry import draft
@@ -267,3 +269,37 @@ async def test_the_result_stands_beside_the_releases_it_was_about(tmp_path: Path
         assert (found["verdict"], found["status"], found["name"]) == ("better", "completed", "ranker")
         assert found["improvement"]["absolute"]["value"] > 0.05
         assert (await compared(shelf.desk, releases["v2"], releases["v2"]))["experiments"] == []
+
+
+async def test_what_has_been_decided_stays(tmp_path: Path) -> None:
+    """Also when the evidence falls again, and over a crash right after: with the time at which it was."""
+    async with begun(tmp_path) as (plane, clock, experiments):
+        made = await experiments.create(BODY, ALICE)
+        await experiments.act(made.id, Act.START, "", ALICE)
+        proxies = Proxies(failing={"v1": 0.02, "v3": 0.20})
+        decided = None
+        for _ in range(30):
+            await serve(plane, clock, proxies, 1)
+            (one,) = experiments.analysis(plane.ledger.experiments["rest"])["treatments"]
+            if one["verdict"] == "worse":
+                decided = clock.wall()
+                break
+        # Written down in the very tick: nobody saves what is in memory before the process is gone.
+        async with plane.ledger.store.read() as connection:
+            row = await undertakings.find(connection, undertakings.EXPERIMENTS, made.id)
+        assert row is not None
+        assert list(Experiment.from_json(orjson.loads(row.document)).comparisons["v3"].reached) == ["worse"]
+
+        proxies.failing = {"v1": 0.20, "v3": 0.02}
+        p_before = one["anytime_p"]
+        for _ in range(30):
+            await serve(plane, clock, proxies, 1)
+            (one,) = experiments.analysis(plane.ledger.experiments["rest"])["treatments"]
+            if one["log_e_better"] >= math.log(one["threshold"]):
+                break
+            assert one["verdict"] == "worse"
+            assert one["decided_at"] == pytest.approx(decided, abs=2.0)
+            assert one["anytime_p"] <= p_before
+        assert one["log_e_worse"] < math.log(one["threshold"]) <= one["log_e_peak"]
+        assert one["verdict"] == "mixed"
+        assert "both better and worse times" in one["reason"]

@@ -338,6 +338,7 @@ def test_no_sequence_of_events_breaks_an_invariant(events: list[Any]) -> None:
         (True, {"log_e": 3.5}, State.PROGRESSING),
         (True, {"diverted": 1}, State.PROGRESSING),
         (True, {"step_requests": 0}, State.PROGRESSING),
+        (True, {"warming": True}, State.PROGRESSING),
         (True, {"hold": "it fails more than control did", "hold_code": "baseline"}, State.PROGRESSING),
     ],
 )
