@@ -66,12 +66,29 @@ class Source:
             file=self.file, line=line, column=column, path=self.label(path), problem=problem, remedy=remedy
         )
 
+    def path_of(self, text: str) -> Path:
+        """The path that somebody without this text wrote as ``routes.0.split`` or ``routes[0].split``.
+
+        Keys may have dots in them, so the longest beginning that is a path here is looked for; what is below
+        it was not written and has no place of its own.
+        """
+        parts = text.replace("[", ".").replace("]", "").split(".") if text else []
+        known = {".".join(map(str, path)): path for path in self.places}
+        for length in range(len(parts), 0, -1):
+            if (found := known.get(".".join(parts[:length]))) is not None:
+                return (*found, *map(_part, parts[length:]))
+        return tuple(map(_part, parts))
+
     def label(self, path: Path) -> str:
         """How a path is called in messages."""
         for length in range(len(path), 0, -1):
             if path[:length] in self.labels:
                 return self.labels[path[:length]]
         return dotted(path)
+
+
+def _part(text: str) -> str | int:
+    return int(text) if text.isascii() and text.isdigit() else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,7 +102,7 @@ class ControlLink:
         }
         status, value = await self._call("PUT", "/v1/config", body)
         if status == 422:
-            self.refused = _problems(value)
+            self.refused = _problems(value, loaded)
             raise ConfigRefusedError(self.refused)
         if status != 200 or not isinstance(value, dict) or not isinstance(value.get("revision"), int):
             raise ControlAwayError(f"PUT /v1/config was answered {status}: {_brief(value)}")
@@ -191,18 +191,18 @@ def _table(data: bytes) -> Table:
     return dict(table)
 
 
-def _problems(value: Any) -> list[str]:
+def _problems(value: Any, loaded: Loaded) -> list[str]:
+    """What control found wrong, each with its place in the file, which control has never seen."""
     errors = value.get("errors") if isinstance(value, dict) else None
     if not isinstance(errors, list) or not errors:
         return [f"control refused the configuration: {_brief(value)}"]
-    return [error if isinstance(error, str) else _problem(error) for error in errors]
+    return [error if isinstance(error, str) else _problem(error, loaded) for error in errors]
 
 
-def _problem(error: Any) -> str:
+def _problem(error: Any, loaded: Loaded) -> str:
     if isinstance(error, dict) and "problem" in error:
-        place = f"{error['path']}: " if error.get("path") else ""
-        remedy = f"; {error['remedy']}" if error.get("remedy") else ""
-        return f"{place}{error['problem']}{remedy}"
+        path = loaded.source.path_of(str(error.get("path") or ""))
+        return str(loaded.problem(path, str(error["problem"]), str(error.get("remedy") or "")))
     return _brief(error)
 
 

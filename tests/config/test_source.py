@@ -100,6 +100,21 @@ def test_every_path_of_a_configuration_is_located(plain: dict[str, Any]) -> None
     check(reading.value, ())
 
 
+def test_a_path_in_one_word_is_found_again() -> None:
+    """Also where keys have dots in them, and where what it names was not written."""
+    source = read("upstreams:\n  model.v1:\n    endpoints: [a]\nroutes: [{rollout: {steps: 1}}]\n").source
+
+    for text, path in (
+        ("upstreams.model.v1.endpoints.0", ("upstreams", "model.v1", "endpoints", 0)),
+        ("routes[0].rollout.steps", ("routes", 0, "rollout", "steps")),
+        ("routes.0.rollout.steps.2.weight", ("routes", 0, "rollout", "steps", 2, "weight")),
+        ("elsewhere.7", ("elsewhere", 7)),
+        ("", ()),
+    ):
+        assert source.path_of(text) == path
+    assert source.locate(source.path_of("routes.0.rollout.steps.2")) == (4, 28)
+
+
 def test_a_source_without_text_has_no_lines() -> None:
     """A configuration from flags is located by names instead."""
     source = Source(file="flags", places={}, labels={("a", "b"): "--b"})

@@ -147,10 +147,13 @@ async def test_silent_line_is_given_up(
         await until(lambda: control.watches > 1)
 
 
-async def test_refused_configuration_is_told_in_words(control: ControlStandIn, following: Side) -> None:
-    """What control finds wrong reaches the operator; tables of the configuration before still come."""
+async def test_refused_configuration_is_told_in_words(
+    tmp_path: Path, control: ControlStandIn, following: Side
+) -> None:
+    """What control finds wrong reaches the operator with its place; the tables from before still come."""
     control.config_errors = [
-        {"path": "routes[0].rollout", "problem": "steps fall", "remedy": "write them rising"},
+        {"path": "routes.0.split", "problem": "steps fall", "remedy": "write them rising"},
+        {"path": "", "problem": "it is Monday", "remedy": ""},
         "something else",
     ]
     control.publish(table(2))
@@ -158,7 +161,16 @@ async def test_refused_configuration_is_told_in_words(control: ControlStandIn, f
     await until(lambda: following.refusals)
     await until(lambda: following.tables == [2])
 
-    assert following.refusals[0] == ["routes[0].rollout: steps fall; write them rising", "something else"]
+    file = str(tmp_path / "headgate.yaml")
+    (line,) = (
+        n for n, text in enumerate(configuration().splitlines(), 1) if text.strip().startswith("split:")
+    )
+    column = configuration().splitlines()[line - 1].index("split:") + 1
+    assert following.refusals[0] == [
+        f"{file}:{line}:{column}: routes[0].split: steps fall; write them rising",
+        f"{file}:1:1: it is Monday",
+        "something else",
+    ]
 
 
 async def test_put_config_says_what_became_of_it(control: ControlStandIn, side: Side, loaded: Loaded) -> None:

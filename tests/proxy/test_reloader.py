@@ -144,14 +144,18 @@ async def counted(agent: AgentProcess, outcome: str) -> bool:
 
 
 async def test_control_refuses_a_changed_file(led: AgentProcess, control: ControlStandIn) -> None:
-    """What control refuses is not in force, here neither."""
-    control.config_errors = [{"path": "routes[0].rollout", "problem": "steps fall", "remedy": "raise them"}]
+    """What control refuses is not in force, here neither; what is wrong has its place in the file."""
+    control.config_errors = [{"path": "routes.0.split", "problem": "steps fall", "remedy": "raise them"}]
     change(led)
 
     status, answer = await led.call("POST", "/-/reload")
 
     assert status == 422
-    assert answer["error"]["problems"] == ["routes[0].rollout: steps fall; raise them"]
+    (problem,) = answer["error"]["problems"]
+    place, _, what = problem.partition(": ")
+    line, column = map(int, place.removeprefix(f"{led.config}:").split(":"))
+    assert led.config.read_text().splitlines()[line - 1][column - 1 :].startswith("split:")
+    assert what == "routes[0].split: steps fall; raise them"
     assert (await led.tell("who"))["revision"] == 1
 
 
