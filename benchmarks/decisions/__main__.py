@@ -20,8 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.decisions.cells import Cell, cells
-from benchmarks.decisions.promotion import PromotionCell
+from benchmarks.decisions.cells import AnyCell, cells
 from benchmarks.decisions.report import markdown, missed
 
 # Of the full report's runs, for a look that takes minutes.
@@ -58,9 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(bool(missed(chosen)))
 
 
-def _simulate(
-    missing: Sequence[tuple[Cell | PromotionCell, int]], figures: dict[str, Any], out: Path
-) -> None:
+def _simulate(missing: Sequence[tuple[AnyCell, int]], figures: dict[str, Any], out: Path) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
         whole = bars.add_task("cells", total=len(missing))

@@ -10,8 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.decisions.disturbed import DisturbedCell, disturbed
+from benchmarks.decisions.latency import LatencyCell, latencies
 from benchmarks.decisions.promotion import MARGINS, PromotionCell
-from control.rollout.simulate import Bursts, Study, Traffic, study
+from benchmarks.decisions.together import TogetherCell, together
+from control.rollout.batch import Study
+from control.rollout.simulate import Bursts, Traffic, study
 from control.stats.intervals import wilson
 from control.stats.power import fixed_requests, rollback_limit
 from control.stats.sample_ratio import expected_share
@@ -21,7 +25,8 @@ Progress = Callable[[int, int], None]
 BASELINES = (0.001, 0.01, 0.05)
 WEIGHTS = (0.05, 0.1, 0.5)
 EFFECTS = ((0.001, 0.002), (0.001, 0.005), (0.01, 0.02), (0.01, 0.05), (0.05, 0.1), (0.05, 0.25))
-GROSS = ((0.001, 0.05), (0.001, 1.0), (0.01, 1.0))
+# At small weights against all the rest, as where stable is compared with.
+SMALL = (0.01, 0.05)
 LEVELS = (0.05, 0.01)
 BURST_S = 60.0
 
@@ -31,7 +36,7 @@ class Cell:
     """One simulated situation."""
 
     group: str
-    """`identical`, `detection`, `late`, `bursts` or `condemned`."""
+    """`identical`, `detection`, `gross`, `late`, `bursts` or `condemned`."""
     name: str
     traffic: Traffic
     weight: float
@@ -48,7 +53,12 @@ class Cell:
     @property
     def headline(self) -> str:
         """Which figure the goal is about."""
-        return {"identical": "rate", "bursts": "rate", "condemned": "median_seconds"}.get(self.group, "ratio")
+        return {
+            "identical": "rate",
+            "bursts": "rate",
+            "gross": "median_requests",
+            "condemned": "median_seconds",
+        }.get(self.group, "ratio")
 
     def run(self, runs: int, seed: int, progress: Progress) -> dict[str, Any]:
         """Simulate and sum up; plain JSON values."""
@@ -97,6 +107,7 @@ class Cell:
         }
 
 
+AnyCell = Cell | PromotionCell | TogetherCell | LatencyCell | DisturbedCell
 _latest: dict[tuple[Traffic, int, float, bool], Study] = {}
 
 
@@ -121,13 +132,16 @@ def _of_identical(
     return _latest[shape]
 
 
-def cells() -> Iterator[Cell | PromotionCell]:
+def cells() -> Iterator[AnyCell]:
     """All cells, in the order of the report."""
     yield from _identical()
     yield from _detection()
     yield from _late()
     yield from _bursts()
     yield from _promotions()
+    yield from together()
+    yield from latencies()
+    yield from disturbed()
 
 
 def _traffic(control: float, canary: float, **more: Any) -> Traffic:
@@ -167,14 +181,39 @@ def _detection() -> Iterator[Cell]:
                 runs=300 if after < 0.003 else 1000,
                 goal=goal,
             )
-    for before, after in GROSS:
+        for weight in SMALL:
+            against = f"{weight:.0%} against {1 - weight:.0%}"
+            for before, after in (*EFFECTS[1:], (0.05, 0.075)):
+                yield Cell(
+                    group="detection",
+                    name=f"{before:.1%} to {after:.1%}, {against}, alpha {alpha:g}",
+                    traffic=_traffic(before, after, seconds=21_600 if weight < 0.05 else 3600),
+                    weight=weight,
+                    alpha=alpha,
+                    whole_control=True,
+                    runs=400,
+                    goal=goal,
+                )
+    yield Cell(
+        group="detection",
+        name="0.1% to 5.0%, weight 10%, alpha 0.05",
+        traffic=_traffic(0.001, 0.05),
+        weight=0.1,
+        alpha=0.05,
+        runs=1000,
+        goal=2.3,
+    )
+    # Seconds with so few requests that the end of one is hardly waited for.
+    for weight, pace, goal in ((0.05, 20.0, 6.0), (0.1, 10.0, 6.0), (0.5, 4.0, 15.0)):
         yield Cell(
-            group="detection",
-            name=f"{before:.1%} to {after:.1%}, weight 10%, alpha 0.05",
-            traffic=_traffic(before, after),
-            weight=0.1,
+            group="gross",
+            name=f"0.1% to 100.0%, {weight:.0%} against {1 - weight:.0%}, {pace:g}/s, alpha 0.05",
+            traffic=Traffic(requests_per_second=pace, control_rate=0.001, canary_rate=1.0, seconds=600),
+            weight=weight,
             alpha=0.05,
-            runs=400,
+            whole_control=True,
+            runs=1000,
+            goal=goal,
         )
 
 

@@ -20,7 +20,6 @@ from control.stats.intervals import one_look
 from control.stats.latency import UPPER_EDGES
 from control.stats.power import rollback_requests
 from control.stats.sample_ratio import LOG_MISMATCH, sample_ratio_log_e
-from control.stats.sequences import ratio_interval
 
 _REQUESTS_MIN: Final = 20
 
@@ -89,7 +88,7 @@ def _treatment(
         "failure_ratio": dict(
             zip(
                 ("value", "low", "high"),
-                (failures.tally.ratio, *ratio_interval(failures.ratios, alpha)),
+                (failures.tally.ratio, *failures.ratio_interval(alpha)),
                 strict=True,
             )
         ),

@@ -21,6 +21,7 @@ from control.stats.affine import Differences, Ratios
 from control.stats.events import FAILURE, Event, Tally
 from control.stats.logspace import log_sum_exp_of
 from control.stats.mixture import ODDS
+from control.stats.sequences import difference_interval, ratio_interval
 from control.stats.wealth import pack, unpack
 
 Floats = npt.NDArray[np.float64]
@@ -52,16 +53,27 @@ class Bets:
     differences: Floats = field(default_factory=lambda: _zeros(Differences.size))
     tally: Tally = field(default_factory=Tally)
     """What was bet on, which at the first threshold is not everything."""
+    phi: float = 1.0
+    """How much more keys differ than chance would have it, so far: what was won is divided by it where it is
+    read (`control.stats.overdispersion`)."""
 
     @property
     def log_e_worse(self) -> float:
         """Logarithm of the e-value against "it has no more of them than control"."""
-        return ODDS.log_e(self.worse)
+        return ODDS.log_e(self.worse) / self.phi
 
     @property
     def log_e_better(self) -> float:
         """Logarithm of the e-value against "control has no more of them than it"."""
-        return ODDS.log_e(self.better)
+        return ODDS.log_e(self.better) / self.phi
+
+    def ratio_interval(self, alpha: float) -> tuple[float, float | None]:
+        """Of the variant's rate over control's, valid at every look."""
+        return ratio_interval(self.ratios / self.phi, alpha)
+
+    def difference_interval(self, alpha: float) -> tuple[float, float]:
+        """Of the variant's rate less control's, valid at every look."""
+        return difference_interval(self.differences / self.phi, alpha)
 
     def after(self, x: Pair, n: Pair | None, grown: Pair, phi: float) -> Bets:
         """With one more block.
@@ -80,11 +92,12 @@ class Bets:
         return Bets(
             x=(self.x[0] + came[0], self.x[1] + came[1]),
             n=self.n if n is None else (self.n[0] + grown[0], self.n[1] + grown[1]),
-            worse=self.worse + (ODDS.log_increments(*block) / phi if both else 0.0),
-            better=self.better + (ODDS.log_increments(*turned) / phi if both else 0.0),
-            ratios=self.ratios + _RATIOS.log_increments(*block) / phi,
-            differences=self.differences + _DIFFERENCES.log_increments(*block) / phi,
+            worse=self.worse + (ODDS.log_increments(*block) if both else 0.0),
+            better=self.better + (ODDS.log_increments(*turned) if both else 0.0),
+            ratios=self.ratios + _RATIOS.log_increments(*block),
+            differences=self.differences + _DIFFERENCES.log_increments(*block),
             tally=self.tally.add(*block),
+            phi=phi,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -97,6 +110,7 @@ class Bets:
             "ratios": pack(self.ratios),
             "differences": pack(self.differences),
             "tally": self.tally.to_json(),
+            "phi": self.phi,
         }
 
     @classmethod
@@ -111,6 +125,7 @@ class Bets:
             ratios=unpack(data["ratios"]),
             differences=unpack(data["differences"]),
             tally=Tally.from_json(data["tally"]),
+            phi=data.get("phi", 1.0),
         )
 
 

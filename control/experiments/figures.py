@@ -17,7 +17,7 @@ from control.judgement.tallying import latency_of
 from control.metrics import RouteMetric
 from control.stats.latency import summary
 from control.stats.means import VALUES_MIN, half_width, mean_difference
-from control.stats.sequences import difference_interval, proportion_interval
+from control.stats.sequences import proportion_interval
 from proxy.histogram import BUCKETS, bucket_upper_edge
 from proxy.metric_counts import UNIT, UNREADABLE, VALUES
 
@@ -107,7 +107,7 @@ def _figure(value: float | None, low: float | None, high: float | None) -> Figur
 def _of_rates(comparison: Comparison, control: Arm, alpha: float) -> tuple[Figure, Figure]:
     """Of failures; an improvement is what there are fewer of."""
     failures = comparison.failures
-    low, high = difference_interval(failures.differences, alpha)
+    low, high = failures.difference_interval(alpha)
     difference = failures.tally.difference
     absolute = _figure(None if difference is None else -difference, -high, -low)
     if not control.requests:
@@ -115,7 +115,7 @@ def _of_rates(comparison: Comparison, control: Arm, alpha: float) -> tuple[Figur
     rate = 1.0 - control.failures / control.requests
     low, high = proportion_interval(control.failures, control.requests, alpha / 2.0)
     rates = (max(_TINY, 1.0 - high), max(_TINY, 1.0 - low))
-    differences = difference_interval(failures.differences, alpha / 2.0)
+    differences = failures.difference_interval(alpha / 2.0)
     ends = [-end / base for end in differences for base in rates]
     value = None if difference is None or rate <= 0 else -difference / rate
     return absolute, _figure(value, min(ends), max(ends))

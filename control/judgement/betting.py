@@ -88,7 +88,7 @@ def place(batches: Sequence[tuple[Sequence[Evidence], Blocks]]) -> list[list[Pla
     for (evidence, blocks), shares in zip(batches, won, strict=True):
         layout = blocks.layout
         purses = [one.wealth.aligned(layout) for one in evidence]
-        pending, begun = _absorbed(layout, purses, shares, np.array([one.phi for one in evidence]))
+        pending, begun = _absorbed(layout, purses, shares)
         tallies = np.stack([one.tallies.aligned(layout.keys).array for one in evidence])
         tallies += Tallies.added(np.where(blocks.there[..., None], blocks.blocks, 0))
         came = set(np.flatnonzero(blocks.there.any(axis=1)).tolist())
@@ -108,7 +108,7 @@ def place(batches: Sequence[tuple[Sequence[Evidence], Blocks]]) -> list[list[Pla
 
 
 def _absorbed(
-    layout: Layout, purses: Sequence[Purse], shares: Sequence[tuple[Bools, Floats]], phi: Floats
+    layout: Layout, purses: Sequence[Purse], shares: Sequence[tuple[Bools, Floats]]
 ) -> tuple[Floats, Bools]:
     """What is pending in each purse, shape (B, N), and which processes have begun, shape (B, P)."""
     pending = np.stack([purse.pending for purse in purses])
@@ -116,7 +116,7 @@ def _absorbed(
     for group, (there, won) in zip(layout.groups, shares, strict=True):
         if len(won):
             mine = pending[:, group.span].reshape(len(purses), group.count, -1)
-            mine[there] += won / phi[np.nonzero(there)[0]][:, None]
+            mine[there] += won
             pending[:, group.span] = mine.reshape(len(purses), -1)
             begun[:, group.members] |= there
     return pending, begun
@@ -167,7 +167,8 @@ def _know(alike: Sequence[EvidenceView], layout: Layout) -> None:
     purses = [view.evidence.wealth for view in alike]
     harm = slice(0, layout.harm_size)
     floors = np.stack([purse.settled.floors(layout)[:, harm] for purse in purses], axis=1)
-    cap = next(group.caution.cap for group in layout.groups if group.harm)
+    phi = np.array([view.evidence.phi for view in alike])
+    cap = next(group.caution.cap for group in layout.groups if group.harm) * phi[:, None]
     values = np.minimum(floors[0] + np.minimum([purse.pending[harm] for purse in purses], cap), floors[1])
     worth: list[list[float]] = [[] for _ in alike]
     keys: list[str] = []
@@ -175,7 +176,7 @@ def _know(alike: Sequence[EvidenceView], layout: Layout) -> None:
         if group.harm:
             keys += [process.key for process in group.processes]
             bet = cast("HarmBet", group.bet)
-            log_e = bet.log_e_of(values[:, group.span].reshape(len(alike), group.count, -1))
+            log_e = bet.log_e_of(values[:, group.span].reshape(len(alike), group.count, -1)) / phi[:, None]
             for mine, row in zip(worth, log_e.tolist(), strict=True):
                 mine += row
     for view, mine in zip(alike, worth, strict=True):

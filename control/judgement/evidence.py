@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from control.judgement.keys import NO_KEYS, Keys
 from control.judgement.purse import NO_WEALTH, Purse
 from control.judgement.rows import NO_PAIRS, NO_TALLIES, Pairs, Tallies
 from control.stats.events import Tally
@@ -239,7 +240,9 @@ class Evidence:
     thresholds: Mapping[str, int] = field(default_factory=dict)
     """Histogram bucket by "source:quantile"."""
     schedule: Schedule = field(default_factory=Schedule)
+    keys: Keys = NO_KEYS
     phi: float = 1.0
+    """How much more keys differ than requests would: all that was won is divided by it where it is read."""
     sample_ratio: tuple[float | None, float, float] = (None, 0.0, 0.0)
     """The share set in the current stage, log e of that stage, and the sum of earlier stages."""
     log_peak: float = 0.0
@@ -306,6 +309,7 @@ class Evidence:
             "tallies": self.tallies.to_json(),
             "thresholds": dict(self.thresholds),
             "schedule": [plan.slice_at, plan.start_at, plan.starts, plan.fresh, plan.refresh_at],
+            "keys": None if self.keys is NO_KEYS else self.keys.to_json(),
             "phi": self.phi,
             "sample_ratio": list(self.sample_ratio),
             "log_peak": self.log_peak,
@@ -337,6 +341,7 @@ class Evidence:
             schedule=Schedule(
                 slice_at=slice_at, start_at=start_at, starts=starts, fresh=fresh, refresh_at=refresh_at
             ),
+            keys=Keys.from_json(keys) if (keys := data.get("keys")) else NO_KEYS,
             phi=data["phi"],
             sample_ratio=(share, log_e, earlier),
             log_peak=data["log_peak"],

@@ -17,6 +17,7 @@ import numpy as np
 from control.judgement.betting import Blocks, Placed, place, take, views
 from control.judgement.catching_up import caught_up, with_new_events
 from control.judgement.evidence import ArmCounts, Baseline, Evidence, Raw, StageLedger
+from control.judgement.keys import NO_KEYS
 from control.judgement.rows import Pairs
 from control.judgement.shown import shown_metrics, shown_outcomes, with_quantiles
 from control.judgement.tallying import counted, new_threshold
@@ -24,7 +25,7 @@ from control.judgement.view import ALONE_FROM
 from control.judgement.warming import begun_cold
 from control.plans.plan import RolloutPlan
 from control.stats.events import FAILURE, Source
-from control.stats.overdispersion import phi, requests_per_unit
+from control.stats.overdispersion import requests_per_unit
 from control.stats.process import log_start_weight
 from control.stats.sample_ratio import sample_ratio_log_e
 from control.stats.sr import Watch, frozen_limit
@@ -294,6 +295,7 @@ def _begin_stage(evidence: Evidence, plan: RolloutPlan, ledger: StageLedger) -> 
     return replace(
         evidence.with_stage(ledger),
         sample_ratio=(None, 0.0, earlier + log_e),
+        keys=evidence.keys if evidence.keys is NO_KEYS else evidence.keys.ended(),
         diverted_at=None,
         baseline=None,
         latency={},
@@ -313,7 +315,8 @@ def _pass_time(evidence: Evidence, plan: RolloutPlan, now: float) -> Evidence:
         return evidence
     start = due and schedule.fresh
     starts = schedule.starts + 1 if start else schedule.starts
-    wealth = evidence.wealth.aligned(plan.layout).passed(ended, log_start_weight(starts) if start else None)
+    log_start = log_start_weight(starts) if start else None
+    wealth = evidence.wealth.aligned(plan.layout).passed(ended, log_start, evidence.phi)
     return replace(
         evidence,
         wealth=wealth,
@@ -375,14 +378,14 @@ def _noted(evidence: Evidence, ledger: StageLedger, look: Look) -> dict[str, Any
         if look.plan.sticky and canary.group_requests is not None and control.group_requests is not None:
             together = requests_per_unit(canary.group_requests, control.group_requests)
         ratio = (share, sample_ratio_log_e(n_c / together, n_t / together, share), ratio[2])
-    groups = [
-        (arm.group_requests, arm.group_failures)
-        for arm in (canary, control)
-        if arm.group_requests is not None and arm.group_failures is not None
-    ]
+    keys = evidence.keys
+    groups = [(arm.group_requests, arm.group_failures) for arm in (canary, control)]
+    if all(part is not None and part.any() for part in (groups[0][0], groups[1][0])):
+        keys = keys.counted(np.array(groups, dtype=np.int64))
     return {
         "sample_ratio": ratio,
-        "phi": phi(*groups) if groups else evidence.phi,
+        "keys": keys,
+        "phi": keys.phi() if keys is not evidence.keys else evidence.phi,
         "outcomes": shown_outcomes(canary, control),
         "metrics": shown_metrics(look.plan, canary, control),
     }

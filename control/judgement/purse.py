@@ -87,8 +87,12 @@ class Purse(Mapping[str, Wealth]):
             settled.append(wealth)
         return Purse(layout, Settled(settled), pending, begun, rest)
 
-    def passed(self, slices: int, log_start: float | None) -> Purse:
-        """After so many slices ended, with one more start of this weight; only of a purse with a layout."""
+    def passed(self, slices: int, log_start: float | None, phi: float = 1.0) -> Purse:
+        """After so many slices ended, with one more start of this weight; only of a purse with a layout.
+
+        Args:
+            phi: what evidence is divided by where it is read.
+        """
         layout = self.layout
         assert layout is not None
         settled, pending = list(self.settled.wealth), self.pending.copy()
@@ -98,7 +102,7 @@ class Purse(Mapping[str, Wealth]):
             before = after = self._group(number, group)
             # Empty slices move windows on like any other; after a window and a gap nothing changes any more.
             for _ in range(min(slices, group.caution.window + group.caution.gap + 1)):
-                after = after.close(group.caution)
+                after = after.close(group.caution, phi)
             if log_start is not None:
                 after = after.start(log_start)
             begun = self.begun[group.members][:, None]
@@ -112,12 +116,12 @@ class Purse(Mapping[str, Wealth]):
             pending[group.span] = 0.0
         return Purse(layout, Settled(settled), pending, self.begun, self.rest)
 
-    def worth(self, number: int) -> Floats:
-        """What the members of a group have to show now, shape (P, K)."""
+    def worth(self, number: int, phi: float = 1.0) -> Floats:
+        """What the members of a group have to show now, undivided, shape (P, K)."""
         assert self.layout is not None
         group = self.layout.groups[number]
         betting, leaving = self.settled.floors(self.layout)[:, group.span]
-        pending = np.minimum(self.pending[group.span], group.caution.cap)
+        pending = np.minimum(self.pending[group.span], group.caution.cap * phi)
         result: Floats = np.minimum(betting + pending, leaving).reshape(group.count, -1)
         return result
 

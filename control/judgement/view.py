@@ -50,10 +50,13 @@ class EvidenceView:
 
     def values(self, process: Process) -> npt.NDArray[np.float64]:
         """What each member of the process' bet has won, as logarithms, shape (size,)."""
+        return self._undivided(process) / self.evidence.phi
+
+    def _undivided(self, process: Process) -> npt.NDArray[np.float64]:
         held = self.evidence.wealth.get(process.key)
         if held is None:
             return np.full(process.bet.size, LOG_FIRST_START if process.harm else 0.0)
-        return held.values(self.plan.caution if process.harm else NO_CAUTION)
+        return held.values(self.plan.caution if process.harm else NO_CAUTION, self.evidence.phi)
 
     def know(self, harm: Mapping[str, float]) -> None:
         """Take what processes on harm are worth from one who has worked it out already."""
@@ -63,27 +66,29 @@ class EvidenceView:
         """Logarithm of a bet on harm."""
         if process.key not in self._harm:
             alike, values = self._alike(process)
-            self._harm |= zip(alike, process.bet.log_e_of(values).tolist(), strict=True)
+            log_e = process.bet.log_e_of(values) / self.evidence.phi
+            self._harm |= zip(alike, log_e.tolist(), strict=True)
         return self._harm[process.key]
 
     def safe(self, process: SafeProcess) -> float:
         """Logarithm of a bet on the absence of harm, at the margin of the current step."""
         if process.key not in self._safe:
             alike, values = self._alike(process)
-            self._safe |= zip(alike, process.bet.log_e_of(values).tolist(), strict=True)
+            log_e = process.bet.log_e_of(values) / self.evidence.phi
+            self._safe |= zip(alike, log_e.tolist(), strict=True)
         return self._safe[process.key][self.level]
 
     def _alike(self, process: Process) -> tuple[list[str], npt.NDArray[np.float64]]:
-        """The keys of all processes with the same bet, and their values, shape (P, size).
+        """The keys of all processes with the same bet, and their undivided values, shape (P, size).
 
         Together they cost little more than one.
         """
         layout, purse = self.plan.layout, self.evidence.wealth
         if purse.layout is not layout or process.key not in layout.places:
-            return [process.key], self.values(process)[None]
+            return [process.key], self._undivided(process)[None]
         number, _ = layout.places[process.key]
         group = layout.groups[number]
-        return [other.key for other in group.processes], purse.worth(number)
+        return [other.key for other in group.processes], purse.worth(number, self.evidence.phi)
 
     def tally(self, event: Event) -> Tally:
         """What has been counted of an event since the rollout began."""

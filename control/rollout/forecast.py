@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from control.plans.plan import RolloutPlan
-from control.rollout.simulate import Study, Traffic, run_once, study
+from control.rollout.batch import Study
+from control.rollout.simulate import Traffic, run_once, study
 from control.stats.intervals import wilson
 from control.stats.power import (
     fixed_requests,

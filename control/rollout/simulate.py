@@ -18,17 +18,12 @@ import numpy.typing as npt
 from control.guardrails.slowness import DEFAULT_QUANTILES
 from control.judgement.analysis import analyse
 from control.judgement.evidence import ArmCounts, Evidence
-from control.judgement.observation import BLOCK_REQUESTS, BLOCK_SECONDS, START_SECONDS, observe
+from control.judgement.observation import observe
 from control.plans.plan import RolloutPlan
+from control.rollout.batch import WITH_LATENCY, Arrivals, Batch, Study, watch
 from control.rollout.machine import Decision, Rollout, State, advance, weight
-from control.stats.blocks import log_mgf_of
-from control.stats.events import FAILURE
-from control.stats.hypergeometric import log_mgf_bound
-from control.stats.logspace import log_sum_exp
-from control.stats.mixture import ODDS
-from control.stats.process import HarmProcess, log_start_weight
 from control.stats.sample_ratio import expected_share
-from control.stats.wealth import Caution, Wealth
+from control.stats.wealth import Caution
 from proxy.histogram import BUCKETS, EDGES_US
 from proxy.outcomes import Outcome
 
@@ -190,23 +185,6 @@ def run_once(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Study:
-    """When each of many runs would have rolled back."""
-
-    detected_s: Counts
-    """Seconds from the beginning, -1 for never; shape (runs,)."""
-    canary_requests: Counts
-    """Canary requests since the onset until then (or until the end), shape (runs,)."""
-    log_peak: Floats
-    """The largest log e that was looked at, shape (runs,)."""
-
-    @property
-    def rate(self) -> float:
-        """Share of runs that rolled back."""
-        return float((self.detected_s >= 0).mean())
-
-
 # What slowness looks like to a study: shares of requests beyond the quantiles that latency guardrails take.
 SLOW_SHARES: Final = tuple(1.0 - quantile for quantile in DEFAULT_QUANTILES)
 
@@ -240,25 +218,22 @@ def study(
     shares = traffic.requests_per_second * np.array(
         [weight, 1.0 - weight if whole_control else min(weight, 1.0 - weight)]
     )
-    state = _Batch(runs, 1 + (len(SLOW_SHARES) if latency else 0), Caution.of(burst_s, alpha), exact=exact)
-    detected = np.full(runs, -1, dtype=np.int64)
-    requests = np.zeros(runs, dtype=np.int64)
-    peak = np.full(runs, -np.inf)
-    for second in range(traffic.seconds):
+
+    def arrivals(second: int) -> Arrivals:
         n = rng.poisson(shares, size=(runs, 2))
         bad = np.stack([rng.binomial(n[:, arm], rates[arm][:, second]) for arm in (0, 1)], axis=1)
         x = [bad, *(_slow(n, rng) if latency else ())]
-        state.second(float(second), n, np.stack(x, axis=1))
-        running = detected < 0
-        requests[running & (second >= traffic.onset_s)] += n[running & (second >= traffic.onset_s), 0]
-        state.raise_to(peak)
-        reached = running & (peak >= math.log(1.0 / alpha))
-        detected[reached] = second + 1
-        if progress is not None and second % 60 == 0:
-            progress(second, traffic.seconds)
-        if not (detected < 0).any():
-            break
-    return Study(detected_s=detected, canary_requests=requests, log_peak=peak)
+        return Arrivals(n=n, x=np.stack(x, axis=1))
+
+    batch = Batch(runs, WITH_LATENCY if latency else (1.0,), Caution.of(burst_s, alpha), exact=exact)
+    return watch(
+        batch,
+        arrivals,
+        seconds=traffic.seconds,
+        alpha=alpha,
+        onset_s=traffic.onset_s,
+        progress=progress,
+    )
 
 
 def _slow(n: Counts, rng: Generator) -> list[Counts]:
@@ -269,83 +244,3 @@ def _slow(n: Counts, rng: Generator) -> list[Counts]:
         before = share
         found.append(beyond)
     return found
-
-
-class _Batch:
-    """The evidence of harm of many runs: events on the second axis, the grid on the last."""
-
-    def __init__(self, runs: int, events: int, caution: Caution, *, exact: bool) -> None:
-        self._caution, self._exact = caution, exact
-        self._wealth = Wealth.begin(HarmProcess(event=FAILURE, bet=ODDS), caution, (runs, events))
-        self._n = np.zeros((runs, 2), dtype=np.int64)
-        self._x = np.zeros((runs, events, 2), dtype=np.int64)
-        self._opened = np.zeros(runs)
-        self._slice_at = self._start_at = 0.0
-        self._starts = 0
-        self._table = np.empty((4096, ODDS.size))
-        self._filled = 0
-        self._known: dict[int, int] = {}
-        # As a plan with one error guardrail and one latency guardrail weighs them.
-        self._weights = np.array([1.0] if events == 1 else [0.625] + [0.375 / (events - 1)] * (events - 1))
-
-    def second(self, now: float, n: Counts, x: Counts) -> None:
-        self._pass_time(now)
-        self._n += n
-        self._x += x
-        total = self._n.sum(axis=1)
-        self._opened[total == 0] = now
-        due = (total >= BLOCK_REQUESTS) | ((total > 0) & (now - self._opened >= BLOCK_SECONDS))
-        rows = np.flatnonzero(due)
-        if len(rows):
-            increments = np.zeros_like(self._wealth.pending)
-            increments[rows] = self._increments(self._n[rows], self._x[rows])
-            self._wealth = self._wealth.absorb(increments)
-            self._n[rows], self._x[rows], self._opened[rows] = 0, 0, now
-
-    def raise_to(self, peak: Floats) -> None:
-        """Bring *peak*, shape (runs,), up to the combined log e where that is larger now."""
-        values = self._wealth.values(self._caution)
-        # A mean is no larger than its largest part, so few runs have to be worked out.
-        rows = np.flatnonzero(values.max(axis=(1, 2)) > peak)
-        if len(rows):
-            log_e = log_sum_exp(ODDS.log_e_of(values[rows]) + np.log(self._weights))
-            peak[rows] = np.maximum(peak[rows], log_e)
-
-    def _pass_time(self, now: float) -> None:
-        due = now - self._start_at >= START_SECONDS
-        slice_s = self._caution.slice_s
-        ended = int((now - self._slice_at) // slice_s) if slice_s > 0 else int(due)
-        for _ in range(ended):
-            self._wealth = self._wealth.close(self._caution)
-        if ended and due:
-            self._starts += 1
-            self._wealth = self._wealth.start(log_start_weight(self._starts))
-            self._start_at = now
-        self._slice_at = self._slice_at + ended * slice_s if slice_s > 0 else now
-
-    def _increments(self, n: Counts, x: Counts) -> Floats:
-        """What each odds ratio wins, shape (R, events, 16), from n, shape (R, 2), and x, (R, events, 2)."""
-        bad = x.sum(axis=2)
-        told = (n.min(axis=1)[:, None] > 0) & (bad > 0) & (bad < n.sum(axis=1)[:, None])
-        rows, events = np.nonzero(told)
-        increments = np.zeros((*bad.shape, ODDS.size))
-        log_m = self._log_mgf(n[rows, 0], n[rows, 1], bad[rows, events])
-        increments[rows, events] = x[rows, events, :1] * ODDS.log_psi - log_m
-        return increments
-
-    def _log_mgf(self, n_c: Counts, n_t: Counts, bad: Counts) -> Floats:
-        """log M(psi) of each block; many runs have the same block, so each kind is worked out once."""
-        if not self._exact:
-            return log_mgf_bound(n_c, n_t, bad, ODDS.psi)
-        kinds, kind_of = np.unique((n_c << 42) | (n_t << 21) | bad, return_inverse=True)
-        new = np.array([kind for kind in kinds.tolist() if kind not in self._known], dtype=np.int64)
-        if len(new):
-            part = (1 << 21) - 1
-            found = log_mgf_of(new >> 42, (new >> 21) & part, new & part, ODDS.psi)
-            self._known |= {kind: self._filled + i for i, kind in enumerate(new.tolist())}
-            while self._filled + len(new) > len(self._table):
-                self._table = np.concatenate((self._table, np.empty_like(self._table)))
-            self._table[self._filled : self._filled + len(new)] = found
-            self._filled += len(new)
-        places = np.array([self._known[kind] for kind in kinds.tolist()], dtype=np.int64)
-        return self._table[places[kind_of]]

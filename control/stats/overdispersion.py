@@ -6,40 +6,58 @@ between random groups of keys, over the variance that independent requests would
 
     phi = G / (G - 1) sum_g (x_g - p n_g)**2 / (N p (1 - p)).
 
-Dividing log e by max(1, phi) is not covered by a theorem; it kept false rollbacks at 0.4 to 2.5 % in trials.
+What is divided is all evidence, by the phi of all requests so far: the longer users stay, the more requests
+each of them has, so phi grows, and what was won while it was small is worth less in the end as well.
+(Dividing each block by the phi of its time left 10 % false rollbacks at nominal 5 % with 2 000 very unequal
+users.) No theorem covers it, but it can do no harm: for phi >= 1, e**(1/phi) reaches 1/alpha only where e
+does.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
+Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 
-def variance_ratio(requests: Counts, failures: Counts) -> tuple[float, float]:
-    """Sum of squares between groups, and the variance that independent requests would have.
+def variance_ratio(requests: Counts, failures: Counts) -> tuple[Floats, Floats]:
+    """Sum of squares between groups, and the variance that independent requests would have, each shape (...).
 
     Both are 0 without data.
 
     Args:
-        requests, failures: by group of keys, shape (G,).
+        requests, failures: by group of keys, shape (..., G).
     """
     n = requests.astype(np.float64)
-    total, bad = float(n.sum()), float(failures.sum())
-    if total == 0 or bad in (0.0, total):
-        return 0.0, 0.0
-    groups = len(n)
-    p = bad / total
-    squares = float(((failures - p * n) ** 2).sum()) * groups / (groups - 1)
-    return squares, total * p * (1.0 - p)
+    total, bad = n.sum(axis=-1), failures.sum(axis=-1).astype(np.float64)
+    p = bad / np.maximum(total, 1.0)
+    groups = n.shape[-1]
+    squares = ((failures - p[..., None] * n) ** 2).sum(axis=-1) * groups / (groups - 1)
+    told = (bad > 0) & (bad < total)
+    return np.where(told, squares, 0.0), np.where(told, total * p * (1.0 - p), 0.0)
 
 
 def phi(*arms: tuple[Counts, Counts]) -> float:
     """The overdispersion pooled over arms, each as (requests, failures) by group; at least 1."""
-    parts = [variance_ratio(requests, failures) for requests, failures in arms]
-    expected = sum(part[1] for part in parts)
-    return max(1.0, sum(part[0] for part in parts) / expected) if expected > 0 else 1.0
+    if not arms:
+        return 1.0
+    requests, failures = zip(*arms, strict=True)
+    return float(phi_of(np.stack(requests), np.stack(failures)))
+
+
+def phi_of(requests: Counts, failures: Counts) -> Floats:
+    """The same of many rollouts at once, shape (...).
+
+    Args:
+        requests, failures: by arm and group of keys, shape (..., A, G).
+    """
+    squares, expected = (part.sum(axis=-1) for part in variance_ratio(requests, failures))
+    found: Floats = np.maximum(1.0, squares / np.where(expected > 0, expected, math.inf))
+    return found
 
 
 def requests_per_unit(canary: Counts, control: Counts) -> float:

@@ -115,9 +115,13 @@ class Wealth:
         """The state after one more block."""
         return Wealth(free=self.free, register=self.register, pending=self.pending + increments)
 
-    def close(self, caution: Caution) -> Wealth:
-        """The state after the open slice ended."""
-        won = np.minimum(self.pending, caution.cap)
+    def close(self, caution: Caution, phi: float | Floats = 1.0) -> Wealth:
+        """The state after the open slice ended.
+
+        Args:
+            phi: what evidence is divided by where it is read, so that so much more may count.
+        """
+        won = np.minimum(self.pending, caution.cap * phi)
         free, register = self._free(), self.register
         if caution.window:
             within = caution.window - 1
@@ -156,10 +160,10 @@ class Wealth:
             )
         )
 
-    def values(self, caution: Caution) -> Floats:
-        """What each member has to show now, shape (..., K)."""
+    def values(self, caution: Caution, phi: float | Floats = 1.0) -> Floats:
+        """What each member has to show now, undivided, shape (..., K)."""
         betting, leaving = self.floors(caution)
-        result: Floats = np.minimum(betting + np.minimum(self.pending, caution.cap), leaving)
+        result: Floats = np.minimum(betting + np.minimum(self.pending, caution.cap * phi), leaving)
         return result
 
     def _free(self) -> Floats:

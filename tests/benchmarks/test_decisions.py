@@ -17,6 +17,21 @@ QUICK = {
     "bursts": "one burst an hour on each arm, 1.0% fail, 5/s an arm, alpha 0.01",
     "condemned": "1.0% to 100% after 5 min, 5/s an arm, alpha 0.01",
     "promotion": "as good: 0.1% fail, weight 5%, margin x 1 + 0.5%",
+    "gross": "0.1% to 100.0%, 5% against 95%, 20/s, alpha 0.05",
+    "together": "1.0% to 5.0% with latency watched, 5% against 95%, alpha 0.05",
+    "latency": "median +50%, 5% against 95%, alpha 0.05",
+    "disturbed": "a probe that always fails, alpha 0.05",
+}
+RUNS = {
+    "identical": 30,
+    "detection": 150,
+    "bursts": 60,
+    "condemned": 20,
+    "promotion": 100,
+    "gross": 100,
+    "together": 100,
+    "latency": 100,
+    "disturbed": 20,
 }
 
 
@@ -32,7 +47,7 @@ def test_cells_have_names_of_their_own_and_enough_runs() -> None:
 def test_goals_hold_in_a_quick_part(group: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One cell of each group with so few runs that it takes seconds."""
     out = tmp_path / "report.json"
-    runs = {"identical": 60, "detection": 150, "bursts": 60, "condemned": 20, "promotion": 100}[group]
+    runs = RUNS[group]
 
     assert main(["--only", QUICK[group], "--runs", str(runs), "--out", str(out)]) == 0
 

@@ -106,7 +106,7 @@ def test_a_canary_that_fails_always_is_found_within_fifteen_requests() -> None:
 
 
 def test_harm_that_begins_late_is_found_soon() -> None:
-    """After half an hour of health, five times the failures: about 890 requests were measured, 3 700 without
+    """After half an hour of health, five times the failures: about 760 requests were measured, 3 700 without
     late starts."""
     found = study(
         Traffic(requests_per_second=100.0, control_rate=0.01, canary_rate=0.05, onset_s=1800, seconds=2700),
@@ -173,13 +173,14 @@ def test_false_rollbacks_of_errors_and_latency_together(burst_s: float) -> None:
 
 @pytest.mark.slow
 def test_bursts_on_either_arm() -> None:
-    """One an hour on each arm on average, so a quarter of the canaries meet two: 4 to 8 % were measured."""
+    """One an hour on each arm on average, so a quarter of the canaries meet two: 6 of 1 000 were measured."""
     traffic = healthy(0.01, bursts=Bursts(every_s=3600.0))
 
     cautious = study(traffic, runs=600, weight=0.1, alpha=0.01, seed=13, burst_s=60.0, exact=False)
     hasty = study(traffic, runs=600, weight=0.1, alpha=0.01, seed=13, exact=False)
 
-    assert cautious.rate <= 0.11
+    # 600 runs at 1 % exceed 15 once in a thousand seeds.
+    assert int((cautious.detected_s >= 0).sum()) <= 15
     assert hasty.rate >= 0.5
 
 

@@ -15,10 +15,11 @@ from control.counts import loads_counts, make_counts
 from control.judge import arm_counts
 from control.judgement.evidence import ArmCounts, Evidence
 from control.judgement.observation import BLOCK_REQUESTS, observe
+from control.judgement.view import EvidenceView
 from control.plans.plan import RolloutPlan
 from control.stats.events import FAILURE, Event, Source
 from control.stats.mixture import LOG_ODDS_WEIGHTS, mixture_path
-from control.stats.process import LOG_FIRST_START
+from control.stats.process import LOG_FIRST_START, HarmProcess
 from proxy.histogram import BUCKETS
 from proxy.outcomes import OUTCOMES, Outcome
 from tests.control.feeding import Feeder, bucket
@@ -328,28 +329,51 @@ def test_idle_time_makes_no_new_starts() -> None:
     assert watched.evidence.schedule.starts <= 2
 
 
-def test_overdispersion_of_keys_divides_the_evidence() -> None:
-    """With groups of keys reported, evidence counts for less when keys differ."""
-    groups = np.full(64, 10, dtype=np.int64)
-    few = np.zeros(64, dtype=np.int64)
-    few[:4] = 10
-    plain, grouped = Evidence.empty(), Evidence.empty()
-    for second in range(1, 11):
-        canary = ArmCounts(started=64 * second, finished=64 * second, failed=4 * second)
-        control = ArmCounts(started=64 * second, finished=64 * second, failed=second)
-        by_group: dict[str, Any] = {"group_requests": groups * second, "group_failures": few * second}
-        plain = observe(plain, PLAN, stage="r:0:1", canary=canary, control=control, now=second)
-        grouped = observe(
-            grouped,
-            PLAN,
-            stage="r:0:1",
-            canary=replace(canary, **by_group),
-            control=replace(control, **by_group),
-            now=second,
-        )
+def by_keys(seconds: int, *, stage: str, evidence: Evidence, uneven: bool, now: float = 0.0) -> Evidence:
+    """A canary that fails four times as often as control, and keys that fail all alike or very unequally."""
+    failing = np.ones(64, dtype=np.int64)
+    if uneven:
+        failing[4:], failing[:4] = 0, 16
+    for second in range(1, seconds + 1):
+        arms = [
+            ArmCounts(
+                started=20 * 64 * second,
+                finished=20 * 64 * second,
+                failed=times * 64 * second,
+                group_requests=np.full(64, 20 * second, dtype=np.int64),
+                group_failures=failing * times * second,
+            )
+            for times in (4, 1)
+        ]
+        evidence = observe(evidence, PLAN, stage=stage, canary=arms[0], control=arms[1], now=now + second)
+    return evidence
 
-    assert grouped.phi > 5
-    assert max(log_values(grouped)) < max(log_values(plain)) / 2
+
+def test_overdispersion_of_keys_divides_all_evidence() -> None:
+    """What was won early is divided by what is known of the keys in the end."""
+    even = by_keys(10, stage="r:0:1", evidence=Evidence.empty(), uneven=False)
+    uneven = by_keys(10, stage="r:0:1", evidence=Evidence.empty(), uneven=True)
+    process = next(one for one in PLAN.processes if one.key == ODDS_KEY)
+    assert isinstance(process, HarmProcess)
+
+    assert even.phi == 1.0
+    assert uneven.phi > 5
+    assert log_values(uneven) == log_values(even)
+    whole = EvidenceView(even, PLAN).harm(process)
+    assert EvidenceView(uneven, PLAN).harm(process) == pytest.approx(whole / uneven.phi)
+    assert whole > 20
+
+
+def test_users_are_known_from_stage_to_stage() -> None:
+    """A new stage begins with what its predecessors have shown of the keys, also after a restart."""
+    first = by_keys(10, stage="r:0:1", evidence=Evidence.empty(), uneven=True)
+    again = Evidence.from_json(json.loads(json.dumps(first.to_json())))
+    second = by_keys(1, stage="r:1:2", evidence=again, uneven=False, now=10.0)
+    longer = by_keys(10, stage="r:1:2", evidence=again, uneven=True, now=10.0)
+
+    assert again.keys.phi() == first.phi
+    assert second.phi > first.phi / 2, "one even second does not make up for ten uneven ones"
+    assert longer.phi > first.phi * 1.5, "the same users have twice the requests"
 
 
 def test_evidence_stays_small_and_exact() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from control.plans.plan import RolloutPlan
+from control.rollout.batch import Arrivals, Batch
 from control.rollout.machine import DecisionKind, State
 from control.rollout.simulate import Bursts, Traffic, run_once, study
 from control.stats.mixture import ODDS
@@ -82,8 +83,6 @@ def test_progress_is_told_every_minute() -> None:
 
 def test_many_runs_are_like_one() -> None:
     """A study's state and increments are those of the real observation, for the same counts."""
-    from control.rollout.simulate import _Batch
-
     rng = np.random.default_rng(5)
     n = rng.poisson(15, size=(200, 2))
     x = rng.binomial(n, [0.3, 0.2])
@@ -96,11 +95,11 @@ def test_many_runs_are_like_one() -> None:
         )
     )
     process = next(p for p in watched.plan.processes if p.bet is ODDS)
-    batch = _Batch(1, 1, Caution.of(60.0, 0.01), exact=True)
+    batch = Batch(1, (1.0,), Caution.of(60.0, 0.01))
     watched.now = -1.0
     for second in range(len(n)):
         watched.tick(*(int(v) for v in (*n[second], *x[second])))
-        batch.second(float(second), n[second][None], x[second][None, None])
+        batch.second(float(second), Arrivals(n=n[second][None], x=x[second][None, None]))
 
         assert watched.view().values(process) == pytest.approx(
             batch._wealth.values(watched.plan.caution)[0, 0], abs=1e-9
