@@ -34,6 +34,8 @@ def figures(counts: Counts) -> dict[str, Any]:
         "finished": counts.finished,
         "failures": counts.failed,
         "failure_rate": counts.failed / counts.finished if counts.finished else None,
+        "attempts": counts.scalar("attempts"),
+        "retries": counts.scalar("retries"),
         "lost": counts.scalar("lost"),
         "set_aside": sum(counts.aside),
         "diverted": counts.scalar("diverted"),

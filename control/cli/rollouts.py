@@ -48,6 +48,8 @@ def rollout_blocks(rollout: Json, *, details: bool = True) -> list[Block]:
     lines += [f"  {need_line(need)}" for need in rollout.get("needs") or ()]
     if rollout.get("expires_in_seconds") is not None and rollout["state"] == "progressing":
         lines.append(f"  undecided, it would wait for {duration(rollout['expires_in_seconds'])} more")
+    if rollout["state"] == "paused":
+        lines.append(f"  to go on: {_going_on(rollout)}")
     if rollout.get("problem"):
         lines.append(f"  problem: {rollout['problem']}")
     if rollout.get("quarantine"):
@@ -61,6 +63,15 @@ def rollout_blocks(rollout: Json, *, details: bool = True) -> list[Block]:
     if details and analysis and analysis["findings"]:
         blocks.append(findings_grid(analysis))
     return blocks
+
+
+def _going_on(rollout: Json) -> str:
+    """What a person may say to a paused rollout, by what has paused it."""
+    command = "promote" if rollout["paused_by"] == "approval" else "resume"
+    text = f'headgate {command} {rollout["route"]} --reason "..."'
+    if str(rollout["paused_by"]).startswith("webhook "):
+        text += " asks the service again, promote goes on without it"
+    return text
 
 
 def stream_grid(route: Json) -> Grid | None:

@@ -113,7 +113,8 @@ def check(probes: Mapping[str, Probes], metrics: Metrics, *, limit: float, at: f
     waiting = sum(1 for each in probes.values() if not each.up)
     if waiting:
         return Checked(at=at, health=Health.UNKNOWN, text=f"not probed yet: {counted(waiting, 'endpoint')}")
-    said = f"{len(tried)} of {counted(len(probes), 'endpoint')} answer probes"
+    verb = "answers" if len(probes) == 1 else "answer"
+    said = f"{len(tried)} of {counted(len(probes), 'endpoint')} {verb} probes"
     return Checked(
         at=at,
         health=Health.HEALTHY,

@@ -41,6 +41,9 @@ class View(Protocol):
     def tally(self, event: Event) -> Tally:
         """What has been counted of an event since the rollout began."""
 
+    def answered(self) -> tuple[int, int]:
+        """Requests answered in the current stage, by the canary and by control."""
+
     def threshold_s(self, event: Event) -> float | None:
         """Control's own threshold of a latency event in seconds; None while there is none."""
 

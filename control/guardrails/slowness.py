@@ -15,10 +15,10 @@ from control.guardrails.base import Defaults, Guardrail, View, verdict_of
 from control.guardrails.figures import remaining
 from control.guardrails.finding import Family, Finding, Measure, Mode, Verdict
 from control.guardrails.parameters import FACTOR, QUANTILES, SHARE, factor, quantiles, refuse_unknown, share
-from control.guardrails.words import e_value, rate, seconds
+from control.guardrails.words import about, e_value, rate, seconds
 from control.stats.affine import Safe
-from control.stats.events import Event, Source, Tally
-from control.stats.latency import shift
+from control.stats.events import STREAM_LATENCIES, Event, Source, Tally
+from control.stats.latency import quantile_name, shift, threshold_requests
 from control.stats.logspace import log_sum_exp_of
 from control.stats.looseness import FACTORS
 from control.stats.mixture import ODDS
@@ -27,6 +27,8 @@ from control.stats.process import HarmProcess, Process, SafeProcess
 
 DEFAULT_QUANTILES: Final = (0.25, 0.5, 0.75, 0.9, 0.99)
 EARLY_UP_TO: Final = 0.9
+# Fewer answers do not tell how many of the canary's come for one of control's.
+PACE_FROM: Final = 10
 
 
 class Slowness(Guardrail):
@@ -92,6 +94,10 @@ class Slowness(Guardrail):
         data = all(tally.n_canary > 0 and tally.n_control > 0 for tally in tallies)
         verdict = verdict_of(view, log_e=log_e, weight=weight, log_e_safe=safe[weakest], data=data)
         told = worst if verdict is Verdict.FAIL else weakest
+        if verdict is Verdict.NO_DATA:
+            # What takes longest to know.
+            missing = [i for i, of in zip(asked, tallies, strict=True) if not (of.n_canary and of.n_control)]
+            told = max(missing, key=lambda i: threshold_requests(self.levels[i]))
         event = self.events[told]
         tally = view.tally(event)
         canary, control = (
@@ -101,7 +107,7 @@ class Slowness(Guardrail):
                 (view.quantile_s(event, "control"), tally.n_control),
             )
         )
-        needed = self._needed(view, event, safe[weakest]) if data else None
+        needed = self._needed(view, event, safe[told])
         return Finding(
             name=self.name,
             kind=self.kind,
@@ -133,12 +139,23 @@ class Slowness(Guardrail):
     def _needed(self, view: View, event: Event, log_e_safe: float) -> int | None:
         tally = view.tally(event)
         if not (tally.n_canary and tally.n_control):
-            return None
+            return self._needed_from_nothing(view, event)
         p_c = (tally.x_canary + 0.5) / (tally.n_canary + 1.0)
         p_t = (tally.x_control + 0.5) / (tally.n_control + 1.0)
         rho = tally.n_canary / (tally.n_canary + tally.n_control)
         m, delta = self._safe.margins[view.level]
         return remaining(safe_requests(p_c, p_t, rho, m, delta, view.alpha_promote), log_e_safe, view)
+
+    def _needed_from_nothing(self, view: View, event: Event) -> int | None:
+        """The same while control's quantile is not known: first come the answers that tell it."""
+        n_c, n_t = view.answered()
+        # Which of the requests are streams cannot be said beforehand.
+        if min(n_c, n_t) < PACE_FROM or event.source in STREAM_LATENCIES:
+            return None
+        first = max(0, threshold_requests(event.quantile) - n_t) * n_c / n_t
+        p, rho = 1.0 - event.quantile, n_c / (n_c + n_t)
+        m, delta = self._safe.margins[view.level]
+        return about(first + safe_requests(p, p, rho, m, delta, view.alpha_promote))
 
     def _reason(
         self,
@@ -151,7 +168,11 @@ class Slowness(Guardrail):
         needed: int | None,
     ) -> str:
         if verdict is Verdict.NO_DATA:
-            return f"{self.name}: too few answers yet to know control's {self.what}"
+            more = "" if needed is None else f"; about {needed} more canary requests if it is no worse"
+            return (
+                f"{self.name}: too few answers yet to know control's {quantile_name(event.quantile)} of"
+                f" {self.what}: it takes {threshold_requests(event.quantile)}{more}"
+            )
         threshold = view.threshold_s(event)
         times = "" if self.maximum == 1 else f" x {self.maximum:g}"
         figures = (

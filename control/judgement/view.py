@@ -94,6 +94,11 @@ class EvidenceView:
         """What has been counted of an event since the rollout began."""
         return self.evidence.tally(event.key)
 
+    def answered(self) -> tuple[int, int]:
+        """Requests answered in the current stage, by the canary and by control."""
+        ledger = self.evidence.current
+        return (0, 0) if ledger is None else ledger.raw.answered
+
     def threshold_s(self, event: Event) -> float | None:
         """Control's own threshold of a latency event in seconds; None while there is none."""
         bucket = self.evidence.thresholds.get(event.threshold)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from config.counted import counted
-from control.guardrails.finding import Mode, Verdict
+from control.guardrails.finding import Family, Mode, Verdict
 from control.judgement.analysis import Analysis
 from control.plans.conditions import CALM, Answer, Outside, Reply, WebhookGate
 from control.plans.plan import RolloutPlan, Step
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 FREEZE: Final = "freeze"
 """The gate, and the hold, of a freeze window."""
+ALARM_ENDS: Final = "an alarm does not end by itself: when its cause is gone, restart compares anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ def own_gates(
         met = analysis.verdict is Verdict.PASS or _stands(rollout, plan, analysis)
         found.append(Gate(name="evidence", met=met, text=evidence_text(rollout, plan, analysis)))
         if analysis.hold:
-            found.append(Gate(name="hold", met=False, text=analysis.hold))
+            found.append(Gate(name="hold", met=False, text=hold_text(analysis)))
     return (*found, *_freeze(plan, outside))
 
 
@@ -110,6 +111,16 @@ def evidence_text(rollout: Rollout, plan: RolloutPlan, analysis: Analysis) -> st
     if analysis.verdict is Verdict.PASS or not _stands(rollout, plan, analysis):
         return analysis.reason
     return f"what was shown before stands, as there is no control any more; {analysis.reason}"
+
+
+def hold_text(analysis: Analysis) -> str:
+    """Why a rollout is held, and how a person gets on where it does not end by itself."""
+    rings = any(
+        finding.holds and finding.family is Family.PLUMBING and finding.mode is Mode.ENFORCE
+        for finding in analysis.findings
+    )
+    # What has been proved of the requests so far stays proved, whatever comes after them.
+    return f"{analysis.hold} ({ALARM_ENDS})" if rings else analysis.hold
 
 
 def _stands(rollout: Rollout, plan: RolloutPlan, analysis: Analysis) -> bool:

@@ -38,10 +38,15 @@ def quantile(counts: Counts, q: float) -> float | None:
     return float(UPPER_EDGES[min(bucket, BUCKETS - 1)] * _HALF_BUCKET)
 
 
+def threshold_requests(q: float) -> int:
+    """How many requests it takes until a threshold at quantile q is worth taking."""
+    return math.ceil(round(BEYOND_MIN / min(q, 1.0 - q), 6))
+
+
 def threshold(counts: Counts, q: float) -> int | None:
     """The bucket whose upper edge is nearest to the q-quantile; None when the data is too little for it."""
     n = int(counts.sum())
-    if n * min(q, 1.0 - q) < BEYOND_MIN:
+    if n < threshold_requests(q):
         return None
     below = np.cumsum(counts) / n
     upper = int(np.searchsorted(below, q, side="left"))

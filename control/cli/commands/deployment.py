@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote
 
 import click
 
-from config.counted import counted
 from control.cli.acts import add_acts
 from control.cli.client import AdminClient, admin_options
+from control.cli.deployments import deployment_blocks, deployment_line
 from control.cli.documents import read_document, settings_of
-from control.cli.figures import moment, seconds, share
-from control.cli.output import Block, Format, Grid, emit, format_option
+from control.cli.figures import moment
+from control.cli.output import Format, Grid, emit, format_option
 
 _ACTS = {
     "promote": "Be content with a deployment as it is: it becomes active.",
@@ -72,7 +70,7 @@ def create(
     if settings:
         body["settings"] = {**body.get("settings", {}), **settings_of(settings)}
     answer = client.post("/v1/deployments", body)
-    emit(answer, output, f"{answer['id']}: {_line(answer)}")
+    emit(answer, output, f"{answer['id']}: {deployment_line(answer)}")
 
 
 @deployment_command.command("list")
@@ -117,68 +115,7 @@ def list_(
 def get(client: AdminClient, deployment: str, output: Format) -> None:
     """Show a deployment with its figures, its health and its history."""
     answer = client.get(f"/v1/deployments/{quote(deployment, safe='')}")
-    emit(answer, output, _blocks(answer))
+    emit(answer, output, deployment_blocks(answer))
 
 
-def _line(deployment: Mapping[str, Any]) -> str:
-    what = deployment["release"] or deployment["target"]
-    status = deployment["status"].replace("_", " ")
-    why = f": {deployment['reason']}" if deployment["reason"] else ""
-    return f"{what} on {deployment['route']} ({deployment['strategy'].replace('_', '-')}) is {status}{why}"
-
-
-def _resources(now: Mapping[str, Any]) -> str:
-    """What endpoints tell of themselves; what they do not tell is not zero."""
-    cores, memory = now["cpu_cores"], now["memory_bytes"]
-    parts = [
-        "cores unknown" if cores is None else f"{cores:.2f} cores",
-        "memory unknown" if memory is None else f"{memory / 2**20:.0f} MiB",
-    ]
-    return f"{', '.join(parts)}, told by {now['endpoints_told']}"
-
-
-def _blocks(deployment: Mapping[str, Any]) -> list[Block]:
-    lines = [
-        f"Deployment {deployment['id']}: {_line(deployment)}",
-        f"  in place of  {deployment['baseline']}",
-        f"  environment  {deployment['environment']}",
-        f"  endpoints    {', '.join(deployment['endpoints'])}",
-        f"  made         {moment(deployment['created_at'])} by {deployment['created_by']}",
-        f"  health       {deployment['health']}: {deployment['health_text'] or 'not looked at yet'}",
-    ]
-    if (now := deployment["now"]) and now.get("endpoints_told"):
-        lines.append(
-            f"  resources    {_resources(now)} of {counted(len(deployment['endpoints']), 'endpoint')}"
-        )
-    if deployment["rollout"]:
-        lines.append(f"  rollout      {deployment['rollout']}")
-    if deployment["rollback_reason"]:
-        lines.append(f"  rolled back  by {deployment['rollback_trigger']}: {deployment['rollback_reason']}")
-    rows = [
-        [
-            name,
-            str(figures["requests"]),
-            str(figures["failures"]),
-            share(figures["failure_rate"]),
-            *(seconds(figures[level]) for level in ("p50", "p95", "p99")),
-        ]
-        for name, figures in (("before", deployment["before"]), ("now", deployment["now"]))
-        if figures is not None
-    ]
-    figures_grid = Grid(
-        headings=["", "requests", "failed", "rate", "p50", "p95", "p99"],
-        rows=rows,
-        right=frozenset(range(1, 7)),
-    )
-    moves = Grid(
-        headings=["when", "status", "who", "why"],
-        rows=[
-            [moment(move["at"]), move["status"].replace("_", " "), move["actor"], move["reason"]]
-            for move in deployment["moves"]
-        ],
-    )
-    blocks: list[Block] = ["\n".join(lines)]
-    return blocks + [grid for grid in (figures_grid, moves) if grid.rows]
-
-
-add_acts(deployment_command, "deployment", _ACTS, lambda _, answer: _line(answer))
+add_acts(deployment_command, "deployment", _ACTS, lambda _, answer: deployment_line(answer))

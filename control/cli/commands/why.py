@@ -9,6 +9,7 @@ from urllib.parse import quote
 import click
 
 from control.cli.client import AdminClient, admin_options, rollout_path
+from control.cli.deployments import deployment_blocks
 from control.cli.explain import explain
 from control.cli.failure import CommandError, ExitCode
 from control.cli.output import Block, Format, emit, format_option
@@ -25,8 +26,8 @@ def why_command(client: AdminClient, what: str | None, output: Format) -> int | 
     """Explain a decision with the numbers it was made from.
 
     Without an argument: the latest decision. With a route (or the id of a rollout): its latest decision, and
-    what the rollout waits for now. With the id of a decision: that one. Everything shown was stored with the
-    decision.
+    what the rollout waits for now; where there is none, the route's deployment. With the id of a decision:
+    that one. Everything shown was stored with the decision.
     """
     if what is not None and _DECISION.fullmatch(what):
         decision = client.get(f"/v1/decisions/{quote(what)}")
@@ -38,7 +39,16 @@ def why_command(client: AdminClient, what: str | None, output: Format) -> int | 
             raise CommandError("nothing has been decided yet", "see headgate status for what is awaited")
         emit(found[0], output, explain(found[0]))
         return None
-    rollout = client.get(rollout_path(what))
+    found = client.exchange("GET", rollout_path(what))
+    if found.status == 404:
+        # A deployment without a rollout is judged by its health.
+        other = client.exchange("GET", f"/v1/deployments/{quote(what, safe='')}")
+        if other.status == 200:
+            emit(other.value, output, deployment_blocks(other.value))
+            return None
+    if found.status >= 400:
+        raise client.failure(found)
+    rollout = found.value
     latest: dict[str, Any] | None = next(iter(rollout["decisions"]), None)
     blocks: list[Block] = explain(latest) if latest else ["Nothing has been decided about this rollout yet."]
     blocks += ["Now:", *rollout_blocks(rollout, details=False)]

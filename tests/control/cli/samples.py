@@ -139,3 +139,32 @@ def status() -> dict[str, Any]:
         ],
         "rollouts": [rollout()],
     }
+
+
+def deployment() -> dict[str, Any]:
+    """One without a rollout, rolled back for its health, as the API gives it."""
+    figures = {"requests": 0, "failures": 0, "failure_rate": None, "p50": None, "p95": None, "p99": None}
+    why, at = "no endpoint answers", 1_700_000_000.0
+    return {
+        "id": "p-1",
+        "route": "bg",
+        "strategy": "blue_green",
+        "target": "green",
+        "baseline": "blue",
+        "release": "",
+        "environment": "production",
+        "endpoints": ["http://127.0.0.1:9"],
+        "status": "rolled_back",
+        "reason": why,
+        "rollout": "",
+        "rollback_reason": why,
+        "rollback_trigger": "health",
+        "created_at": at,
+        "created_by": "alice",
+        "health": "unhealthy",
+        "health_text": why,
+        "history": [{"at": at, "health": "unhealthy", "text": why}],
+        "before": figures,
+        "now": figures,
+        "moves": [{"at": at, "status": "rolled_back", "actor": "controller", "reason": why}],
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from control.guardrails.base import Guardrail
 from control.guardrails.finding import Finding, Verdict
 from control.guardrails.load import load_all
 from control.plans.plan import RolloutPlan
+from control.rollout.gates import ALARM_ENDS, hold_text
 from proxy.counters import METRIC_CELLS, METRICS_MAX
 from proxy.outcomes import Outcome
 from tests.control.feeding import Arm, Feeder
@@ -85,6 +87,8 @@ def test_a_difference_holds_and_says_why(
     assert analysis.verdict is not Verdict.FAIL
     assert kind in analysis.hold_code
     assert "the rollout waits" in analysis.hold
+    assert hold_text(analysis) == f"{analysis.hold} ({ALARM_ENDS})"
+    assert hold_text(replace(analysis, findings=())) == analysis.hold
     assert good.verdict is Verdict.PASS
     assert not good.holds
 

@@ -142,3 +142,23 @@ def test_unusable_parameters_are_named(parameters: dict[str, Any], path: tuple[s
         LatencyRatio.from_config(parameters, name="x", mode=Mode.ENFORCE, defaults=Defaults())
 
     assert caught.value.path == path
+
+
+def test_a_quantile_that_is_not_known_yet_is_named_with_what_it_takes() -> None:
+    """A p99 takes 500 answers; what is missing of them comes on top of what the evidence takes."""
+    watched = feeder(quantiles=["p50", "p99"])
+    few = play(watched, 2)
+    more = play(watched, 6, seed=2)
+
+    assert few.verdict is more.verdict is Verdict.NO_DATA
+    assert "control's p99 of latency: it takes 500; about" in more.reason
+    assert few.needed is not None
+    assert more.needed is not None
+    assert 500 - 400 < more.needed < few.needed
+
+
+def test_nothing_is_said_of_what_is_needed_without_an_answer() -> None:
+    found = finding(feeder())
+
+    assert found.verdict is Verdict.NO_DATA
+    assert found.needed is None

@@ -161,6 +161,35 @@ def test_why_without_a_decision_says_so(admin: AdminStandIn) -> None:
     assert "nothing has been decided yet" in nothing.stderr
 
 
+def test_why_of_a_deployment_without_a_rollout_shows_its_health(admin: AdminStandIn) -> None:
+    """There is no decision of a rollout; what both do not know is said as of a rollout."""
+    unknown = {"error": {"code": "unknown_rollout", "message": "there is no rollout", "remedy": "use fraud"}}
+    admin.on("GET", "/v1/rollouts/bg", (404, unknown))
+    admin.on("GET", "/v1/deployments/bg", (200, samples.deployment()))
+    admin.on("GET", "/v1/rollouts/none", (404, unknown))
+    admin.on("GET", "/v1/deployments/none", (404, {"error": {"code": "unknown_deployment", "message": "?"}}))
+
+    shown, neither = ask(admin, "why", "bg"), ask(admin, "why", "none")
+
+    assert shown.exit_code == 0, shown.stderr
+    assert "green on bg (blue-green) is rolled back: no endpoint answers" in shown.stdout
+    assert "rolled back  by health: no endpoint answers" in shown.stdout
+    assert re.search(r"unhealthy +no endpoint answers\n", shown.stdout)
+    assert neither.exit_code == 2
+    assert "there is no rollout; use fraud" in neither.stderr
+
+
+def test_a_paused_rollout_says_how_to_go_on(admin: AdminStandIn) -> None:
+    found = samples.status()
+    said = {"approval": "promote fraud", "webhook ci": "resume fraud", "alice": "resume fraud"}
+    for by, command in said.items():
+        found["rollouts"] = [samples.rollout("paused", paused_by=by)]
+        shown = ask_status(admin, found)
+
+        assert f'to go on: headgate {command} --reason "..."' in shown
+        assert ("asks the service again" in shown) == (by == "webhook ci")
+
+
 def test_audit_is_oldest_first_and_filtered(admin: AdminStandIn) -> None:
     """The newest events, read downwards."""
     events = [
