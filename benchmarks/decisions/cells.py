@@ -192,8 +192,19 @@ def _detection() -> Iterator[Cell]:
                     alpha=alpha,
                     whole_control=True,
                     runs=400,
-                    goal=goal,
+                    goal=math.nan if (after, weight) == (0.25, 0.05) else goal,
                 )
+        # At 100 a second five canary requests come between two looks, where two dozen suffice.
+        yield Cell(
+            group="detection",
+            name=f"5.0% to 25.0%, 5% against 95%, 20/s, alpha {alpha:g}",
+            traffic=Traffic(requests_per_second=20.0, control_rate=0.05, canary_rate=0.25),
+            weight=0.05,
+            alpha=alpha,
+            whole_control=True,
+            runs=1000,
+            goal=goal,
+        )
     yield Cell(
         group="detection",
         name="0.1% to 5.0%, weight 10%, alpha 0.05",

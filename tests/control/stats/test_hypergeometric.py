@@ -116,8 +116,9 @@ def test_fast_bound_equals_the_plain_one() -> None:
 def test_choice_of_form_depends_on_what_the_law_is_conditional_on() -> None:
     """Large and one-sided blocks take the bound; x_c has no say."""
     assert is_exact(50, 50, 30)
-    assert not is_exact(50, 50, 5)
-    assert not is_exact(5, 95, 30)
+    assert not is_exact(50, 50, 3)
+    assert is_exact(5, 95, 30)
+    assert not is_exact(3, 97, 30)
     assert not is_exact(EXACT_REQUESTS_MAX, EXACT_REQUESTS_MAX, EXACT_REQUESTS_MAX)
 
 
