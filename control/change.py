@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from config.upstreams import Upstream
 from control.audit.canonical import canonical
 from control.audit.events import DECIDED, AuditEvent, Origin, QuarantineLifted, ReleaseQuarantined
 from control.audit.kinds.models import ModelRolledBack
@@ -14,6 +15,7 @@ from control.experiments.experiment import Experiment
 from control.ids import new_id
 from control.judgement.needs import needs
 from control.plans.describe import describe_plan, describe_steps
+from control.rollout.identity import subject_of
 from control.rollout.machine import Decision, DecisionKind
 from control.rollout.records import Record
 from control.shadows.collect import UnsavedShadows
@@ -103,6 +105,26 @@ class Change:
                 )
             )
         return decided
+
+    def condemn(self, deployment: Deployment, reason: str) -> None:
+        """Condemn the release of a deployment that has no rollout to do so."""
+        section = deployment.upstreams[deployment.target]
+        self.quarantined.append(
+            Quarantine(
+                id=new_id("q"),
+                subject=subject_of(deployment.route, deployment.target, Upstream.model_validate(section)),
+                route=deployment.route,
+                variant=deployment.target,
+                release=deployment.release,
+                deployment_id=deployment.id,
+                reason=reason,
+                since=self.wall,
+            )
+        )
+        if deployment.release:
+            self.events.append(
+                _release_taken_back(deployment.release, deployment.route, deployment.baseline, reason)
+            )
 
     @property
     def empty(self) -> bool:
@@ -233,14 +255,19 @@ def _of_release(decided: Decided) -> bool:
 
 
 def _taken_back(decided: Decided) -> AuditEvent:
-    model, _, version = decided.record.release.partition(":")
+    decision, record = decided.decision, decided.record
+    return _release_taken_back(record.release, decision.route, record.rollout.stable, decision.reason)
+
+
+def _release_taken_back(release: str, route: str, replaced_by: str, reason: str) -> AuditEvent:
+    model, _, version = release.partition(":")
     return ModelRolledBack(
-        resource_id=decided.record.release,
+        resource_id=release,
         model=model,
         version=version,
-        route=decided.decision.route,
-        replaced_by=decided.record.rollout.stable,
-        reason=decided.decision.reason,
+        route=route,
+        replaced_by=replaced_by,
+        reason=reason,
     )
 
 
@@ -254,8 +281,9 @@ def _quarantined(row: Quarantine) -> AuditEvent:
         route=row.route,
         variant=row.variant,
         release=row.release,
-        rollout=row.rollout_id,
-        decision=row.decision_id,
+        rollout=row.rollout_id or "",
+        decision=row.decision_id or "",
+        deployment=row.deployment_id or "",
         reason=row.reason,
     )
 
@@ -267,7 +295,8 @@ def _lifted(lifted: Lifted) -> AuditEvent:
         route=row.route,
         variant=row.variant,
         release=row.release,
-        rollout=row.rollout_id,
+        rollout=row.rollout_id or "",
+        deployment=row.deployment_id or "",
         reason=lifted.reason,
     )
 

@@ -136,6 +136,7 @@ def quarantine_view(row: Quarantine) -> dict[str, Any]:
         "release": row.release,
         "rollout": row.rollout_id,
         "decision": row.decision_id,
+        "deployment": row.deployment_id,
         "reason": row.reason,
         "since": row.since,
     }

@@ -323,6 +323,8 @@ class ReleaseQuarantined(AuditEvent):
     rollout: str
     decision: str
     reason: str
+    deployment: str = ""
+    """What condemned it where there was no rollout."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -339,6 +341,7 @@ class QuarantineLifted(AuditEvent):
     release: str
     rollout: str
     reason: str
+    deployment: str = ""
 
 
 DECIDED: dict[str, type[_RolloutDecided]] = {

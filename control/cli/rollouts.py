@@ -53,12 +53,7 @@ def rollout_blocks(rollout: Json, *, details: bool = True) -> list[Block]:
     if rollout.get("problem"):
         lines.append(f"  problem: {rollout['problem']}")
     if rollout.get("quarantine"):
-        release = rollout["quarantine"]["release"] or rollout["canary"]
-        lines.append(f"  {release} is quarantined, since {moment(rollout['quarantine']['since'])}")
-        again = f"restart {rollout['route']}"
-        if rollout.get("deployment"):
-            again = f"deployment create {rollout['route']} ... --lift-quarantine"
-        lines.append(f'  to try it again: headgate {again} --reason "..."')
+        lines += quarantine_lines(rollout["quarantine"], rollout.get("deployment"))
     blocks: list[Block] = ["\n".join(lines)]
     if details and analysis and analysis["findings"]:
         blocks.append(findings_grid(analysis))
@@ -72,6 +67,17 @@ def _going_on(rollout: Json) -> str:
     if str(rollout["paused_by"]).startswith("webhook "):
         text += " asks the service again, promote goes on without it"
     return text
+
+
+def quarantine_lines(row: Json, deployment: object) -> list[str]:
+    """That a release is condemned, and how it is tried again: by another deployment, if one brought it in."""
+    again = (
+        f"deployment create {row['route']} ... --lift-quarantine" if deployment else f"restart {row['route']}"
+    )
+    return [
+        f"  {row['release'] or row['variant']} is quarantined, since {moment(row['since'])}",
+        f'  to try it again: headgate {again} --reason "..."',
+    ]
 
 
 def stream_grid(route: Json) -> Grid | None:

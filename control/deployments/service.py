@@ -23,7 +23,7 @@ from control.deployments.prober import Prober
 from control.deployments.request import Wanted, read_request
 from control.deployments.resources import Scraper
 from control.deployments.states import OPEN, Event, Status
-from control.deployments.strategies import SERVING, Next, Seen, first_phase, next_of
+from control.deployments.strategies import SERVING, Next, Seen, condemns, first_phase, next_of
 from control.errors import ConflictError, NotFoundError, TransitionError
 from control.ids import new_id
 from control.overlay import base_digest
@@ -297,6 +297,8 @@ class Deployments:
             )
         log.info("deployment %s of %s: %s, because %s", moved.id, moved.route, moved.status.name, step.reason)
         change.events.append(_event(deployment, moved, step))
+        if condemns(deployment, step):
+            change.condemn(moved, step.reason)
         return moved
 
     async def _try_out(self, change: Change, begun: Deployment) -> None:

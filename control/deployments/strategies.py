@@ -24,6 +24,9 @@ RAMPING: Final = "ramping"
 MIRRORING: Final = "mirroring"
 """It gets copies, and its answers go nowhere."""
 
+ROLLOUT: Final = "rollout"
+"""What has moved a deployment that follows one: the verdict was the rollout's."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -157,7 +160,17 @@ def _follow(deployment: Deployment, seen: Seen) -> Next:
         return NOTHING
     if deployment.status is Status.ACTIVE and event is not Event.ROLL_BACK:
         return NOTHING
-    return Next(event=event, reason=seen.rollout_reason, trigger="rollout")
+    return Next(event=event, reason=seen.rollout_reason, trigger=ROLLOUT)
+
+
+def condemns(deployment: Deployment, step: Next) -> bool:
+    """Whether a step is the verdict on a release that no rollout has given.
+
+    A rollback is one, whoever asks for it, and however the release was brought in; a shadow has had no
+    request that could be taken back.
+    """
+    verdict = step.event is Event.ROLL_BACK and step.trigger != ROLLOUT
+    return verdict and deployment.strategy is not Strategy.SHADOW
 
 
 def overlay_of(deployment: Deployment) -> Overlay | None:

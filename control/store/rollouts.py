@@ -52,15 +52,16 @@ class StoredDecision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quarantine:
-    """A condemned release, until `lifted_at`."""
+    """A condemned release, until `lifted_at`; by a rollout's decision, or by a deployment without one."""
 
     id: str
     subject: str
     route: str
     variant: str
     release: str
-    rollout_id: str
-    decision_id: str
+    rollout_id: str | None = None
+    decision_id: str | None = None
+    deployment_id: str | None = None
     reason: str
     since: float
     lifted_at: float | None = None

@@ -104,8 +104,10 @@ quarantine = Table(
     Column("route", Text, nullable=False),
     Column("variant", Text, nullable=False),
     Column("release", Text, nullable=False),
-    Column("rollout_id", String(40), ForeignKey("rollouts.id"), nullable=False),
-    Column("decision_id", String(40), ForeignKey("decisions.id"), nullable=False),
+    # Either a rollout's decision has condemned it, or a deployment that has no rollout.
+    Column("rollout_id", String(40), ForeignKey("rollouts.id")),
+    Column("decision_id", String(40), ForeignKey("decisions.id")),
+    Column("deployment_id", String(40), ForeignKey("deployments.id")),
     Column("reason", Text, nullable=False),
     Column("since", Double, nullable=False),
     Column("lifted_at", Double),

@@ -15,7 +15,7 @@ from control.cli.client import AdminClient, admin_options
 from control.cli.failure import CommandError, ExitCode, UnreachableError
 from control.cli.figures import duration, seconds
 from control.cli.output import Block, Format, console, emit, format_option, plain, rich_group
-from control.cli.rollouts import rollout_blocks, route_grid, stream_grid
+from control.cli.rollouts import quarantine_lines, rollout_blocks, route_grid, stream_grid
 
 
 @click.command("status")
@@ -72,6 +72,9 @@ def status_blocks(status: Mapping[str, Any]) -> list[Block]:
             blocks.append(streams)
         if route["name"] in rollouts:
             blocks += rollout_blocks(rollouts[route["name"]])
+        else:
+            condemned = [row for row in status["quarantine"] if row["route"] == route["name"]]
+            blocks += ["\n".join(quarantine_lines(row, row["deployment"])) for row in condemned]
     return blocks
 
 

@@ -113,6 +113,8 @@ async def test_direct_moves_everything_at_once_and_back_when_it_is_unhealthy(tmp
         assert failed.rollback_trigger == "health"
         assert "requests failed" in failed.rollback_reason
         assert at.weights == {"v3": 1.0}
+        with pytest.raises(ConflictError, match=r"is quarantined on rest: .*requests failed"):
+            await at.create("direct", upstream="v2")
 
 
 async def test_blue_green_warms_swaps_once_and_swaps_back(tmp_path: Path) -> None:
@@ -133,6 +135,44 @@ async def test_blue_green_warms_swaps_once_and_swaps_back(tmp_path: Path) -> Non
 
         assert (back.status, back.rollback_trigger) == (Status.ROLLED_BACK, "alice")
         assert at.weights == {"v1": 1.0}
+
+
+@pytest.mark.parametrize("strategy", ["direct", "blue_green"])
+async def test_a_rollback_without_a_rollout_condemns_the_release_too(tmp_path: Path, strategy: str) -> None:
+    """It is the same verdict: kept over a restart, in the audit log, and lifted with a reason only."""
+    async with bench(tmp_path) as at:
+        made = await at.create(strategy, settings={"duration": "60s"})
+        await at.pass_time(6)
+        await at.plane.loop.deployments.act("rest", Act.ROLLBACK, "complaints", ALICE)
+    async with plane_on(tmp_path / "db", at.clock) as plane:
+        at = Bench(plane, at.clock)
+        (row,) = plane.ledger.quarantine.values()
+        assert (row.deployment_id, row.rollout_id, row.reason) == (made.id, None, "complaints")
+        with pytest.raises(ConflictError, match=r"quarantined on rest: complaints; .*--lift-quarantine"):
+            await at.create("canary")
+        await at.create("shadow")
+        await at.plane.loop.deployments.act("rest", Act.CANCEL, "", ALICE)
+        await at.create("canary", lift_quarantine=True, reason="it was the network")
+        assert plane.ledger.quarantine == {}
+
+        async with plane.ledger.store.read() as connection:
+            found = await audit_search.page(
+                connection, audit_search.AuditFilter(), limit=50, after=None, newest_first=False
+            )
+        events = [record.to_json() for record in found]
+        told = [event for event in events if event["details"].get("deployment") == made.id]
+        assert [event["type"] for event in told] == ["release_quarantined", "quarantine_lifted"]
+
+
+async def test_a_shadow_that_is_taken_back_condemns_nothing(tmp_path: Path) -> None:
+    """Nobody was ever answered by it."""
+    async with bench(tmp_path) as at:
+        await at.create("shadow", settings={"duration": "5s"})
+        await at.pass_time(8)
+        back = await at.plane.loop.deployments.act("rest", Act.ROLLBACK, "enough", ALICE)
+
+        assert back.status is Status.ROLLED_BACK
+        assert at.plane.ledger.quarantine == {}
 
 
 @pytest.mark.parametrize("strategy", ["canary", "direct", "blue_green", "rolling"])
