@@ -12,8 +12,17 @@ S = TypeVar("S", bound=IntEnum)
 E = TypeVar("E", bound=IntEnum)
 
 
-def after(table: Mapping[S, Mapping[E, S]], thing: str, status: S, event: E) -> S:
+def after(
+    table: Mapping[S, Mapping[E, S]],
+    thing: str,
+    status: S,
+    event: E,
+    commands: Mapping[E, str] | None = None,
+) -> S:
     """The status of *thing* ("a deployment") that follows.
+
+    Args:
+        commands: what people say for the events that are theirs; None = all are, and are called so.
 
     Raises:
         TransitionError: the present status does not know the event.
@@ -21,10 +30,10 @@ def after(table: Mapping[S, Mapping[E, S]], thing: str, status: S, event: E) -> 
     row = table[status]
     if event in row:
         return row[event]
-    legal = ", ".join(each.name.lower() for each in row) or "nothing: it has ended"
-    raise TransitionError(
-        f"{thing} that is {status.name.lower()} cannot {event.name.lower()}", f"it accepts {legal}"
-    )
+    words = {each: each.name.lower() for each in type(event)} if commands is None else commands
+    said, state = words.get(event, event.name.lower()), status.name.lower().replace("_", " ")
+    legal = ", ".join(words[each] for each in row if each in words) or "nothing: it has ended"
+    raise TransitionError(f"{thing} that is {state} does not accept {said}", f"it accepts {legal}")
 
 
 def diagram(table: Mapping[S, Mapping[E, S]]) -> str:

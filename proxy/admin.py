@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 import time
@@ -42,6 +43,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 BODY_BYTES_MAX: Final = 1024 * 1024
 BACKLOG: Final = 128
 STOP_SECONDS: Final = 2.0
+# Workers take a table in a few milliseconds; one that is stuck must not hold up who steers.
+IN_USE_POLL_SECONDS: Final = 0.002
+IN_USE_LOOKS: Final = 250
 SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 # Probes send no token, and without one they learn nothing but yes or no.
 PROBES: Final = frozenset({"/livez", "/readyz"})
@@ -279,11 +283,24 @@ class AdminServer:
 
     async def _forward(self, request: web.Request) -> web.StreamResponse:
         response = await forward(
-            request, self._agent.link, request[_PRINCIPAL], by_session=request.get(_BY_SESSION, False)
+            request,
+            self._agent.link,
+            request[_PRINCIPAL],
+            by_session=request.get(_BY_SESSION, False),
+            # Feedback orders nothing.
+            in_use=None if request.path == FEEDBACK else self._in_use,
         )
         if response.status == 403:
             self._note(request, "refused_by_control")
         return response
+
+    async def _in_use(self, revision: int) -> None:
+        """Return when every worker routes by the revision, or when that takes too long to wait for."""
+        fleet = self._agent.fleet
+        for _ in range(IN_USE_LOOKS):
+            if fleet.revision_applied >= revision or fleet.draining:
+                return
+            await asyncio.sleep(IN_USE_POLL_SECONDS)
 
 
 def _role_for(path: str, *, safe: bool) -> Role:

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from typing import Final
 from urllib.parse import unquote
 
@@ -23,6 +24,8 @@ ROLE_HEADER: Final = "X-Headgate-Role"
 ADDRESS_HEADER: Final = "X-Headgate-Address"
 # Sent for browsers that are signed in, and so can sign out.
 SESSION_HEADER: Final = "X-Headgate-Session"
+# In control's answers to orders: the table that carries them out.
+REVISION_HEADER: Final = "X-Headgate-Revision"
 
 # What control may see of a request. A list of what passes also stops what nobody thought of.
 REQUEST_HEADERS: Final = (
@@ -59,9 +62,19 @@ CONNECT_SECONDS: Final = 2.0
 
 
 async def forward(
-    request: web.Request, link: ControlLink | None, principal: Principal, *, by_session: bool = False
+    request: web.Request,
+    link: ControlLink | None,
+    principal: Principal,
+    *,
+    by_session: bool = False,
+    in_use: Callable[[int], Awaitable[None]] | None = None,
 ) -> web.StreamResponse:
-    """Answer a request with control's answer; DeniedError when there is none to be had."""
+    """Answer a request with control's answer; DeniedError when there is none to be had.
+
+    Args:
+        in_use: waits until requests are routed by a revision, so that an order holds for the next request
+            of whoever gets the answer to it.
+    """
     check_path(request.raw_path)
     if link is None:
         raise DeniedError(
@@ -93,6 +106,9 @@ async def forward(
                 sock_read=None if streamed else SILENCE_SECONDS,
             ),
         ) as answer:
+            revision = answer.headers.get(REVISION_HEADER, "")
+            if in_use is not None and answer.status < 300 and revision.isdecimal():
+                await in_use(int(revision))
             response = web.StreamResponse(status=answer.status, reason=answer.reason)
             for name, value in answer.headers.items():
                 if name.lower() not in HOP_BY_HOP:

@@ -27,6 +27,7 @@ from control.api.errors import errors_as_json
 from control.api.keys import PLANE
 from control.dashboard import page
 from control.plane import Plane
+from proxy.forward import REVISION_HEADER, SAFE_METHODS
 
 # A thousand routes are a configuration of 1 MiB; a report of 4 096 full arms is 40 MiB and comes in parts.
 _BODY_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -42,6 +43,7 @@ def build_application(plane: Plane) -> web.Application:
         revision=lambda: plane.ledger.revision,
         troubles=lambda: plane.controller.follower.troubles,
     )
+    application.on_response_prepare.append(_say_revision)
     artifacts.prepare(application)
     for module in (
         *(link, status, rollouts, shadows, deployments, experiments, feedback),
@@ -50,3 +52,9 @@ def build_application(plane: Plane) -> web.Application:
     ):
         application.add_routes(module.routes())
     return application
+
+
+async def _say_revision(request: web.Request, response: web.StreamResponse) -> None:
+    """Name the table that carries out an order, so that the proxy can answer when it is in use."""
+    if request.method not in SAFE_METHODS:
+        response.headers[REVISION_HEADER] = str(request.app[PLANE].ledger.revision)

@@ -110,7 +110,8 @@ def improvement(found: Mapping[str, Any] | None, which: str) -> str:
         if end is None:
             return "?"
         if which == "relative" or found["unit"] == "share":
-            return f"{end * 100:+.3g} %"
+            # Adding zero turns a negative zero into a plain one.
+            return f"{end * 100 + 0.0:+.3g} %"
         return (
             f"{'-' if end < 0 else '+'}{seconds(abs(end))}" if found["unit"] == "seconds" else f"{end:+.4g}"
         )

@@ -176,7 +176,7 @@ class Deployments:
             return moved
 
     async def get(self, identifier: str) -> Deployment:
-        """One by its id, or the current one of a route.
+        """One by its id, or the current one of a route, else its latest.
 
         Raises:
             NotFoundError: there is none.
@@ -185,7 +185,7 @@ class Deployments:
         if found is not None:
             return found
         async with self._ledger.store.read() as connection:
-            row = await undertakings.find(connection, undertakings.DEPLOYMENTS, identifier)
+            row = await undertakings.named(connection, undertakings.DEPLOYMENTS, identifier)
         if row is None:
             raise NotFoundError(
                 f"there is no deployment {identifier!r}", "list them with headgate deployment list"

@@ -79,6 +79,15 @@ TRANSITIONS: Final[Mapping[Status, Mapping[Event, Status]]] = {
     Status.CANCELLED: {},
 }
 
+COMMANDS: Final[Mapping[Event, str]] = {
+    Event.COMPLETE: "promote",
+    Event.PAUSE: "pause",
+    Event.RESUME: "resume",
+    Event.ROLL_BACK: "rollback",
+    Event.CANCEL: "cancel",
+}
+"""The events that are people's to cause, and what they say for them."""
+
 FINISHED: Final = frozenset(status for status, row in TRANSITIONS.items() if not row)
 """States that refuse every event; another attempt is another deployment."""
 
@@ -92,4 +101,4 @@ def after(status: Status, event: Event) -> Status:
     Raises:
         TransitionError: there is none.
     """
-    return transitions.after(TRANSITIONS, "a deployment", status, event)
+    return transitions.after(TRANSITIONS, "a deployment", status, event, COMMANDS)

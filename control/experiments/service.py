@@ -127,7 +127,7 @@ class Experiments:
             return moved
 
     async def get(self, identifier: str) -> Experiment:
-        """One by its id, or the one that runs on a route.
+        """One by its id, or the one that runs on a route, else the route's latest.
 
         Raises:
             NotFoundError: there is none.
@@ -267,7 +267,7 @@ class Experiments:
             if each.id == identifier:
                 return each
         async with self._ledger.store.read() as connection:
-            row = await undertakings.find(connection, undertakings.EXPERIMENTS, identifier)
+            row = await undertakings.named(connection, undertakings.EXPERIMENTS, identifier)
         if row is None:
             raise NotFoundError(
                 f"there is no experiment {identifier!r}", "list them with headgate experiment list"

@@ -64,6 +64,12 @@ async def find(connection: AsyncConnection, kind: Kind, identifier: str) -> Unde
     return None if row is None else _row(kind, row)
 
 
+async def named(connection: AsyncConnection, kind: Kind, name: str) -> Undertaking | None:
+    """The one with this id, else the newest of the route of this name."""
+    found = await find(connection, kind, name)
+    return found or next(iter(await listed(connection, kind, limit=1, route=name)), None)
+
+
 async def current(connection: AsyncConnection, kind: Kind) -> list[Undertaking]:
     """Those that say where their route's requests go."""
     query = select(kind.table).where(kind.table.c.current).order_by(kind.table.c.id)

@@ -29,6 +29,8 @@ class ControlStandIn:
         self.metrics_type = "text/plain; version=0.0.4; charset=utf-8"
         self.watches = 0
         self.silent = False
+        # Published by the next order, whose answer names it.
+        self.ordered: Table | None = None
         # Sent in the place of a table.
         self.payload: bytes | None = None
         self._changed = asyncio.Event()
@@ -115,6 +117,9 @@ class ControlStandIn:
     async def _any(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         self.forwarded.append((request.method, request.raw_path, dict(request.headers), body))
+        if self.ordered is not None:
+            self.publish(self.ordered)
+            return web.json_response({}, headers={"X-Headgate-Revision": str(self.ordered["revision"])})
         if request.path == "/v1/cut":
             response = web.StreamResponse()
             await response.prepare(request)

@@ -89,6 +89,22 @@ async def test_open_on_loopback(start: StartAgent, control: ControlStandIn) -> N
     assert headers["X-Headgate-Address"] == "127.0.0.1"
 
 
+async def test_an_order_is_answered_when_workers_route_by_it(
+    start: StartAgent, control: ControlStandIn
+) -> None:
+    """Whoever has the answer may rely on it with the next request; a table that never comes ends the wait."""
+    agent = await start(control=control)
+
+    for revision in range(2, 6):
+        control.ordered = table_for(agent.config, revision)
+        assert (await agent.call("POST", "/v1/rollouts/fraud/rollback"))[0] == 200
+        assert (await agent.get("/readyz"))[1]["workers"]["revision"] == revision
+
+    never = table_for(agent.config, 6)
+    control.ordered = {**never, "arms": None, "revision": 9}
+    assert (await agent.call("POST", "/v1/rollouts/fraud/rollback"))[0] == 200
+
+
 async def test_actor_comes_from_the_token_alone(start: StartAgent, control: ControlStandIn) -> None:
     """What a client says of itself never reaches control, nor does the token."""
     agent = await start(tokens=True, control=control)

@@ -371,7 +371,7 @@ async def test_one_at_a_time_and_only_what_makes_sense(tmp_path: Path) -> None:
         await at.pass_time(1)
         await at.plane.loop.deployments.act("rest", Act.CANCEL, "", ALICE)
         assert at.weights == {"v1": 1.0}
-        with pytest.raises(TransitionError, match="cannot complete"):
+        with pytest.raises(TransitionError, match="is cancelled does not accept promote"):
             await at.plane.loop.deployments.act("rest", Act.PROMOTE, "", ALICE)
 
 

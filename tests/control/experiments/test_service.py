@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from config.schema import Config
-from control.errors import ConflictError, InvalidError, TransitionError
+from control.errors import ConflictError, InvalidError, NotFoundError, TransitionError
 from control.experiments.experiment import Experiment
 from control.experiments.layers import free_range
 from control.experiments.service import Act, Experiments
@@ -103,8 +103,12 @@ async def test_a_life_from_draft_to_result(tmp_path: Path) -> None:
         ]
         assert {event["actor"] for event in events} == {"alice"}
         assert events[-1]["details"]["winner"] == "v3"
-        with pytest.raises(TransitionError, match="cannot start"):
-            await experiments.act(made.id, Act.START, "", ALICE)
+        assert (await experiments.get("rest")).id == made.id
+        for name in (made.id, "rest"):
+            with pytest.raises(TransitionError, match="is completed does not accept start"):
+                await experiments.act(name, Act.START, "", ALICE)
+        with pytest.raises(NotFoundError):
+            await experiments.get("elsewhere")
 
 
 async def test_the_analysis_has_every_figure_with_its_interval(tmp_path: Path) -> None:
