@@ -23,6 +23,9 @@ _OVERDUE: Final[Mapping[Source, tuple[Outcome, ...]]] = {
 }
 _UNKNOWN: Final = -(1 << 20)
 """Stands for a threshold that is not known yet."""
+# Good answers of an arm whose times may be missing: few enough to decide nothing if they were all quick.
+_UNTIMED_MAX: Final = 20
+_UNTIMED_SHARE: Final = 0.1
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -139,7 +142,21 @@ def _beyond(
     found.x[rows] = np.where(below, under, n - under + overdue).transpose(0, 2, 1)
     if layout.own[places[0]]:
         found.n[rows] = n.transpose(0, 2, 1)
-    found.known[rows] = buckets != _UNKNOWN
+    known = buckets != _UNKNOWN
+    if not layout.own[places[0]]:
+        known &= _timed(n[..., 0], outcomes[there][:, :, Outcome.OK])[:, None]
+    found.known[rows] = known
+
+
+def _timed(answers: Ints, good: Ints) -> Bools:
+    """Whether the times of both arms are known, shape (B,), from answers in histograms and good ones, (B, 2).
+
+    All requests are asked whether they were slow, so one whose time is missing would count as quick. Times
+    come a moment after the answer itself, and a worker that is killed takes the last of them along.
+    """
+    missing = good - answers
+    known: Bools = (missing <= np.maximum(_UNTIMED_MAX, _UNTIMED_SHARE * good)).all(axis=1)
+    return known
 
 
 def _plain(event: Event, arms: Sequence[Arms], outcomes: Ints) -> list[tuple[Any, Any]]:
