@@ -14,7 +14,7 @@ from control.experiments.comparison import Bets, Comparison
 from control.experiments.experiment import Experiment
 from control.experiments.figures import Arm, improvement
 from control.experiments.metric import Metric, Unit
-from control.guardrails.words import e_value, number, seconds
+from control.guardrails.words import about, e_value, number, seconds
 from control.stats.events import Event
 from control.stats.intervals import one_look
 from control.stats.latency import UPPER_EDGES
@@ -241,7 +241,7 @@ def _needed(experiment: Experiment, name: str, comparison: Comparison, alpha: fl
         return None
     whole, seen = min(known)
     # For each request there are as many values as there have been so far.
-    return max(0, math.ceil((whole - seen) * comparison.n[0] / seen))
+    return about(max(0.0, (whole - seen) * comparison.n[0] / seen))
 
 
 def _told_after(bets: Bets, mine: float, other: float, alpha: float) -> tuple[float, int]:

@@ -229,7 +229,7 @@ class Experiments:
             found = free_range(experiment.share, taken)
             if found is None:
                 raise ConflictError(
-                    f"layer {experiment.layer} has no {experiment.share:.4g} of its keys left",
+                    f"layer {experiment.layer} has no {experiment.share * 100:.4g} % of its keys left",
                     "take a smaller share, or wait until another experiment of it has ended",
                 )
             place = found

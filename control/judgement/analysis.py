@@ -188,9 +188,13 @@ def _verdict(
     if ledger is not None and (warm := warming(plan, ledger, now)):
         # What earlier steps have shown must not carry the canary over a step that nobody has judged.
         return Verdict.INCONCLUSIVE if ledger.raw.answered[0] else Verdict.NO_DATA, warm, ()
-    worst = max((finding.verdict for finding in enforced), default=Verdict.PASS)
-    if worst is not Verdict.PASS:
-        return worst, "; ".join(f.reason for f in enforced if f.verdict is worst), ()
+    found = {verdict: [f.reason for f in enforced if f.verdict is verdict] for verdict in Verdict}
+    if found[Verdict.FAIL]:
+        return Verdict.FAIL, "; ".join(found[Verdict.FAIL]), ()
+    if undecided := found[Verdict.INCONCLUSIVE] + found[Verdict.NO_DATA]:
+        # That there is nothing to judge by is true only where no guardrail that is waited for has anything.
+        verdict = Verdict.INCONCLUSIVE if found[Verdict.INCONCLUSIVE] else Verdict.NO_DATA
+        return verdict, "; ".join(undecided), ()
     if ledger is None or not ledger.raw.answered[0]:
         # What earlier steps have shown says nothing about a step that nobody has used.
         return Verdict.NO_DATA, "no canary request has been answered at this step", ()

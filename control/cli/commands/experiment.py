@@ -40,7 +40,11 @@ def experiment_command() -> None:
 @click.option("--layer", help="Experiments of one layer never share a key.")
 @click.option("--share", help="Part of the keys that takes part, such as 20%.")
 @click.option("--alpha", help="Chance of seeing a difference where there is none; left out = 5%.")
-@click.option("--metric", help="failures, latency:p95, first_byte:p50 or metric:NAME; left out = failures.")
+@click.option(
+    "--metric",
+    help="failures, latency:p95, first_byte:p50, first_token:p50, token_time:p50 or metric:NAME;"
+    " left out = failures.",
+)
 @click.option("--direction", help="Which way a metric:NAME is worse: higher_is_worse or lower_is_worse.")
 @click.option("--margin", help="A difference that does not matter.")
 @click.option("--start", is_flag=True, help="Start it at once.")
@@ -181,6 +185,8 @@ def _blocks(experiment: Mapping[str, Any]) -> list[Block]:
     lines.append(f"  {analysis['reason']}")
     if analysis["needed"]:
         lines.append(f"  about {analysis['needed']} more requests of a variant would tell")
+    elif analysis["needed"] is None and experiment["status"] == "running":
+        lines.append("  how many more requests would tell cannot be said yet: no difference has been seen")
     return ["\n".join(lines), grid]
 
 

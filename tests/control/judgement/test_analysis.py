@@ -112,6 +112,19 @@ def test_nothing_seen_is_no_data_whatever_is_enforced() -> None:
     assert alone.analyse().verdict is Verdict.NO_DATA
 
 
+def test_one_guardrail_without_data_beside_one_that_has_some_is_undecided() -> None:
+    """There is something to judge by, and what it says is told first."""
+    watched = feeder({"kind": "latency_ratio"}, RISE)
+    watched.tick(20, 20, 1, 0)
+
+    analysis = watched.analyse()
+
+    assert [finding.verdict for finding in analysis.findings] == [Verdict.NO_DATA, Verdict.INCONCLUSIVE]
+    assert analysis.verdict is Verdict.INCONCLUSIVE
+    assert analysis.reason.startswith("error_rate_rise: canary failed 1 of 20")
+    assert "too few answers yet to know control's p99" in analysis.reason
+
+
 def test_a_step_without_requests_never_passes() -> None:
     """Whatever the steps before have shown: a night without traffic widens nothing."""
     watched = feeder(RISE)
