@@ -39,6 +39,7 @@ from control.webhooks.gatekeeper import Gatekeeper
 from control.webhooks.notifier import Notifier
 from control.webhooks.sender import Sender
 from proxy.launch import PARENT_FD_VARIABLE
+from proxy.processes import start_ticks
 from proxy.release import version
 from proxy.state import StateDirectory
 from proxy.tokens import load_key
@@ -140,7 +141,7 @@ async def _serve_as_leader(
     await runner.setup()
     try:
         await _listen(runner, socket)
-        log.info("serving on %s, revision %d", socket, plane.ledger.revision)
+        log.info("serving on %s, revision %d, %s", socket, plane.ledger.revision, _since_start())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(plane.loop.run(stop))
             keeping = tasks.create_task(keep_leading(candidate, stop)) if candidate.contested else None
@@ -158,6 +159,13 @@ async def _serve_as_leader(
     if not leads:
         raise LostLeadError(f"{store.place}: another control process leads now")
     await plane.loop.save()
+
+
+def _since_start() -> str:
+    """How long the start has taken; nearly all is imports, so a busy machine shows as the difference."""
+    began = start_ticks(os.getpid()) or 0
+    age = time.clock_gettime(time.CLOCK_BOOTTIME) - began / os.sysconf("SC_CLK_TCK")
+    return f"{age:.1f} s after its start ({time.process_time():.1f} s of processor time)"
 
 
 async def _start(store: Store, state: Path, tick_seconds: float, sender: Sender) -> Plane:

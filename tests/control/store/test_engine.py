@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
-from control.store import engine, tables
+from control.store import engine, migrate, tables
 from control.store.audit_tables import metadata
 from control.store.engine import Store, StoreError, open_store, sqlite_url
 from control.store.patience import Patience
@@ -33,6 +34,14 @@ async def test_migrations_from_empty_give_the_schema_the_code_expects(database_u
     await store.close()
 
     assert differences == []
+
+
+def test_the_steps_that_are_known_are_those_of_the_migrations() -> None:
+    """They are told by the names of their files, without the program that runs them."""
+    scripts = ScriptDirectory(str(Path(migrate.__file__).parent / "migrations"))
+
+    assert migrate.steps() == [script.revision for script in scripts.walk_revisions()][::-1]
+    assert scripts.get_heads() == migrate.steps()[-1:]
 
 
 async def test_opening_again_keeps_what_was_written(database_url: str) -> None:
