@@ -36,13 +36,14 @@ ASIDE_MAX: Final = 64
 
 
 class Aside:
-    """A failed request that is set aside: who counted it, how it ended, and when."""
+    """A failed request that is set aside: who counted it, how it ended, of which group of keys, and when."""
 
-    __slots__ = ("at", "counts", "outcome")
+    __slots__ = ("at", "counts", "group", "outcome")
 
-    def __init__(self, counts: SlotCounts, outcome: int, at: float) -> None:
+    def __init__(self, counts: SlotCounts, outcome: int, group: int, at: float) -> None:
         self.counts = counts
         self.outcome = outcome
+        self.group = group
         self.at = at
 
 
@@ -51,8 +52,13 @@ def lose(endpoint: Endpoint, relay: Relay, outcome: int) -> None:
     ejector = endpoint.ejector
     if ejector is not None:
         ejector.failed(endpoint)
-        if relay.arm.failure[outcome] and not relay.overridden:
-            ejector.charge(endpoint, relay.arm.counts, outcome)
+        if (
+            relay.arm.failure[outcome]
+            and not relay.overridden
+            and ejector.charge(endpoint, relay.arm.counts, outcome, relay.group)
+        ):
+            # Its keys have not failed by it either, unless it is given back.
+            relay.group = -1
 
 
 def recover(endpoint: Endpoint) -> None:
@@ -66,6 +72,8 @@ def give_back(endpoint: Endpoint) -> None:
     """Let what was set aside at this endpoint count after all."""
     for one in endpoint.aside:
         one.counts.cells[one.counts.base + RETURNED_0 + one.outcome] += 1
+        if one.group >= 0:
+            one.counts.fail_in(one.group)
     endpoint.aside.clear()
 
 
@@ -113,14 +121,20 @@ class Ejector:
         else:
             endpoint.aside.clear()
 
-    def charge(self, endpoint: Endpoint, counts: SlotCounts, outcome: int) -> None:
-        """Say that the failure just told of has cost a request of this arm, which is about to be counted."""
+    def charge(self, endpoint: Endpoint, counts: SlotCounts, outcome: int, group: int) -> bool:
+        """Say that the failure just told of has cost a request of this arm, which is about to be counted.
+
+        Returns whether it is set aside; ``group`` is that of its key, -1 without one.
+        """
         if endpoint.ejected:
-            if not self.panic:
-                counts.cells[counts.base + ASIDE_0 + outcome] += 1
+            if self.panic:
+                return False
         elif self.spec.failures and len(endpoint.aside) < ASIDE_MAX and self._may_eject():
-            counts.cells[counts.base + ASIDE_0 + outcome] += 1
-            endpoint.aside.append(Aside(counts, outcome, self.now))
+            endpoint.aside.append(Aside(counts, outcome, group, self.now))
+        else:
+            return False
+        counts.cells[counts.base + ASIDE_0 + outcome] += 1
+        return True
 
     def _may_eject(self) -> bool:
         """Whether one more endpoint may be left out."""

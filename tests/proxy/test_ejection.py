@@ -10,7 +10,7 @@ import pytest
 
 from proxy.arms import EjectionSpec, EndpointSpec
 from proxy.balancers.consistent_hash import ConsistentHash, key_hash
-from proxy.counters import ASIDE_0, RETURNED_0, SLOT_CELLS
+from proxy.counters import ASIDE_0, GROUPS, GROUPS_FAILED, RETURNED_0, SLOT_CELLS
 from proxy.ejection import ASIDE_SECONDS, Ejector, give_back
 from proxy.endpoint import Endpoint
 from proxy.outcomes import Outcome
@@ -82,7 +82,7 @@ def lose(ejector: Ejector, endpoint: Endpoint, counts: SlotCounts, times: int) -
     """Requests fail at an endpoint."""
     for _ in range(times):
         ejector.failed(endpoint)
-        ejector.charge(endpoint, counts, Outcome.RESET)
+        ejector.charge(endpoint, counts, Outcome.RESET, -1)
 
 
 def set_aside(counts: SlotCounts) -> int:
@@ -120,6 +120,24 @@ def test_a_row_without_an_ejection_counts(ends: str) -> None:
         ejector.adopt(ejector.spec, endpoints[1:])
     assert set_aside(counts) == 0
     assert counts.cells[ASIDE_0 + Outcome.RESET] == 2
+
+
+def test_keys_are_charged_with_what_counts() -> None:
+    """A failure that is set aside is none of its group of keys either; given back it is one of both."""
+    ejector, (sick, other, *_) = group(4)
+    counts = counting()
+    for endpoint, key in ((sick, 7), (sick, 7), (other, 9), (sick, 8)):
+        ejector.failed(endpoint)
+        assert ejector.charge(endpoint, counts, Outcome.RESET, key)
+    assert sick.ejected
+    assert counts.cells[GROUPS_FAILED : GROUPS_FAILED + GROUPS].tolist() == [0] * GROUPS
+
+    give_back(sick)
+    give_back(other)
+
+    failed = counts.cells[GROUPS_FAILED : GROUPS_FAILED + GROUPS].tolist()
+    assert (failed[9], sum(failed)) == (1, 1)
+    assert set_aside(counts) == 3
 
 
 def test_where_every_endpoint_fails_it_is_the_release() -> None:
