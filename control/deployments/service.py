@@ -212,6 +212,8 @@ class Deployments:
                 elif after.health is not deployment.health or self._due(after.id, change.steady):
                     self._saved[after.id] = change.steady
                     change.deployments[after.id] = after
+            present = {each.id for each in ledger.deployments.values()}
+            self._saved = {each: at for each, at in self._saved.items() if each in present}
             if change.empty:
                 return
             try:

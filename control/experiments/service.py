@@ -154,6 +154,8 @@ class Experiments:
                 ):
                     self._saved[after.id] = change.steady
                     change.experiments[after.id] = after
+            running = {each.id for each in ledger.experiments.values()}
+            self._saved = {each: at for each, at in self._saved.items() if each in running}
             if not change.empty:
                 await ledger.commit(change, ledger.records)
 

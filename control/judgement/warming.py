@@ -8,6 +8,8 @@ from control.judgement.evidence import Raw, StageLedger
 from control.plans.plan import RolloutPlan
 
 _FAILING_FROM: Final = 0.5
+# Also without patience for bursts a canary may fail its first requests, which is what a warm-up is for.
+_PATIENCE_SECONDS: Final = 10.0
 
 
 def begun_cold(plan: RolloutPlan, ledger: StageLedger, raw: Raw, now: float) -> bool:
@@ -39,5 +41,5 @@ def _failing(plan: RolloutPlan, ledger: StageLedger, raw: Raw, now: float) -> bo
     When most of its requests fail it is diverted and gets a probe a second: it would take hours to answer
     enough of them. So it is judged when trouble of this length would condemn any other.
     """
-    long = now - ledger.begun_at >= max(plan.warm_up.seconds, plan.burst_s)
+    long = now - ledger.begun_at >= max(plan.warm_up.seconds, plan.burst_s, _PATIENCE_SECONDS)
     return long and raw.failed[0] > _FAILING_FROM * raw.answered[0]

@@ -14,11 +14,12 @@ PLAN = {
 }
 
 
-def fed(warm_up: dict[str, object] | None) -> Feeder:
+def fed(warm_up: dict[str, object] | None, *, burst: str = "30s", failing: int = 3) -> Feeder:
     """A canary whose first forty requests fail or are slow, and all others are well."""
-    watched = Feeder(PLAN if warm_up is None else {**PLAN, "warm_up": warm_up})
+    more = {} if warm_up is None else {"warm_up": warm_up}
+    watched = Feeder({**PLAN, "burst": burst, **more})
     for _ in range(4):
-        watched.canary.serve(10, 3, slow=7, slow_s=2.0)
+        watched.canary.serve(10, failing, slow=10 - failing, slow_s=2.0)
         watched.control.serve(10)
         watched.report()
     for _ in range(60):
@@ -26,10 +27,11 @@ def fed(warm_up: dict[str, object] | None) -> Feeder:
     return watched
 
 
+@pytest.mark.parametrize("burst", ["0s", "30s"])
 @pytest.mark.parametrize("warm_up", [{"requests": 40}, {"duration": "5s"}])
-def test_what_happens_while_it_lasts_is_not_judged(warm_up: dict[str, object]) -> None:
+def test_what_happens_while_it_lasts_is_not_judged(warm_up: dict[str, object], burst: str) -> None:
     """Failures and slow answers of the warm-up are neither counted nor bet on; without one they are."""
-    warm, cold = fed(warm_up), fed(None)
+    warm, cold = fed(warm_up, burst=burst, failing=8), fed(None)
 
     for event in warm.plan.events:
         assert warm.evidence.tally(event.key).x_canary == 0, event
