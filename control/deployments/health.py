@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import IntEnum
 from typing import Any, Final, Self
 
@@ -133,7 +133,7 @@ def remembered(history: tuple[Checked, ...], latest: Checked) -> tuple[Checked, 
         return history
     if history and history[-1].health is latest.health and latest.health is Health.HEALTHY:
         # Only the figures moved on.
-        return (*history[:-1], latest)
+        return (*history[:-1], replace(latest, at=history[-1].at))
     return (*history, latest)[-HISTORY_MAX:]
 
 

@@ -21,6 +21,8 @@ from control.stats.sequences import difference_interval, ratio_interval
 
 RATIOS: Final = Process(event=FAILURE, bet=Ratios())
 DIFFERENCES: Final = Process(event=FAILURE, bet=Differences())
+# So many requests of control alone are no chance any more.
+_ONE_WAY: Final = 50
 
 
 class ErrorRateRise(Guardrail):
@@ -143,8 +145,12 @@ class ErrorRateRise(Guardrail):
         needed: int | None,
     ) -> str:
         if verdict is Verdict.NO_DATA:
-            arm = "canary" if not tally.n_canary else "control"
-            return f"{self.name}: no {arm} request has been counted"
+            if tally.n_canary:
+                return f"{self.name}: no control request has been counted"
+            text = f"{self.name}: no canary request has been counted"
+            # As a rule: all clients come by one address, and that is the key.
+            one_way = f", and {tally.n_control} of control: do all requests have the same key?"
+            return text + one_way if tally.n_control >= _ONE_WAY else text
         figures = (
             f"{self.name}: canary failed {rate(tally.x_canary, tally.n_canary)},"
             f" control {rate(tally.x_control, tally.n_control)}"

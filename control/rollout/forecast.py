@@ -115,6 +115,8 @@ class Power:
     """If the canary is as good as control: to show that it is within the margin."""
     fixed: float
     """What one look at the end would need at 80 % power, with as many control requests."""
+    burst_s: float = 0.0
+    """The plan's, which `rollback` leaves out: with it a rollback takes several times as many requests."""
     requests_per_second: float | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -126,6 +128,7 @@ class Power:
             "weight": self.weight,
             "alpha": self.alpha,
             "alpha_promote": self.alpha_promote,
+            "burst_seconds": self.burst_s,
             "requests_per_second": self.requests_per_second,
         }
         for name in ("rollback", "rollback_least", "promote", "fixed"):
@@ -159,6 +162,7 @@ def power(
         weight=weight,
         alpha=plan.alpha,
         alpha_promote=plan.alpha_promote,
+        burst_s=plan.burst_s,
         rollback=rollback_requests(control_rate, canary_rate, rho, plan.alpha) if harm else math.inf,
         rollback_least=rollback_limit(control_rate, canary_rate, rho, plan.alpha) if harm else math.inf,
         promote=promotion_requests(

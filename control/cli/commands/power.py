@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -10,7 +11,7 @@ from control.cli.client import AdminClient, admin_options
 from control.cli.failure import CommandError
 from control.cli.figures import duration, share
 from control.cli.options import plan_of, plan_options, share_option
-from control.cli.output import Format, Grid, emit, format_option
+from control.cli.output import Block, Format, Grid, emit, format_option
 
 _WORDS = {
     "rollback": "rolled back for it",
@@ -43,8 +44,8 @@ def power_command(
 ) -> None:
     """Say about how many canary requests it takes to decide.
 
-    With ROUTE, the failure rate, the pace and the weight are those of the running route unless they are
-    given; without it they have to be given.
+    With ROUTE, the failure rate, the pace, the weight and the error budgets are those of the running route
+    unless they are given; without it they have to be given.
     """
     from control.rollout.forecast import power
 
@@ -63,8 +64,11 @@ def power_command(
         raise CommandError(
             f"--weight {weight:g} leaves nothing to compare", "give a share between 0% and 100%"
         )
+    plan = plan_of(config, route, preset)
+    if live is not None and config is None:
+        plan = replace(plan, **seen["budgets"])
     found = power(
-        plan_of(config, route, preset),
+        plan,
         control_rate=control_rate,
         canary_rate=min(0.99, 2 * control_rate or 0.01) if canary_rate is None else canary_rate,
         weight=weight,
@@ -84,7 +88,13 @@ def power_command(
         f"wrong promotion {share(found['alpha_promote'])}:"
     )
     grid = Grid(headings=["", "canary requests", "time"], rows=rows, right=frozenset({1, 2}))
-    emit(found, output, [headline, grid])
+    blocks: list[Block] = [headline, grid]
+    if found["burst_seconds"] and found["rollback"]["canary_requests"] is not None:
+        blocks.append(
+            f"Without the plan's burst of {duration(found['burst_seconds'])}: as no short time may say much,"
+            " a rollback takes several times as many requests with it. headgate simulate says how many."
+        )
+    emit(found, output, blocks)
 
 
 def _live(client: AdminClient, name: str) -> dict[str, Any]:
@@ -104,6 +114,13 @@ def _live(client: AdminClient, name: str) -> dict[str, Any]:
             "weight": weight if weight and weight < 1 else _next_weight(rollout),
             "rate": sum(paces) or None,
             "preset": rollout["plan"]["preset"] if rollout else "balanced",
+            "budgets": {
+                "alpha": rollout["plan"]["alpha"],
+                "alpha_promote": rollout["plan"]["alpha_promote"],
+                "burst_s": rollout["plan"]["burst_seconds"],
+            }
+            if rollout
+            else {},
         }
     known = ", ".join(route["name"] for route in status["routes"])
     raise CommandError(f"there is no route {name!r}", f"use one of: {known}" if known else "")

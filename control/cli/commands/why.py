@@ -37,7 +37,7 @@ def why_command(client: AdminClient, what: str | None, output: Format) -> int | 
         found = client.get("/v1/decisions", limit=1)["decisions"]
         if not found:
             raise CommandError("nothing has been decided yet", "see headgate status for what is awaited")
-        emit(found[0], output, explain(found[0]))
+        emit(_whole(client, found[0], output), output, explain(found[0]))
         return None
     found = client.exchange("GET", rollout_path(what))
     if found.status == 404:
@@ -52,5 +52,14 @@ def why_command(client: AdminClient, what: str | None, output: Format) -> int | 
     latest: dict[str, Any] | None = next(iter(rollout["decisions"]), None)
     blocks: list[Block] = explain(latest) if latest else ["Nothing has been decided about this rollout yet."]
     blocks += ["Now:", *rollout_blocks(rollout, details=False)]
-    emit(latest if latest is not None else {"decision": None, "rollout": rollout}, output, blocks)
+    told = {"decision": None, "rollout": rollout} if latest is None else _whole(client, latest, output)
+    emit(told, output, blocks)
     return ExitCode.OK if latest else ExitCode.NEGATIVE
+
+
+def _whole(client: AdminClient, decision: dict[str, Any], output: Format) -> dict[str, Any]:
+    """For programs: with the evidence, from which it can be replayed; lists leave it out."""
+    if output == "text":
+        return decision
+    found: dict[str, Any] = client.get(f"/v1/decisions/{quote(decision['id'])}")
+    return found

@@ -91,6 +91,15 @@ def test_no_data_is_neither_a_pass_nor_a_zero() -> None:
     assert "no control request" in found.reason
 
 
+def test_control_alone_asks_whether_all_requests_have_one_key() -> None:
+    """Behind another proxy all clients have its address, so all of them go one way."""
+    watched = feeder()
+    watched.tick(0, 30)
+    assert finding(watched).reason.endswith("no canary request has been counted")
+    watched.tick(0, 30)
+    assert "and 60 of control: do all requests have the same key?" in finding(watched).reason
+
+
 def test_a_sure_but_tiny_difference_never_rolls_back() -> None:
     """With a hundred million requests one more failure in ten thousand is certain, and not worth it."""
     watched = feeder()

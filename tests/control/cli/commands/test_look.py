@@ -150,6 +150,19 @@ def test_why_of_a_route_also_tells_what_is_awaited(admin: AdminStandIn) -> None:
     assert "waits  evidence: 120 more canary requests" in shown.stdout
 
 
+@pytest.mark.parametrize("arguments", [(), ("fraud",)])
+def test_why_gives_programs_the_evidence_too(admin: AdminStandIn, arguments: tuple[str, ...]) -> None:
+    """What lists leave out, so that `replay --file` can read it."""
+    decision = samples.decision()
+    admin.on("GET", "/v1/decisions", (200, {"decisions": [decision]}))
+    admin.on("GET", "/v1/rollouts/fraud", (200, samples.rollout(decisions=[decision])))
+    admin.on("GET", f"/v1/decisions/{samples.DECISION_ID}", (200, {**decision, "evidence": {"a": 1}}))
+
+    shown = ask(admin, "why", *arguments, "-o", "json")
+
+    assert json.loads(shown.stdout)["evidence"] == {"a": 1}
+
+
 def test_why_without_a_decision_says_so(admin: AdminStandIn) -> None:
     """Nothing decided is an answer of its own: exit code 1 for a route, an error for all."""
     admin.on("GET", "/v1/rollouts/fraud", (200, samples.rollout()))
