@@ -21,7 +21,7 @@ from control.stats.sequences import difference_interval, ratio_interval
 
 RATIOS: Final = Process(event=FAILURE, bet=Ratios())
 DIFFERENCES: Final = Process(event=FAILURE, bet=Differences())
-# So many requests of control alone are no chance any more.
+# So many requests of one arm alone are no chance any more, where both have a share.
 _ONE_WAY: Final = 50
 
 
@@ -145,12 +145,11 @@ class ErrorRateRise(Guardrail):
         needed: int | None,
     ) -> str:
         if verdict is Verdict.NO_DATA:
-            if tally.n_canary:
-                return f"{self.name}: no control request has been counted"
-            text = f"{self.name}: no canary request has been counted"
+            missing, other = ("control", "the canary") if tally.n_canary else ("canary", "control")
+            text, n = f"{self.name}: no {missing} request has been counted", tally.n_canary + tally.n_control
             # As a rule: all clients come by one address, and that is the key.
-            one_way = f", and {tally.n_control} of control: do all requests have the same key?"
-            return text + one_way if tally.n_control >= _ONE_WAY else text
+            one_way = f", and {n} of {other}: do all requests have the same key?"
+            return text + one_way if view.sample_ratio.share is not None and n >= _ONE_WAY else text
         figures = (
             f"{self.name}: canary failed {rate(tally.x_canary, tally.n_canary)},"
             f" control {rate(tally.x_control, tally.n_control)}"

@@ -91,13 +91,16 @@ def test_no_data_is_neither_a_pass_nor_a_zero() -> None:
     assert "no control request" in found.reason
 
 
-def test_control_alone_asks_whether_all_requests_have_one_key() -> None:
-    """Behind another proxy all clients have its address, so all of them go one way."""
-    watched = feeder()
-    watched.tick(0, 30)
-    assert finding(watched).reason.endswith("no canary request has been counted")
-    watched.tick(0, 30)
-    assert "and 60 of control: do all requests have the same key?" in finding(watched).reason
+@pytest.mark.parametrize(("way", "said"), [((0, 1), "no canary request"), ((1, 0), "no control request")])
+def test_one_arm_alone_asks_whether_all_requests_have_one_key(way: tuple[int, int], said: str) -> None:
+    """Behind another proxy all clients have its address, so all of them go one way; not so at 100 %."""
+    for share in (0.5, None):
+        watched = feeder()
+        for n, asks in ((30, False), (60, share is not None)):
+            watched.tick(30 * way[0], 30 * way[1], share=share)
+            reason = finding(watched).reason
+            assert said in reason
+            assert (f"and {n} of " in reason and "the same key?" in reason) == asks
 
 
 def test_a_sure_but_tiny_difference_never_rolls_back() -> None:
