@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from benchmarks.decisions.disturbed import DisturbedCell, disturbed
+from benchmarks.decisions.figures import of_rate, of_requests
 from benchmarks.decisions.latency import LatencyCell, latencies
 from benchmarks.decisions.promotion import MARGINS, PromotionCell
 from benchmarks.decisions.together import TogetherCell, together
 from control.rollout.batch import Study
 from control.rollout.simulate import Bursts, Traffic, study
-from control.stats.intervals import wilson
 from control.stats.power import fixed_requests, rollback_limit
 from control.stats.sample_ratio import expected_share
 
@@ -63,7 +61,7 @@ class Cell:
     def run(self, runs: int, seed: int, progress: Progress) -> dict[str, Any]:
         """Simulate and sum up; plain JSON values."""
         found = self._study(runs, seed, progress)
-        figures = self._false(found, runs) if self.headline == "rate" else self._detected(found)
+        figures = self._false(found, runs) if self.headline == "rate" else self._detected(found, runs)
         return {"group": self.group, "runs": runs, "alpha": self.alpha, "goal": self.goal, **figures}
 
     def _study(self, runs: int, seed: int, progress: Progress) -> Study:
@@ -84,27 +82,20 @@ class Cell:
         # Where nothing is clipped the level only says which value is too high.
         rolled_back = found.log_peak >= math.log(1.0 / self.alpha)
         count = int((found.detected_s >= 0).sum() if self.burst_s else rolled_back.sum())
-        low, high = wilson(count, runs)
-        return {"rolled_back": count, "rate": count / runs, "low": low, "high": high}
+        return of_rate(count, runs)
 
-    def _detected(self, found: Study) -> dict[str, Any]:
+    def _detected(self, found: Study, runs: int) -> dict[str, Any]:
         # What was rolled back before anything was wrong says nothing about detection.
         done = found.detected_s >= self.traffic.onset_s
-        requests, seconds = found.canary_requests[done], found.detected_s[done] - self.traffic.onset_s
         rates = self.traffic.control_rate, self.traffic.canary_rate
         share = self.weight if self.whole_control else expected_share(self.weight)
-        limit = rollback_limit(*rates, share, self.alpha)
-        nothing = not done.any()
-        return {
-            "detected": float(done.mean()),
-            "mean_requests": math.nan if nothing else float(requests.mean()),
-            "median_requests": math.nan if nothing else float(np.median(requests)),
-            "p90_requests": math.nan if nothing else float(np.quantile(requests, 0.9)),
-            "median_seconds": math.nan if nothing else float(np.median(seconds)),
-            "limit": limit,
-            "ratio": math.nan if nothing else float(requests.mean()) / limit,
-            "fixed": fixed_requests(*rates, 1.0, self.alpha),
-        }
+        return of_requests(
+            found.canary_requests[done],
+            found.detected_s[done] - self.traffic.onset_s,
+            runs=runs,
+            limit=rollback_limit(*rates, share, self.alpha),
+            fixed=fixed_requests(*rates, 1.0, self.alpha),
+        )
 
 
 AnyCell = Cell | PromotionCell | TogetherCell | LatencyCell | DisturbedCell

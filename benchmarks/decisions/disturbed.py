@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.decisions.figures import of_rate
 from benchmarks.decisions.latency import FAST, Law, shares_beyond, slow
 from control.rollout.batch import LATENCY_ALONE, Arrivals, Batch, Study, watch
 from control.rollout.simulate import Bursts, Traffic
-from control.stats.intervals import wilson
 from control.stats.overdispersion import phi_of
 from control.stats.wealth import Caution
 
@@ -50,9 +50,8 @@ class DisturbedCell:
         del seed  # Every budget looks at the same runs.
         found = _watched(self.situation, runs, progress)
         count = int((found.log_peak >= math.log(1.0 / self.alpha)).sum())
-        low, high = wilson(count, runs)
-        figures = {"rolled_back": count, "rate": count / runs, "low": low, "high": high}
-        return {"group": self.group, "runs": runs, "alpha": self.alpha, "goal": self.alpha, **figures}
+        kept = {"group": self.group, "runs": runs, "alpha": self.alpha, "goal": self.alpha}
+        return kept | of_rate(count, runs)
 
 
 def disturbed() -> Iterator[DisturbedCell]:

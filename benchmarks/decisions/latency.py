@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
+from benchmarks.decisions.figures import of_requests
 from control.guardrails.slowness import DEFAULT_QUANTILES
 from control.rollout.batch import LATENCY_ALONE, Arrivals, Batch, watch
 from control.stats.latency import UPPER_EDGES, threshold
@@ -111,22 +112,14 @@ class LatencyCell:
         batch = Batch(runs, LATENCY_ALONE, Caution.of(0.0, ALPHA))
         found = watch(batch, arrivals, seconds=SECONDS, alpha=ALPHA, progress=progress)
         done = found.detected_s >= 0
-        requests = found.canary_requests[done]
-        least = limit(law, self.weight, ALPHA)
-        return {
-            "group": self.group,
-            "runs": runs,
-            "alpha": ALPHA,
-            "goal": self.goal,
-            "detected": float(done.mean()),
-            "mean_requests": float(requests.mean()),
-            "median_requests": float(np.median(requests)),
-            "p90_requests": float(np.quantile(requests, 0.9)),
-            "median_seconds": float(np.median(found.detected_s[done])),
-            "limit": least,
-            "ratio": float(np.median(requests)) / least,
-            "fixed": math.nan,
-        }
+        kept = {"group": self.group, "runs": runs, "alpha": ALPHA, "goal": self.goal}
+        return kept | of_requests(
+            found.canary_requests[done],
+            found.detected_s[done],
+            runs=runs,
+            limit=limit(law, self.weight, ALPHA),
+            by_median=True,
+        )
 
 
 def latencies() -> Iterator[LatencyCell]:

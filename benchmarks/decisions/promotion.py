@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.decisions.figures import of_rate, of_requests
 from control.judgement.observation import BLOCK_REQUESTS
 from control.stats.affine import Safe
-from control.stats.intervals import wilson
 
 ALPHA = 0.05
 PACE = 100.0
@@ -60,29 +60,8 @@ class PromotionCell:
         done = requests >= 0
         kept = {"group": self.group, "runs": runs, "alpha": ALPHA, "goal": self.goal}
         if self.group == "margin":
-            low, high = wilson(int(done.sum()), runs)
-            return kept | {
-                "rolled_back": int(done.sum()),
-                "rate": float(done.mean()),
-                "low": low,
-                "high": high,
-            }
-        found = requests[done]
-        mean, median, p90 = (
-            (float(found.mean()), float(np.median(found)), float(np.quantile(found, 0.9)))
-            if done.any()
-            else (math.nan,) * 3
-        )
-        return kept | {
-            "detected": float(done.mean()),
-            "mean_requests": mean,
-            "median_requests": median,
-            "p90_requests": p90,
-            "median_seconds": float(np.median(seconds[done])) if done.any() else math.nan,
-            "limit": self.limit,
-            "ratio": mean / self.limit,
-            "fixed": math.nan,
-        }
+            return kept | of_rate(int(done.sum()), runs)
+        return kept | of_requests(requests[done], seconds[done], runs=runs, limit=self.limit)
 
     def _shown(
         self, runs: int, rng: np.random.Generator, progress: Callable[[int, int], None]

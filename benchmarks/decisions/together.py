@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from benchmarks.decisions.figures import of_requests
 from control.rollout.simulate import Traffic, study
 
 ALPHA = 0.05
@@ -51,24 +49,14 @@ class TogetherCell:
             )
             for latency in (True, False)
         )
-        requests, seconds = found.canary_requests, found.detected_s
-        done = seconds >= 0
-        least = float(alone.canary_requests.mean())
-        return {
-            "group": self.group,
-            "runs": runs,
-            "alpha": ALPHA,
-            "goal": self.goal,
-            "detected": float(done.mean()),
-            # Of all runs: one that is not found within the hour counts with the hour's requests.
-            "mean_requests": float(requests.mean()),
-            "median_requests": float(np.median(requests)),
-            "p90_requests": float(np.quantile(requests, 0.9)),
-            "median_seconds": float(np.median(seconds[done])) if done.any() else math.nan,
-            "limit": least,
-            "ratio": float(requests.mean()) / least,
-            "fixed": math.nan,
-        }
+        kept = {"group": self.group, "runs": runs, "alpha": ALPHA, "goal": self.goal}
+        # Of all runs: one that is not found within the hour counts with the hour's requests.
+        return kept | of_requests(
+            found.canary_requests,
+            found.detected_s,
+            runs=runs,
+            limit=float(alone.canary_requests.mean()),
+        )
 
 
 def together() -> Iterator[TogetherCell]:
