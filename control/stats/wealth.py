@@ -40,8 +40,11 @@ Floats = npt.NDArray[np.float64]
 
 # Slices to a burst: more of them waste less of the window on a burst's ragged ends, and cost memory.
 SLICES: Final = 6
-# Slices between two windows. What fails without a pause is condemned before a second window may begin.
-GAP: Final = 11
+# Shorter ones would mostly hold one failure or none, and windows could pick out the failures.
+SHORTEST_SLICE_S: Final = 5.0
+# Time between two windows. What fails without a pause is condemned before a second window may begin. It does
+# not shrink with the bursts: the more windows there may be, the less is left of harm that shows slowly.
+GAP_S: Final = 110.0
 # So many slices outside of windows reach the threshold of a bet that had no prior to pay for.
 SLICES_TO_CONDEMN: Final = 1.8
 
@@ -69,8 +72,18 @@ class Caution:
         """
         if burst_s <= 0:
             return cls(slice_s=0.0, cap=math.inf, window=0, gap=0)
-        cap = math.log(1.0 / alpha) / SLICES_TO_CONDEMN
-        return cls(slice_s=burst_s / SLICES, cap=cap, window=SLICES + 1, gap=GAP)
+        slice_s = max(burst_s / SLICES, SHORTEST_SLICE_S)
+        return cls(
+            slice_s=slice_s,
+            cap=math.log(1.0 / alpha) / SLICES_TO_CONDEMN,
+            window=_slices(burst_s, slice_s) + 1,
+            gap=_slices(GAP_S, slice_s),
+        )
+
+
+def _slices(seconds: float, slice_s: float) -> int:
+    """How many slices cover so much time; never none. Six sixths are the whole, whatever doubles say."""
+    return max(1, math.ceil(seconds / slice_s - 1e-9))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -132,6 +132,20 @@ def test_bets_on_the_absence_of_harm_have_no_window() -> None:
     assert (wealth.values(NO_CAUTION) == 1.0).all()
 
 
+@pytest.mark.parametrize(
+    ("burst_s", "slice_s", "window", "gap"),
+    [(60.0, 10.0, 7, 11), (30.0, 5.0, 7, 22), (10.0, 5.0, 3, 22), (1.0, 5.0, 2, 22)],
+)
+def test_windows_hold_a_burst_and_lie_as_far_apart_however_short_it_is(
+    burst_s: float, slice_s: float, window: int, gap: int
+) -> None:
+    """With a gap that shrank with the burst, windows could leave out half of all failures."""
+    caution = Caution.of(burst_s, 0.01)
+
+    assert (caution.slice_s, caution.window, caution.gap) == (slice_s, window, gap)
+    assert (window - 1) * slice_s >= burst_s
+
+
 def test_state_survives_json_to_the_last_bit() -> None:
     """A restart must not change a decision."""
     rng = np.random.default_rng(1)
