@@ -193,7 +193,7 @@ def _detection() -> Iterator[Cell]:
             weight=0.05,
             alpha=alpha,
             whole_control=True,
-            runs=1000,
+            runs=4000,
             goal=goal,
         )
     yield Cell(

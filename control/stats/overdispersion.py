@@ -6,11 +6,11 @@ between random groups of keys, over the variance that independent requests would
 
     phi = G / (G - 1) sum_g (x_g - p n_g)**2 / (N p (1 - p)).
 
-What is divided is all evidence, by the phi of all requests so far: the longer users stay, the more requests
-each of them has, so phi grows, and what was won while it was small is worth less in the end as well.
-(Dividing each block by the phi of its time left 10 % false rollbacks at nominal 5 % with 2 000 very unequal
-users.) No theorem covers it, but it can do no harm: for phi >= 1, e**(1/phi) reaches 1/alpha only where e
-does.
+The larger one of both arms is taken, and all evidence is divided by the phi of all requests so far: the
+longer users stay, the more requests each of them has, so phi grows, and what was won while it was small is
+worth less in the end as well. (With 2 000 very unequal users, dividing each block by the phi of its time left
+10 % false rollbacks at nominal 5 %, and phi pooled over the arms 1.8 % at nominal 1 %.) No theorem covers it,
+but it can do no harm: for phi >= 1, e**(1/phi) reaches 1/alpha only where e does.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def variance_ratio(requests: Counts, failures: Counts) -> tuple[Floats, Floats]:
 
 
 def phi(*arms: tuple[Counts, Counts]) -> float:
-    """The overdispersion pooled over arms, each as (requests, failures) by group; at least 1."""
+    """The larger overdispersion of the arms, each as (requests, failures) by group; at least 1."""
     if not arms:
         return 1.0
     requests, failures = zip(*arms, strict=True)
@@ -55,8 +55,9 @@ def phi_of(requests: Counts, failures: Counts) -> Floats:
     Args:
         requests, failures: by arm and group of keys, shape (..., A, G).
     """
-    squares, expected = (part.sum(axis=-1) for part in variance_ratio(requests, failures))
-    found: Floats = np.maximum(1.0, squares / np.where(expected > 0, expected, math.inf))
+    squares, expected = variance_ratio(requests, failures)
+    by_arm = squares / np.where(expected > 0, expected, math.inf)
+    found: Floats = by_arm.max(axis=-1, initial=1.0)
     return found
 
 
