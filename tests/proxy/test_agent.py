@@ -399,7 +399,7 @@ async def test_configuration_that_control_refuses_after_a_restart(
     ready = await agent.ready()
 
     assert ready["revision"] == 41
-    assert "routes[0].rollout: steps fall; raise them" in ready["problems"]
+    assert f"{agent.config}:16:3: routes[0].rollout: steps fall; raise them" in ready["problems"]
     assert any("control refuses the configuration; serving table 41" in text for text in ready["problems"])
 
 
