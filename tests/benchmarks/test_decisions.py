@@ -43,7 +43,11 @@ def test_cells_have_names_of_their_own_and_enough_runs() -> None:
     assert all(cell.runs >= 2000 for cell in found if cell.group == "identical")
 
 
-@pytest.mark.parametrize("group", QUICK)
+@pytest.mark.parametrize(
+    "group",
+    # An hour of seconds takes its time with few runs, too; `tests.control.test_calibration` has ten minutes.
+    [pytest.param(group, marks=pytest.mark.slow) if group == "identical" else group for group in QUICK],
+)
 def test_goals_hold_in_a_quick_part(group: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One cell of each group with so few runs that it takes seconds."""
     out = tmp_path / "report.json"

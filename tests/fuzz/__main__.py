@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
     seed = int(arguments[1]) if len(arguments) > 1 else random.SystemRandom().randrange(1 << 32)
     sys.stdout.write(f"seed {seed}\n")
     for name, target in TARGETS.items():
-        tried, reached = fuzz(target, corpus(name), seconds / len(TARGETS), seed)
+        tried, reached = fuzz(target, corpus(name), seed, seconds=seconds / len(TARGETS))
         sys.stdout.write(f"{name}: {tried} inputs, {reached} pairs of lines\n")
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 import time
@@ -76,8 +77,17 @@ def mutated(data: bytes, others: list[bytes], rng: random.Random) -> bytes:
     return bytes(changed[:INPUT_BYTES_MAX])
 
 
-def fuzz(target: Callable[[bytes], None], corpus: list[bytes], seconds: float, seed: int) -> tuple[int, int]:
-    """Run for so long; how many inputs were tried and how many pairs reached. The first failure is raised.
+def fuzz(
+    target: Callable[[bytes], None],
+    corpus: list[bytes],
+    seed: int,
+    *,
+    seconds: float = math.inf,
+    inputs_max: float = math.inf,
+) -> tuple[int, int]:
+    """Run for so long, or with so many inputs; how many were tried and how many pairs reached.
+
+    The first failure is raised.
 
     The input that fails is a note of the exception.
     """
@@ -86,7 +96,7 @@ def fuzz(target: Callable[[bytes], None], corpus: list[bytes], seconds: float, s
     inputs = list(corpus)
     tried = 0
     until = time.monotonic() + seconds
-    while time.monotonic() < until:
+    while time.monotonic() < until and tried < inputs_max:
         data = inputs[tried] if tried < len(corpus) else mutated(rng.choice(inputs), inputs, rng)
         tried += 1
         try:
