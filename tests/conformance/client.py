@@ -50,10 +50,16 @@ class Line:
         return Line(*await asyncio.open_connection("127.0.0.1", port))
 
     async def send(self, pieces: Sequence[bytes]) -> None:
-        """Write the pieces with a gap between them; a proxy that has closed is not written to."""
+        """Write the pieces with a gap between them; a proxy that has closed is not written to.
+
+        What comes meanwhile is read: a byte that is written behind the end of a connection resets it, and
+        with that goes what nobody has read.
+        """
         for number, piece in enumerate(pieces):
             if number:
-                await asyncio.sleep(GAP_SECONDS)
+                await self._read_for(GAP_SECONDS)
+            if self.end != End.STAYS:
+                return
             self._writer.write(piece)
             try:
                 await self._writer.drain()
@@ -74,6 +80,12 @@ class Line:
         else:
             self.end = End.CLOSES
         return True
+
+    async def _read_for(self, seconds: float) -> None:
+        """Read what comes in so much time, or until the end."""
+        until = asyncio.get_running_loop().time() + seconds
+        while self.end == End.STAYS and (left := until - asyncio.get_running_loop().time()) > 0:
+            await self.read_more(left)
 
     async def read_answers(self, count: int, heads: Sequence[int], seconds: float = DEADLINE_SECONDS) -> None:
         """Read until so many final answers are whole, the end, or a silence."""
