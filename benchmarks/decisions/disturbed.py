@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.decisions.figures import of_rate
-from benchmarks.decisions.latency import FAST, Law, shares_beyond, slow
+from benchmarks.decisions.latency import FAST, Law, shares_beyond
 from control.rollout.batch import LATENCY_ALONE, Arrivals, Batch, Study, watch
-from control.rollout.simulate import Bursts, Traffic
+from control.rollout.simulate import Bursts, Traffic, slow
 from control.stats.overdispersion import phi_of
 from control.stats.wealth import Caution
 

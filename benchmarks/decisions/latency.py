@@ -14,6 +14,7 @@ from scipy.special import ndtr
 from benchmarks.decisions.figures import of_requests
 from control.guardrails.slowness import DEFAULT_QUANTILES
 from control.rollout.batch import LATENCY_ALONE, Arrivals, Batch, watch
+from control.rollout.simulate import slow
 from control.stats.latency import UPPER_EDGES, threshold
 from control.stats.wealth import Caution
 
@@ -52,23 +53,6 @@ def shares_beyond(canary: Law, control: Law) -> Floats:
     counts = np.rint(1e12 * -np.diff(control(UPPER_EDGES), prepend=1.0)).astype(np.int64)
     buckets = [threshold(counts, level) for level in DEFAULT_QUANTILES]
     return canary(UPPER_EDGES[np.array(buckets)])
-
-
-def slow(n: Counts, beyond: Floats, rng: Generator) -> Counts:
-    """Requests beyond each threshold, shape (runs, 5, 2): those beyond a higher one are beyond a lower.
-
-    Args:
-        n: requests by run and arm, shape (runs, 2).
-        beyond: their shares by arm and threshold, falling, shape (2, 5) or (runs, 2 or 1, 5).
-    """
-    found, left = [], n
-    before = np.ones_like(beyond[..., 0])
-    for level in range(beyond.shape[-1]):
-        share = beyond[..., level]
-        left = rng.binomial(left, np.divide(share, before, out=np.zeros_like(share), where=before > 0))
-        before = share
-        found.append(left)
-    return np.stack(found, axis=1)
 
 
 def limit(canary: Law, share: float, alpha: float) -> float:

@@ -218,12 +218,13 @@ def study(
     shares = traffic.requests_per_second * np.array(
         [weight, 1.0 - weight if whole_control else min(weight, 1.0 - weight)]
     )
+    both_alike = np.array((SLOW_SHARES, SLOW_SHARES))
 
     def arrivals(second: int) -> Arrivals:
         n = rng.poisson(shares, size=(runs, 2))
         bad = np.stack([rng.binomial(n[:, arm], rates[arm][:, second]) for arm in (0, 1)], axis=1)
-        x = [bad, *(_slow(n, rng) if latency else ())]
-        return Arrivals(n=n, x=np.stack(x, axis=1))
+        x = bad[:, None, :]
+        return Arrivals(n=n, x=np.concatenate((x, slow(n, both_alike, rng)), axis=1) if latency else x)
 
     batch = Batch(runs, WITH_LATENCY if latency else (1.0,), Caution.of(burst_s, alpha), exact=exact)
     return watch(
@@ -236,11 +237,18 @@ def study(
     )
 
 
-def _slow(n: Counts, rng: Generator) -> list[Counts]:
-    """Requests beyond each threshold; those beyond a higher one are among those beyond the lower."""
-    found, beyond, before = [], n, 1.0
-    for share in SLOW_SHARES:
-        beyond = rng.binomial(beyond, share / before)
+def slow(n: Counts, beyond: Floats, rng: Generator) -> Counts:
+    """Requests beyond each threshold, shape (runs, 5, 2): those beyond a higher one are beyond a lower.
+
+    Args:
+        n: requests by run and arm, shape (runs, 2).
+        beyond: their shares by arm and threshold, falling, shape (2, 5) or (runs, 2 or 1, 5).
+    """
+    found, left = [], n
+    before = np.ones_like(beyond[..., 0])
+    for level in range(beyond.shape[-1]):
+        share = beyond[..., level]
+        left = rng.binomial(left, np.divide(share, before, out=np.zeros_like(share), where=before > 0))
         before = share
-        found.append(beyond)
-    return found
+        found.append(left)
+    return np.stack(found, axis=1)
