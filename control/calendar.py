@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, Final, Self
 
 from config.freezes import WEEKDAYS, zone
 
-# Windows that follow each other are one; this many are looked through for their common end.
-_CHAIN_MAX: Final = 400
+# Windows that follow each other are one; their common end is looked for this far ahead, in so many windows.
+_AHEAD_S: Final = 366 * 86400.0
+_CHAIN_MAX: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,12 +20,14 @@ class Frozen:
     """An open freeze."""
 
     name: str
-    until: float
-    """Unix seconds."""
+    until: float | None
+    """Unix seconds; None = it goes on for longer than a year, as far as can be seen."""
 
     @property
     def text(self) -> str:
         """What a gate says."""
+        if self.until is None:
+            return f"freeze {self.name!r} lasts until the configuration ends it: no other end is known"
         end = datetime.fromtimestamp(self.until, zone("UTC")).strftime("%Y-%m-%d %H:%M UTC")
         return f"freeze {self.name!r} lasts until {end}"
 
@@ -78,14 +82,26 @@ class Freeze:
 def frozen(freezes: Iterable[Freeze], wall: float) -> Frozen | None:
     """The freeze that is open at *wall* (Unix seconds), with the end of all that follow without a gap."""
     freezes = tuple(freezes)
-    name, until = "", wall
+    open_now = [(end, freeze.name) for freeze in freezes if (end := freeze.ends(wall)) is not None]
+    if not open_now:
+        return None
+    last, name = max(open_now)
+    return Frozen(name=name, until=_followed(freezes, last))
+
+
+# Every look at a rollout asks, and the answer changes when a window ends: once or twice a day.
+@lru_cache(maxsize=64)
+def _followed(freezes: tuple[Freeze, ...], until: float) -> float | None:
+    """When the chain of windows that has a link ending at *until* ends; None = not soon enough to see."""
+    horizon = until + _AHEAD_S
     for _ in range(_CHAIN_MAX):
-        ends = [(end, freeze.name) for freeze in freezes if (end := freeze.ends(until)) is not None]
+        ends = [end for freeze in freezes if (end := freeze.ends(until)) is not None]
         if not ends:
+            return until
+        until = max(ends)
+        if until > horizon:
             break
-        last, latest = max(ends)
-        name, until = name or latest, last
-    return Frozen(name=name, until=until) if name else None
+    return None
 
 
 def _unix(text: str) -> float:

@@ -18,7 +18,7 @@ from config.serving import Token
 from control.audit.events import AuditEvent
 from control.audit.kinds.access import AccessGranted, AccessRevoked
 from control.audit.kinds.traffic import FreezeBegan, FreezeEnded, TrafficDiverted, TrafficRestored
-from control.calendar import Freeze
+from control.calendar import Freeze, frozen
 from control.collect import Collector
 from control.store import audit_search
 from control.store.audit import utc
@@ -100,10 +100,10 @@ class Standing:
         known, opened = set(), {}
         for name, freeze in _freezes(config):
             known.add(name)
-            if (ends := freeze.ends(wall)) is not None:
-                opened[name] = ends
+            if (window := frozen((freeze,), wall)) is not None:
+                opened[name] = "" if window.until is None else utc(window.until)
         events: list[AuditEvent] = [
-            FreezeBegan(resource_id=name, reason="the configuration asks for it", until=utc(until))
+            FreezeBegan(resource_id=name, reason="the configuration asks for it", until=until)
             for name, until in opened.items()
             if name not in self.frozen
         ]

@@ -256,7 +256,8 @@ class FreezeOverridden(AuditEvent):
 
     route: str
     freeze: str
-    until: float
+    until: float | None
+    """Unix seconds; None = no end was known."""
     command: str
     reason: str
 

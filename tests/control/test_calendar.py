@@ -57,11 +57,27 @@ def test_windows_that_follow_each_other_are_one() -> None:
     assert frozen([WEEKEND, NIGHT, SALE], at("2026-11-30T06:00:00+00:00")) is None
 
 
-def test_a_window_without_an_end_of_its_own_day_never_loops() -> None:
-    """Every hour of every day: the search for the end gives up, and the freeze is open."""
+def test_a_freeze_that_never_ends_is_not_said_to_end() -> None:
+    """Every hour of every day, in one window or in two: no date is made up for it."""
+    noon = at("2026-11-22T12:00:00+00:00")
     always = Freeze.from_plain({"name": "always"})
+    halves = [
+        Freeze.from_plain({"name": "am", "to": "12:00"}),
+        Freeze.from_plain({"name": "pm", "from": "12:00"}),
+    ]
 
-    found = frozen([always], at("2026-11-22T12:00:00+00:00"))
+    for freezes, name in (([always], "always"), ([NIGHT, always], "always"), (halves, "pm")):
+        found = frozen(freezes, noon)
+        assert found is not None
+        assert found.until is None
+        assert found.text == f"freeze {name!r} lasts until the configuration ends it: no other end is known"
+
+
+def test_a_freeze_that_lasts_for_years_keeps_its_end() -> None:
+    """An end that was written down is known, however far away it is."""
+    plain = {"name": "retired", "since": "2026-01-01T00:00:00+00:00", "until": "2031-01-01T00:00:00+00:00"}
+
+    found = frozen([Freeze.from_plain(plain)], at("2026-11-22T12:00:00+00:00"))
 
     assert found is not None
-    assert found.until > at("2027-06-01T00:00:00+00:00")
+    assert found.text == "freeze 'retired' lasts until 2031-01-01 00:00 UTC"

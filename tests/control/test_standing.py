@@ -142,6 +142,9 @@ async def test_a_freeze_is_told_when_it_begins_and_when_it_ends(tmp_path: Path) 
             ("freeze_began", "always"),
             ("freeze_began", "party"),
         ]
+        began = [orjson.loads(record.body) for record in await everything(plane.ledger.store)]
+        untils = [each["details"]["until"] for each in began if each["type"] == "freeze_began"]
+        assert untils == ["", "2023-11-14T22:14:00.000000Z"]
         clock.now += 30
         await plane.loop.tick()
         await configure(plane, configuration())

@@ -45,6 +45,7 @@ class FreezeBegan(AuditEvent):
 
     reason: str
     until: str = ""
+    """Empty where no end is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
