@@ -227,7 +227,7 @@ class Relay:
         """Send ``message`` to ``endpoint``, on an idle connection unless it has to be a ``fresh`` one."""
         arm = self.arm
         self.attempts += 1
-        arm.counts.attempts += 1
+        arm.counts.attempt()
         self.endpoint = endpoint
         endpoint.requests += 1
         endpoint.in_flight += 1

@@ -1,10 +1,11 @@
 """One arm's row of the counter page, as its only writer keeps it: numbers here, copies of them in the page.
 
-A worker alone writes its page, so what a cell holds is known without reading it. How many requests there are
-and how they ended is stored at once: a worker that is killed takes none of that along. Bytes, times and
-groups follow at the worker's next tick (`settle`), because a store into the page costs as much as ten
-additions (benchmarks/micro/bench_exchange.py: a fifth of a compiled exchange); a killed worker takes one tick
-of these along. FINISHED is stored last of all, so that it says how far the rest is known.
+A worker alone writes its page, so what a cell holds is known without reading it. How many requests there are,
+how often endpoints were asked for them and how they ended is stored at once: a worker that is killed takes
+none of that along. Bytes, times and groups follow at the worker's next tick (`settle`), because a store into
+the page costs as much as ten additions (benchmarks/micro/bench_exchange.py: a fifth of a compiled exchange);
+a killed worker takes one tick of these along. FINISHED is stored last of all, so that it says how far the
+rest is known.
 
 Each cell is stored by itself: `Struct.pack_into` could store several at once, but it clears them before it
 fills them, and a worker that is killed in between, or read by the agent, would have lost what it counted.
@@ -97,6 +98,11 @@ class SlotCounts:
         self.started += 1
         self.cells[self.base + STARTED] = self.started
 
+    def attempt(self) -> None:
+        """An endpoint is asked for the answer to a request, for the first time or again."""
+        self.attempts += 1
+        self.cells[self.base + ATTEMPTS] = self.attempts
+
     def fail_in(self, group: int) -> None:
         """A request of this group of keys has failed."""
         self.cells[self.base + GROUPS_FAILED + group] += 1
@@ -117,7 +123,6 @@ class SlotCounts:
                 self._first_bytes[bucket_index(first_byte_us)] += 1
         cells = self.cells
         base = self.base
-        cells[base + ATTEMPTS] = self.attempts
         if failed:
             cells[base + FAILED] += 1
         if outcome == 0:
@@ -136,7 +141,6 @@ class SlotCounts:
         self.ok += 1
         cells = self.cells
         base = self.base
-        cells[base + ATTEMPTS] = self.attempts
         cells[base + OUTCOME_0] = self.ok
         self.finished += 1
 

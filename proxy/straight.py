@@ -98,7 +98,7 @@ def send(
             relay.tap.begin(message, body, whole=True)
         return True
     relay.attempts = 1
-    counts.attempts += 1
+    counts.attempt()
     relay.endpoint = endpoint
     endpoint.requests += 1
     endpoint.in_flight += 1

@@ -21,7 +21,7 @@ def test_a_success_is_stored_with_its_times() -> None:
 
     counts.start(-1)
     assert (page[BASE + counters.STARTED], page[BASE + counters.FINISHED]) == (1, 0)
-    counts.attempts += 1
+    counts.attempt()
     counts.end(Outcome.OK, False, 10, 20, 5000, 300)
 
     assert page[BASE + counters.OUTCOME_0 + Outcome.OK] == page[BASE + counters.ATTEMPTS] == 1
@@ -32,6 +32,19 @@ def test_a_success_is_stored_with_its_times() -> None:
     assert (page[BASE + counters.SUM_TOTAL_US], page[BASE + counters.SUM_FIRST_BYTE_US]) == (5000, 300)
     assert page[BASE + counters.HIST_TOTAL + bucket_index(5000)] == 1
     assert page[BASE + counters.HIST_FIRST_BYTE + bucket_index(300)] == 1
+
+
+def test_an_attempt_is_in_the_page_before_its_request_has_ended() -> None:
+    """A worker that is killed with requests under way has told how often endpoints were asked for them."""
+    page = cells()
+    counts = SlotCounts(page, BASE)
+
+    counts.start(-1)
+    counts.attempt()
+    counts.attempt()
+
+    assert page[BASE + counters.ATTEMPTS] == 2
+    assert page[BASE + counters.FINISHED] == 0
 
 
 def test_a_failure_is_counted_and_not_timed() -> None:
