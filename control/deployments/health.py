@@ -15,6 +15,7 @@ HISTORY_MAX: Final = 100
 PROBES_DOWN: Final = 3
 PROBES_UP: Final = 3
 _ALPHA: Final = 0.01
+_REQUESTS: Final = "requests"
 
 
 class Health(IntEnum):
@@ -78,15 +79,23 @@ class Checked:
     at: float
     health: Health
     text: str
+    cause: str = ""
+    """What it comes from, without figures that move with each request."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"at": self.at, "health": self.health.name.lower(), "text": self.text}
+        return {"at": self.at, "health": self.health.name.lower(), "text": self.text, "cause": self.cause}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_json`."""
-        return cls(at=data["at"], health=Health[data["health"].upper()], text=data["text"])
+        return cls(
+            at=data["at"],
+            health=Health[data["health"].upper()],
+            text=data["text"],
+            # What was stored before it had a cause.
+            cause=data.get("cause", ""),
+        )
 
 
 def check(probes: Mapping[str, Probes], metrics: Metrics, *, limit: float, at: float) -> Checked:
@@ -100,19 +109,23 @@ def check(probes: Mapping[str, Probes], metrics: Metrics, *, limit: float, at: f
     tried = [each for each in probes.values() if each.up or each.down]
     rate = metrics.failure_rate
     if probes and len(down) == len(probes):
-        return Checked(at=at, health=Health.UNHEALTHY, text=f"no endpoint answers: {probes[down[0]].text}")
+        text = f"no endpoint answers: {probes[down[0]].text}"
+        return Checked(at=at, health=Health.UNHEALTHY, text=text, cause=text)
     if rate is not None and proportion_interval(metrics.failures, metrics.requests, _ALPHA)[0] > limit:
-        return Checked(at=at, health=Health.UNHEALTHY, text=_failing(metrics, limit))
+        return Checked(at=at, health=Health.UNHEALTHY, text=_failing(metrics, limit), cause=_REQUESTS)
     if down or ailing:
         url = (down or ailing)[0]
-        return Checked(at=at, health=Health.DEGRADED, text=f"{url} does not answer: {probes[url].text}")
+        text = f"{url} does not answer: {probes[url].text}"
+        return Checked(at=at, health=Health.DEGRADED, text=text, cause=text)
     if rate is not None and rate > limit:
-        return Checked(at=at, health=Health.DEGRADED, text=_failing(metrics, limit))
+        return Checked(at=at, health=Health.DEGRADED, text=_failing(metrics, limit), cause=_REQUESTS)
     if not tried and not metrics.requests:
-        return Checked(at=at, health=Health.UNKNOWN, text="neither a probe nor a request so far")
+        text = "neither a probe nor a request so far"
+        return Checked(at=at, health=Health.UNKNOWN, text=text, cause=text)
     waiting = sum(1 for each in probes.values() if not each.up)
     if waiting:
-        return Checked(at=at, health=Health.UNKNOWN, text=f"not probed yet: {counted(waiting, 'endpoint')}")
+        text = f"not probed yet: {counted(waiting, 'endpoint')}"
+        return Checked(at=at, health=Health.UNKNOWN, text=text, cause=text)
     verb = "answers" if len(probes) == 1 else "answer"
     said = f"{len(tried)} of {counted(len(probes), 'endpoint')} {verb} probes"
     return Checked(
@@ -129,10 +142,8 @@ def ready(probes: Mapping[str, Probes]) -> bool:
 
 def remembered(history: tuple[Checked, ...], latest: Checked) -> tuple[Checked, ...]:
     """The history with *latest* at its end, if it says something new; bounded."""
-    if history and (history[-1].health, history[-1].text) == (latest.health, latest.text):
-        return history
-    if history and history[-1].health is latest.health and latest.health is Health.HEALTHY:
-        # Only the figures moved on.
+    if history and (history[-1].health, history[-1].cause) == (latest.health, latest.cause):
+        # Only the figures moved on: a minute of trouble must not push out all that went before it.
         return (*history[:-1], replace(latest, at=history[-1].at))
     return (*history, latest)[-HISTORY_MAX:]
 

@@ -117,6 +117,8 @@ class Deployments:
                 reason=wanted.reason,
                 before=window_metrics(ledger, self._window, change.steady, wanted.route, wanted.baseline),
             )
+            # What an earlier attempt has answered on this route is not its own.
+            made = replace(made, mark=metrics_of(made, ledger.collector.totals(), None))
             previous = ledger.deployments.get(wanted.route)
             if previous is not None:
                 change.deployments[previous.id] = replace(previous, current=False)

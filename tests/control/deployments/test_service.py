@@ -207,6 +207,21 @@ async def test_a_condemned_release_comes_back_only_when_a_person_says_why(
         assert [event.personal.actor for event in lifted] == ["alice"]
 
 
+async def test_a_second_attempt_is_not_blamed_for_what_the_first_one_answered(tmp_path: Path) -> None:
+    """Its health begins without a figure, and so does its history."""
+    async with bench(tmp_path) as at:
+        at.proxies.failing = {"v3": 0.6}
+        await at.create("direct", settings={"duration": "60s"})
+        assert (await at.pass_time(10)).health is Health.UNHEALTHY
+        at.proxies.failing = {}
+
+        await at.create("direct", lift_quarantine=True, reason="the answers are right now")
+
+        again = await at.pass_time(5)
+        assert again.status is Status.IN_PROGRESS
+        assert [each.health for each in again.history] == [Health.HEALTHY]
+
+
 async def test_a_release_whose_deployment_was_cancelled_may_be_deployed_again(tmp_path: Path) -> None:
     """Ended without blame: the next one ramps it from the first step, and is not ended with the last."""
     async with bench(tmp_path) as at:
