@@ -139,7 +139,7 @@ def test_scripts_are_valid_and_executable(script: str) -> None:
     """bash can read them, and they stop at the first error."""
     path = ROOT / script
 
-    done = subprocess.run(["bash", "-n", path], capture_output=True, text=True, timeout=10, check=False)
+    done = subprocess.run(["bash", "-n", path], capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 0, done.stderr
     assert path.stat().st_mode & 0o111
@@ -168,9 +168,9 @@ def test_make_knows_its_targets(target: str) -> None:
     assert shutil.which("make")
 
     dry = subprocess.run(
-        ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+        ["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
-    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
+    shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
 
     assert dry.returncode == 0, dry.stderr
     assert re.search(rf"^  {target} ", shown.stdout, re.MULTILINE)
@@ -190,7 +190,7 @@ def test_an_old_python_is_refused_with_a_clear_line(tmp_path: Path) -> None:
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 

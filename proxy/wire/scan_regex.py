@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from proxy.wire.fields import OWS, Fields
@@ -43,6 +44,9 @@ _LENGTH: Final = rb": *+([0-9]{1,18}+) *+\r\n"
 
 Match: TypeAlias = Callable[[bytes, int, int], "re.Match[bytes] | None"]
 
+# Making an expression takes milliseconds, and the next table of a worker seldom needs another one.
+_EXPRESSIONS_MAX: Final = 16
+
 
 def plain_expression(kinds: dict[bytes, int], noted: bytes) -> Match:
     """An expression that matches a whole head if it asks nothing special of a proxy, and finds what matters.
@@ -50,8 +54,13 @@ def plain_expression(kinds: dict[bytes, int], noted: bytes) -> Match:
     Groups: method, target, Host, Content-Length, a line `Connection: keep-alive`, the field `noted`. Heads
     with another known field, or with one of these twice, are not matched: `request` judges them.
     """
+    return _request_expression(frozenset(kinds), noted)
+
+
+@lru_cache(_EXPRESSIONS_MAX)
+def _request_expression(names: frozenset[bytes], noted: bytes) -> Match:
     lines = [
-        _unknown_letter(kinds),
+        _unknown_letter(names),
         _any_case(b"host") + rb"(?(3)(?!))" + _VALUE,
         _any_case(b"content-length") + rb"(?(4)(?!))" + _LENGTH,
         rb"((?(5)(?!))" + _any_case(b"connection") + rb": " + _any_case(b"keep-alive") + rb"\r\n)",
@@ -61,7 +70,7 @@ def plain_expression(kinds: dict[bytes, int], noted: bytes) -> Match:
         lines.append(_any_case(re.escape(noted)) + rb"(?(6)(?!))" + _VALUE)
     else:
         absent = rb"(?:(?!)())?"
-    lines += _unknown_rest(kinds)
+    lines += _unknown_rest(names)
     return re.compile(_PLAIN_LINE + rb"(?>(?:" + rb"|".join(lines) + rb")*)" + absent).fullmatch
 
 
@@ -126,11 +135,16 @@ def plain_request(head: RequestHead, data: bytes, end: int, headers_max: int) ->
 
 def plain_response_expression(kinds: dict[bytes, int]) -> Match:
     """As `plain_expression`; groups: status, Content-Length, a line `Connection: keep-alive`."""
+    return _response_expression(frozenset(kinds))
+
+
+@lru_cache(_EXPRESSIONS_MAX)
+def _response_expression(names: frozenset[bytes]) -> Match:
     lines = [
-        _unknown_letter(kinds),
+        _unknown_letter(names),
         _any_case(b"content-length") + rb"(?(2)(?!))" + _LENGTH,
         rb"((?(3)(?!))" + _any_case(b"connection") + rb": " + _any_case(b"keep-alive") + rb"\r\n)",
-        *_unknown_rest(kinds),
+        *_unknown_rest(names),
     ]
     return re.compile(_PLAIN_STATUS + rb"(?>(?:" + rb"|".join(lines) + rb")*)").fullmatch
 
@@ -201,17 +215,17 @@ def chunk_size(data: bytes, start: int, end: int) -> int:
 _REST: Final = TOKEN_RE.removesuffix(b"++") + rb"*+:" + VALUE_RE + rb"\r\n"
 
 
-def _unknown_letter(kinds: dict[bytes, int]) -> bytes:
+def _unknown_letter(known_names: frozenset[bytes]) -> bytes:
     """An expression for a line whose name begins with a letter that no known name begins with: most do."""
-    known = {letter for name in kinds for letter in (name[:1] + name[:1].upper())}
+    known = {letter for name in known_names for letter in (name[:1] + name[:1].upper())}
     letters = bytes(code for code in range(256) if TOKEN[code] and code not in known)
     return rb"[" + re.escape(letters) + rb"]" + _REST
 
 
-def _unknown_rest(kinds: dict[bytes, int]) -> list[bytes]:
+def _unknown_rest(names: frozenset[bytes]) -> list[bytes]:
     """For each other letter an expression for a line whose name is none of the known ones."""
     rests: dict[bytes, list[bytes]] = {}
-    for name in sorted(kinds):
+    for name in sorted(names):
         rests.setdefault(name[:1], []).append(name[1:])
     return [
         rb"[" + re.escape(letter + letter.upper()) + rb"](?!" + _alternatives(rest) + rb":)" + _REST

@@ -21,7 +21,7 @@ from tests.conformance.script import ModelConnection, Script, Seen
 from tests.helpers.dataplane import WorkerProcess, direct_table, worker
 
 SLOT: Final = 1
-CASE_SECONDS: Final = 60.0
+CASE_SECONDS: Final = 240.0
 HEADER_CELLS: Final = {
     "malformed": counters.REQUESTS_MALFORMED,
     "unmatched": counters.REQUESTS_UNMATCHED,

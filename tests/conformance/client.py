@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tests.conformance.case import GAP_SECONDS, End
 
 # Generous: it ends a test that has failed, and is never waited for otherwise.
-DEADLINE_SECONDS = 30.0
+DEADLINE_SECONDS = 60.0
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE).search
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n", re.IGNORECASE).search
 

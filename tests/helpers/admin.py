@@ -69,11 +69,11 @@ def admin_stand_in() -> Iterator[AdminStandIn]:
     thread = threading.Thread(target=_run, args=(loop, serve), daemon=True)
     thread.start()
     try:
-        assert ready.wait(10), "the stand-in did not start"
+        assert ready.wait(60), "the stand-in did not start"
         yield stand_in
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
+        thread.join(60)
         loop.close()
 
 

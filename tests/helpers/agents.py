@@ -121,7 +121,7 @@ class AgentProcess:
         """Send a request to the admin address; returns status and JSON or text, or 0 and why not."""
         if self._session is None:
             self._session = aiohttp.ClientSession()
-        timeout = aiohttp.ClientTimeout(total=15)
+        timeout = aiohttp.ClientTimeout(total=60)
         url = URL(self.admin + path, encoded=True)
         try:
             async with self._session.request(

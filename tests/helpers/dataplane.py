@@ -22,11 +22,13 @@ from proxy.outcomes import OUTCOMES, Outcome
 from proxy.sockets import bound_socket
 
 REVISIONS = itertools.count(1)
+# How long is waited for a count: of a worker that sleeps, and of one that has something to do.
 SETTLE_SECONDS = 0.2
+AWAKE_SECONDS_MAX = 60.0
 # Cells that a worker stores with its tick (`SlotCounts.settle`), and how long a busy one may take to.
 TICKED = {counters.FINISHED, counters.BYTES_IN, counters.BYTES_OUT, counters.SUM_TOTAL_US}
 TICKED |= {counters.SUM_FIRST_BYTE_US, *range(counters.HIST_TOTAL, counters.GROUPS_FAILED)}
-TICK_SECONDS_MAX = 15.0
+TICK_SECONDS_MAX = 60.0
 
 
 def table(
@@ -130,8 +132,10 @@ class WorkerProcess:
         A response is written before it is counted, so a client may be quicker than the counter. What the
         worker stores with its next tick is waited for, while nothing is in flight.
         """
-        deadline = time.monotonic() + SETTLE_SECONDS
-        while self.in_flight(slot) and time.monotonic() < deadline:
+        begin = time.monotonic()
+        while self.in_flight(slot) and time.monotonic() < begin + AWAKE_SECONDS_MAX:
+            if time.monotonic() > begin + SETTLE_SECONDS and not self._awake():
+                break
             time.sleep(0.001)
         deadline = time.monotonic() + TICK_SECONDS_MAX
         while offset in TICKED and not self.in_flight(slot) and time.monotonic() < deadline:
@@ -139,6 +143,14 @@ class WorkerProcess:
                 break
             time.sleep(0.005)
         return self._cell(slot, offset)
+
+    def _awake(self) -> bool:
+        """Whether the worker runs or wants to: on a busy machine it may not have come to its counting yet."""
+        try:
+            state = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return False
+        return state in "RD"
 
     def _cell(self, slot: int, offset: int) -> int:
         return int(self.cells[slot_base(slot) + offset])
@@ -161,7 +173,7 @@ class WorkerProcess:
         """Return the worker's next message."""
         loop = asyncio.get_running_loop()
         while b"\n" not in self._buffer:
-            data = await asyncio.wait_for(loop.sock_recv(self._link, 65536), 15)
+            data = await asyncio.wait_for(loop.sock_recv(self._link, 65536), 60)
             assert data, "the worker closed its link"
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
@@ -229,7 +241,7 @@ async def worker(
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(process.wait(), 5)
+                await asyncio.wait_for(process.wait(), 60)
             except TimeoutError:
                 process.kill()
                 await process.wait()

@@ -26,7 +26,7 @@ from tests.helpers.waiting import until, until_async
 
 START_SECONDS = 90.0
 STOP_SECONDS = 60.0
-CALL_SECONDS = 30.0
+CALL_SECONDS = 60.0
 # Below the range that the kernel takes the ports of connections from, so that none of them gets in the way.
 PORTS = range(12_000, 32_000)
 
@@ -197,7 +197,7 @@ class Headgate:
 
     async def reload(self) -> Any:
         """Order a reload; returns what became of it."""
-        status, value = await self.call("POST", "/-/reload", seconds=30)
+        status, value = await self.call("POST", "/-/reload")
         assert status in (200, 202), (status, value)
         return value
 
@@ -251,7 +251,7 @@ class Headgate:
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         """Rows of the store, read beside whoever writes it."""
-        connection = sqlite3.connect(self.state.root / "headgate.db", timeout=30)
+        connection = sqlite3.connect(self.state.root / "headgate.db", timeout=60)
         try:
             connection.row_factory = sqlite3.Row
             return [dict(row) for row in connection.execute(query)]

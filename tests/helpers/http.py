@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 
 
 @dataclass

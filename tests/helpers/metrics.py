@@ -35,6 +35,6 @@ async def promtool(*arguments: str, text: str = "") -> str:
     if program is None:
         pytest.skip("promtool is not installed")
     ran = await asyncio.to_thread(
-        subprocess.run, [program, *arguments], input=text, capture_output=True, text=True, timeout=30
+        subprocess.run, [program, *arguments], input=text, capture_output=True, text=True, timeout=60
     )
     return ran.stdout + ran.stderr if ran.returncode or ran.stderr else ""

@@ -77,10 +77,10 @@ def running(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[bytes]]:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
-                process.wait(30)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(10)
+                process.wait(60)
         for pid in session_members(process.pid):
             os.kill(pid, signal.SIGKILL)
 
@@ -107,7 +107,7 @@ def model_servers(*releases: str) -> Iterator[list[str]]:
         for process in processes:
             process.terminate()
         for process in processes:
-            process.wait(20)
+            process.wait(60)
             assert process.stdout is not None
             process.stdout.close()
 

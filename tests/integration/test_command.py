@@ -104,7 +104,7 @@ def test_it_is_found_from_its_folder(gate: Running) -> None:
 
 def test_requests_get_through(gate: Running) -> None:
     """What it was started for."""
-    with urllib.request.urlopen(f"{gate.address}/v2/health/ready", timeout=10) as answer:
+    with urllib.request.urlopen(f"{gate.address}/v2/health/ready", timeout=60) as answer:
         assert answer.status == 200
         assert answer.headers["x-headgate-variant"] in ("v1", "v2")
 
@@ -222,7 +222,7 @@ def test_drain_ends_it_in_order(gate: Running) -> None:
     """Last of all: it finishes, exits with 0, and leaves no process and no address behind."""
     assert gate.ask("drain").returncode == 0
 
-    assert gate.process.wait(40) == 0
-    wait_until(lambda: not session_members(gate.process.pid), 10, "the end of every process")
+    assert gate.process.wait(90) == 0
+    wait_until(lambda: not session_members(gate.process.pid), 60, "the end of every process")
     assert gate.ask("status", "--ready").returncode == 3
     assert not (gate.folder / ".headgate/supervisor.json").exists()

@@ -39,7 +39,7 @@ def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     finally:
         if process.poll() is None:
             process.terminate()
-            process.wait(40)
+            process.wait(90)
 
 
 def told(folder: Path) -> str:
@@ -72,7 +72,7 @@ def test_an_interruption_ends_everything(tmp_path: Path, number: signal.Signals)
 
         process.send_signal(number)
 
-        assert process.wait(40) == 130
+        assert process.wait(90) == 130
     assert "Traceback" not in told(tmp_path)
     assert left_behind(tmp_path) == []
 
@@ -98,7 +98,7 @@ def test_a_story_that_does_not_happen_is_a_failure(tmp_path: Path) -> None:
 def test_wrong_arguments_are_refused(tmp_path: Path, arguments: list[str]) -> None:
     """Before anything starts."""
     with demo(tmp_path, *arguments) as process:
-        assert process.wait(30) == 2
+        assert process.wait(90) == 2
     assert "usage:" in told(tmp_path)
 
 
@@ -145,6 +145,6 @@ def test_the_whole_story(tmp_path: Path) -> None:
         assert "fraud:v3 is quarantined" in status.stdout
 
         process.send_signal(signal.SIGINT)
-        assert process.wait(40) == 0
+        assert process.wait(90) == 0
     assert left_behind(tmp_path) == []
     assert [path.name for path in tmp_path.iterdir()] == ["out"]

@@ -27,7 +27,7 @@ def ready(folder: Path) -> AdminClient | None:
 def variant_of_an_answer(folder: Path) -> str:
     (record, *_) = json.loads((folder / ".headgate/workers.json").read_text())
     host, port = record["addresses"][0]
-    with urllib.request.urlopen(f"http://{host}:{port}/v2/health/ready", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{host}:{port}/v2/health/ready", timeout=60) as answer:
         assert answer.status == 200
         return str(answer.headers["x-headgate-variant"])
 
@@ -39,14 +39,14 @@ def test_flags_are_enough(tmp_path: Path) -> None:
         with running("control.cli", "run", *flags, cwd=tmp_path) as process:
             client: AdminClient = wait_until(lambda: ready(tmp_path), 60, "readiness")
             assert variant_of_an_answer(tmp_path) in ("stable", "canary")
-            wait_until(lambda: _weight(client) == 0.05, 20, "the first step")
+            wait_until(lambda: _weight(client) == 0.05, 60, "the first step")
 
             promoted = headgate("promote", "default", cwd=tmp_path)
 
             assert promoted.returncode == 0, promoted.stderr
-            wait_until(lambda: variant_of_an_answer(tmp_path) == "canary", 5, "an answer of the canary")
+            wait_until(lambda: variant_of_an_answer(tmp_path) == "canary", 60, "an answer of the canary")
             process.send_signal(signal.SIGINT)
-            assert process.wait(40) == 0
+            assert process.wait(90) == 0
             assert session_members(process.pid) == {}
 
 
@@ -79,4 +79,4 @@ routes:
             assert status.stderr.count("\n") == 1
             assert not any("control.app" in line for line in session_members(process.pid).values())
             process.send_signal(signal.SIGTERM)
-            assert process.wait(40) == 0
+            assert process.wait(90) == 0

@@ -150,7 +150,7 @@ async def staged(stack: contextlib.AsyncExitStack, tmp_path_factory: pytest.Temp
         ],
         listeners=[
             {"bind": "127.0.0.1:0"},
-            {"bind": "127.0.0.1:0", "tls": {**tls, "handshake": "1s"}},
+            {"bind": "127.0.0.1:0", "tls": {**tls, "handshake": "3s"}},
             {"bind": "127.0.0.1:0", "tls": {**tls, "client_ca": "client-ca.pem"}},
         ],
     )

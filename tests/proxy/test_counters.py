@@ -72,7 +72,7 @@ def test_only_one_process_writes(path: str) -> None:
     page = CounterPage.open_for_writing(path)
     program = f"from proxy.counters import CounterPage; CounterPage.open_for_writing({path!r})"
 
-    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
 
     assert other.returncode == 1
     assert "PageBusyError" in other.stderr

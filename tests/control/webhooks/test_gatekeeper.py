@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -104,19 +103,18 @@ async def test_a_gate_that_hangs_holds_up_nothing_but_its_step(tmp_path: Path) -
     """Ticks go on meanwhile, and a rollback is not kept waiting by anybody's approval."""
     clock = FakeClock()
     async with receiver(APPROVE) as told, plane_on(tmp_path / "db", clock) as plane:
-        told.seconds = 120.0
-        await configure(plane, configuration(steps=["10%", "100%"], rollout=gated(told, timeout="120s")))
+        told.seconds = 3600.0
+        await configure(plane, configuration(steps=["10%", "100%"], rollout=gated(told, timeout="1h")))
         proxies = Proxies()
         while not plane.loop.gatekeeper.asked:
             await run(plane, clock, proxies, seconds=1)
         await until(lambda: told.got)
-        began = time.monotonic()
         proxies.failing = {"v2": 0.9}
 
         await run(plane, clock, proxies, seconds=120, stop="rolled_back")
 
         assert plane.ledger.records["fraud"].rollout.state is State.ROLLED_BACK
-        assert time.monotonic() - began < told.seconds
+        assert plane.loop.gatekeeper.busy, "it still has no answer"
         await plane.loop.gatekeeper.close()
 
 

@@ -60,7 +60,7 @@ async def comparer(path: Path) -> AsyncIterator[Comparer]:
         yield running
         if process.returncode is None and process.stdin is not None:
             process.stdin.close()
-        await asyncio.wait_for(process.wait(), 20)
+        await asyncio.wait_for(process.wait(), 60)
     finally:
         # Also one that a test has stopped and did not come to wake.
         if process.returncode is None:
@@ -195,5 +195,5 @@ async def test_a_line_out_of_step_is_given_up_and_others_go_on(tmp_path: Path) -
                         await ask(w.port, [1])
                         await asyncio.sleep(0.05)
 
-                await asyncio.wait_for(until(), 20)
+                await asyncio.wait_for(until(), 60)
         await eventually(lambda: found.unreadable == 4)

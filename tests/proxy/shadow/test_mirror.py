@@ -219,7 +219,7 @@ async def test_an_unreachable_shadow_is_left_alone_for_a_while(tmp_path: Path) -
                     writer.write(post(b"{}"))
                     await read_response(reader)
 
-            await asyncio.wait_for(again(), 20)
+            await asyncio.wait_for(again(), 60)
 
 
 async def test_deadline_ends_a_copy_and_frees_its_place(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ async def test_draining_gives_copies_up_and_counts_them(tmp_path: Path) -> None:
             counts = ShadowCounts(w)
             await eventually(lambda: counts.in_flight == 1)
             await w.send({"type": "drain"})
-            await asyncio.wait_for(w.process.wait(), 10)
+            await asyncio.wait_for(w.process.wait(), 60)
 
             counts.check()
             assert counts.outcome(Outcome.CLIENT_ABORT) == 1

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -108,13 +107,10 @@ def test_wait_tells_by_its_exit_code(admin: AdminStandIn, goal: str, state: str,
 
 
 def test_wait_is_over_at_once_when_it_has_happened(admin: AdminStandIn) -> None:
-    """No time is lost on what is decided already."""
+    """One question, and no second one about what is decided already."""
     admin.on("GET", "/v1/rollouts/fraud", (200, samples.rollout("promoted")))
 
-    began = time.monotonic()
-
     assert ask(admin, "wait", "fraud").exit_code == 0
-    assert time.monotonic() - began < 5
     assert len(admin.seen) == 1
 
 

@@ -43,7 +43,7 @@ def test_a_program_reads_one_json_a_line(admin: AdminStandIn) -> None:
         lines = [process.stdout.readline() for _ in range(3)]
         process.send_signal(signal.SIGINT)
 
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert all(json.loads(line)["revision"] == 12 for line in lines)
 
 
@@ -62,7 +62,7 @@ def test_a_terminal_is_redrawn(admin: AdminStandIn) -> None:
         seen = _read_until(terminal, b"Ctrl-C to leave", 20)
         process.send_signal(signal.SIGINT)
         seen += _read_until(terminal, b"\x1b[?1049l", 20)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     finally:
         process.kill()
         process.wait()
@@ -78,7 +78,7 @@ def test_a_wrong_address_ends_it_at_once() -> None:
     command = python_command("control.cli", "status", "--watch", "--admin", "http://127.0.0.1:1")
 
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=30, check=False, env=child_environment({})
+        command, capture_output=True, text=True, timeout=60, check=False, env=child_environment({})
     )
 
     assert done.returncode == 3
