@@ -40,10 +40,15 @@ class Counted(NamedTuple):
     """Requests that could have it, where these are others than all that can fail; else 0. Shape (B, E, 2)."""
     known: Bools
     """Whether it is counted by both arms and its threshold is known, shape (B, E)."""
+    untimed: Bools
+    """Whether it is not known because times are missing, shape (B, E): requests go by that nobody can ask
+    about it, so its counts begin anew where they are when it is known again."""
 
     def rows(self, chosen: Sequence[int]) -> Counted:
         """The figures of some of the rollouts."""
-        return Counted(x=self.x[chosen], n=self.n[chosen], known=self.known[chosen])
+        return Counted(
+            x=self.x[chosen], n=self.n[chosen], known=self.known[chosen], untimed=self.untimed[chosen]
+        )
 
 
 Arms = tuple[ArmCounts, ArmCounts]
@@ -63,6 +68,7 @@ def counted(
         np.zeros((*shape, 2), dtype=np.int64),
         np.zeros((*shape, 2), dtype=np.int64),
         np.zeros(shape, np.bool_),
+        np.zeros(shape, np.bool_),
     )
     outcomes = np.array([[arm.judged for arm in pair] for pair in arms], dtype=np.int64)
     by_histogram: dict[int, list[int]] = {}
@@ -78,6 +84,7 @@ def counted(
     for places in by_histogram.values():
         _beyond(layout, places, arms, thresholds, outcomes, found)
     found.known[:] &= asked
+    found.untimed[:] &= asked
     return found
 
 
@@ -144,7 +151,9 @@ def _beyond(
         found.n[rows] = n.transpose(0, 2, 1)
     known = buckets != _UNKNOWN
     if not layout.own[places[0]]:
-        known &= _timed(n[..., 0], outcomes[there][:, :, Outcome.OK])[:, None]
+        timed = _timed(n[..., 0], outcomes[there][:, :, Outcome.OK])[:, None]
+        found.untimed[rows] = known & ~timed
+        known &= timed
     found.known[rows] = known
 
 

@@ -304,6 +304,36 @@ def test_a_guardrail_that_comes_later_does_not_inherit_the_past() -> None:
     assert watched.evidence.tally(event.key).x_canary == 0
 
 
+def test_what_went_by_without_times_is_not_taken_in_later() -> None:
+    """A killed worker took times along; when few enough are missing, counting begins anew there."""
+    plan = RolloutPlan.from_config(
+        {"burst": 0, "guardrails": [{"kind": "latency_ratio", "quantiles": ["p50"], "max": 1.0}]}
+    )
+    event = Event(source=Source.TOTAL, quantile=0.5)
+    watched = Feeder(plan)
+    watched.tick(100, 100)
+    watched.begin("r:1:2")
+    for arm in (watched.canary, watched.control):
+        arm.serve(60)
+        arm.total[:] = 0
+    watched.report()
+    for _ in range(9):
+        # Nothing is known of these yet: 60 of at most 600 times are missing.
+        watched.canary.serve(60, slow=30)
+        watched.control.serve(60, slow=20)
+        watched.report()
+    assert watched.evidence.tally(event.key).n_canary == 0
+    watched.evidence = Evidence.from_json(json.loads(json.dumps(watched.evidence.to_json())))
+    for _ in range(10):
+        watched.canary.serve(60, slow=3)
+        watched.control.serve(60, slow=3)
+        watched.report()
+
+    tally = watched.evidence.tally(event.key)
+    assert (tally.n_canary, tally.n_control) == (600, 600)
+    assert (tally.x_canary, tally.x_control) == (30, 30)
+
+
 def test_late_starts_find_harm_that_begins_late() -> None:
     """After half an hour of health a fresh start finds in seconds what the first would take minutes for."""
     watched = Feeder(PLAN)
