@@ -85,8 +85,8 @@ def quantiles(parameters: Mapping[str, Any], key: str, default: tuple[float, ...
     found: set[float] = set()
     for i, text in enumerate(given):
         match = _QUANTILE.fullmatch(text) if isinstance(text, str) else None
-        level = float(match[1]) / 100.0 if match else 0.0
+        level = round(float(match[1]) / 100.0, 6) if match else 0.0
         if not 0 < level < 1:
             raise GuardrailConfigError((key, i), f"{text!r} is not a quantile", remedy)
-        found.add(round(level, 6))
+        found.add(level)
     return tuple(sorted(found))

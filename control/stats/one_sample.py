@@ -25,7 +25,8 @@ Floats = npt.NDArray[np.float64]
 
 def harm_grid(limit: float) -> tuple[Floats, Floats]:
     """Rates above the limit that are bet on, and logarithms of their weights, each of shape (16,)."""
-    q = np.minimum(limit + (1.0 - limit) * np.geomspace(0.2 * limit, 0.97, 16), 0.999)
+    highest = max(0.999, (1.0 + limit) / 2.0)
+    q = np.minimum(limit + (1.0 - limit) * np.geomspace(0.2 * limit, 0.97, 16), highest)
     weights = (q / limit) ** (-2.0 / 3.0)
     return q, np.log(weights / weights.sum())
 

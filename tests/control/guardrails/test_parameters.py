@@ -23,7 +23,7 @@ def test_quantiles_are_sorted_and_each_kept_once() -> None:
     assert quantiles({}, "q", (0.5,)) == (0.5,)
 
 
-@pytest.mark.parametrize("value", ["p0", "95", "p100", "q95", 95, None, ["p50"]])
+@pytest.mark.parametrize("value", ["p0", "p0.00001", "p99.99999", "95", "p100", "q95", 95, None, ["p50"]])
 def test_what_is_no_quantile_has_its_place(value: Any) -> None:
     with pytest.raises(GuardrailConfigError, match="not a quantile") as caught:
         quantiles({"q": ["p50", value]}, "q", ())

@@ -13,7 +13,7 @@ from scipy.stats import binom
 from control.stats.one_sample import BROKEN, LOG_BROKEN, Above, Below, one_sample_log_e
 
 
-@given(limit=st.floats(0.001, 0.8), share=st.floats(0.001, 1.0), n=st.integers(1, 30))
+@given(limit=st.floats(0.001, 0.9999), share=st.floats(0.001, 1.0), n=st.integers(1, 30))
 def test_bets_above_are_fair_up_to_the_limit(limit: float, share: float, n: int) -> None:
     """For every rate up to the limit the expectation is at most one."""
     bet = Above(limit)
