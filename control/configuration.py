@@ -15,6 +15,7 @@ from config.schema import Config
 from control.overlay import Overlay, OverlayError, overlaid
 from control.plans.plan import PlanError, RolloutPlan
 from control.plans.stream_guardrails import stream_problems
+from control.plans.unjudged import unjudged_problems
 from control.registry.resolve import Place, substituted
 from control.rollout.identity import CanaryRoute, canary_routes
 from control.rollout.reconcile import Wanted
@@ -156,7 +157,7 @@ def _wanted(config: Config, canaries: dict[str, CanaryRoute]) -> dict[str, Wante
             # The canary split always assigns by a key, so requests of one key are not independent.
             metrics = [metric.model_dump(mode="json") for metric in route.metrics]
             plan = RolloutPlan.from_config(_section(config, route), sticky=True, metrics=metrics)
-            if faults := stream_problems(route):
+            if faults := [*stream_problems(route), *unjudged_problems(route.rollout)]:
                 raise PlanError(faults)
         except PlanError as error:
             place = f"routes.{index}.rollout"

@@ -133,10 +133,12 @@ class Loop:
 
     def outside(self, record: Record) -> Outside:
         """What *record* needs to know besides its evidence."""
+        deployment = self._ledger.deployments.get(record.rollout.route)
         return Outside(
             wall=self._clock.wall(),
             replies=self.gatekeeper.replies(record),
             shadow=self._ledger.shadow_finding(record),
+            ailing="" if deployment is None or deployment.rollout != record.rollout.id else deployment.ailing,
         )
 
     async def close(self) -> None:

@@ -124,7 +124,9 @@ def verdict_of(record: Record) -> str:
         return "fail"
     if not record.judged:
         return "not_judged"
-    return "no_data" if record.analysis is None else record.analysis.verdict.name.lower()
+    if record.analysis is None:
+        return "no_data"
+    return "not_judged" if record.analysis.unjudged else record.analysis.verdict.name.lower()
 
 
 def quarantine_view(row: Quarantine) -> dict[str, Any]:

@@ -73,6 +73,7 @@ def _plan_problems(loaded: Loaded) -> Iterator[Problem]:
     try:
         from control.plans.plan import RolloutPlan
         from control.plans.stream_guardrails import stream_problems
+        from control.plans.unjudged import unjudged_problems
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] in ("config", "proxy", "control"):
             raise
@@ -81,5 +82,6 @@ def _plan_problems(loaded: Loaded) -> Iterator[Problem]:
         if route.rollout is None:
             continue
         metrics = [metric.model_dump(mode="json") for metric in route.metrics]
-        for fault in [*RolloutPlan.problems(route.rollout, metrics), *stream_problems(route)]:
+        faults = [*RolloutPlan.problems(route.rollout, metrics), *stream_problems(route)]
+        for fault in [*faults, *unjudged_problems(route.rollout)]:
             yield loaded.problem(("routes", number, "rollout", *fault.path), fault.problem, fault.remedy)

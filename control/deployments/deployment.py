@@ -130,6 +130,11 @@ class Deployment:
         """Whether no event is accepted any more."""
         return self.status in FINISHED
 
+    @property
+    def ailing(self) -> str:
+        """What its probes have against more requests at the latest look; empty where they have nothing."""
+        return self.history[-1].probed if self.health is not Health.HEALTHY and self.history else ""
+
     def moved(self, event: Event, *, actor: str, reason: str, at: float, trigger: str = "") -> Deployment:
         """The deployment after an event at *at* (Unix seconds).
 

@@ -82,6 +82,11 @@ class Checked:
     cause: str = ""
     """What it comes from, without figures that move with each request."""
 
+    @property
+    def probed(self) -> str:
+        """The same where it comes from probes, else empty."""
+        return "" if self.cause == _REQUESTS else self.cause
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {"at": self.at, "health": self.health.name.lower(), "text": self.text, "cause": self.cause}

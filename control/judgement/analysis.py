@@ -76,6 +76,8 @@ class Analysis:
     """How requests of the current stage have ended, by arm and outcome."""
     reach: int | None = None
     """At a step paced by evidence: the furthest step that the same evidence suffices for."""
+    unjudged: bool = False
+    """Whether no guardrail that judges is enforced, and the step waits for its other gates alone."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; enumerations by name."""
@@ -126,6 +128,10 @@ def analyse(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int | No
     raw = evidence.stages[-1].raw if evidence.stages else None
     needed = [finding.needed for finding in enforced if finding.verdict is not Verdict.PASS]
     verdict, reason, culprits = _verdict(view, enforced, log_e, now)
+    unjudged = verdict is Verdict.PASS and not enforced
+    if unjudged:
+        # What nobody has looked at has not passed.
+        verdict, reason = Verdict.NO_DATA, "; ".join([reason, *_unheeded(findings)])
     ledger = evidence.current
     warm = ledger is not None and warming(plan, ledger, now) != ""
     return Analysis(
@@ -155,6 +161,7 @@ def analyse(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int | No
         ),
         latency=evidence.latency or None,
         outcomes=evidence.outcomes or None,
+        unjudged=unjudged,
     )
 
 
@@ -198,11 +205,21 @@ def _verdict(
     if ledger is None or not ledger.raw.answered[0]:
         # What earlier steps have shown says nothing about a step that nobody has used.
         return Verdict.NO_DATA, "no canary request has been answered at this step", ()
-    if not enforced:
-        return Verdict.PASS, f"no guardrail is enforced; {seen} canary requests have been counted", ()
-    if waiting := _unsettled(view, log_e, now):
+    if waiting := _unsettled(view, log_e if enforced else -math.inf, now):
         return Verdict.INCONCLUSIVE, waiting, ()
+    if not enforced:
+        nothing = "nothing is judged, as no guardrail that judges the canary is enforced"
+        return Verdict.PASS, f"{nothing}; {seen} canary requests have been counted", ()
     return Verdict.PASS, "; ".join(finding.reason for finding in enforced), ()
+
+
+def _unheeded(findings: Sequence[Finding]) -> list[str]:
+    """What guardrails that are not enforced have found, where they would have condemned the canary."""
+    return [
+        f"not enforced: {finding.reason}"
+        for finding in findings
+        if finding.verdict is Verdict.FAIL and finding.family is not Family.PLUMBING
+    ]
 
 
 def _blame(enforced: Sequence[Finding], log_e: float, plan: RolloutPlan) -> tuple[str, tuple[str, ...]]:

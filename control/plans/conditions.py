@@ -88,6 +88,9 @@ class Outside:
     """By name of the gate, about the step the rollout is at."""
     shadow: ShadowFinding | None = None
     """What the shadow of the step has shown so far; None = nothing is known of it."""
+    ailing: str = ""
+    """Which endpoint of a release that is deployed does not answer probes; empty = all do, or none is
+    probed."""
 
     def reply(self, gate: WebhookGate) -> Reply:
         """The last word of a gate."""

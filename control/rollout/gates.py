@@ -62,10 +62,12 @@ def own_gates(
     if analysis is None:
         found.append(Gate(name="evidence", met=False, text="nothing has been counted yet"))
     else:
-        met = analysis.verdict is Verdict.PASS or _stands(rollout, plan, analysis)
+        met = analysis.verdict is Verdict.PASS or analysis.unjudged or _stands(rollout, plan, analysis)
         found.append(Gate(name="evidence", met=met, text=evidence_text(rollout, plan, analysis)))
         if analysis.hold:
             found.append(Gate(name="hold", met=False, text=hold_text(analysis)))
+    if outside.ailing:
+        found.append(Gate(name="endpoints", met=False, text=outside.ailing))
     return (*found, *_freeze(plan, outside))
 
 

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
+from control.api.views import verdict_of
 from control.plane import Plane
 from control.rollout.commands import Refused, Verb
 from control.rollout.machine import State
@@ -39,6 +41,27 @@ async def events(plane: Plane, kind: str) -> list[dict[str, Any]]:
             connection, audit_search.AuditFilter(type=kind), limit=100, after=None, newest_first=False
         )
     return [record.to_json() for record in found]
+
+
+async def test_a_ramp_that_nothing_judges_is_never_said_to_have_passed(tmp_path: Path) -> None:
+    """It goes by time, as was asked for, though the canary fails; each decision says that nothing judged."""
+    clock = FakeClock()
+    watched = {"guardrails": [{"kind": "error_rate_rise", "mode": "warn"}], "duration": "5s", "burst": "0s"}
+    async with plane_on(tmp_path / "db", clock) as plane:
+        await configure(plane, configuration(rollout={**BRISK, **watched}))
+        proxies = Proxies(failing={"v2": 0.3})
+        await run(plane, clock, proxies, seconds=4)
+        assert verdict_of(plane.ledger.records["fraud"]) == "not_judged"
+        await run(plane, clock, proxies, seconds=30)
+
+        assert plane.ledger.records["fraud"].weight == 1.0
+        async with plane.ledger.store.read() as connection:
+            _, *made = (await rollouts.recent_decisions(connection, limit=100))[::-1]
+        decisions = [orjson.loads(row.body) for row in made if row.kind == "advanced"]
+        assert len(decisions) == 2
+        assert {each["analysis"]["verdict"] for each in decisions} == {"no_data"}
+        assert all(each["reason"].startswith("nothing is judged") for each in decisions)
+        assert "not enforced: error_rate_rise: canary failed" in decisions[-1]["reason"]
 
 
 async def test_a_freeze_keeps_a_rollout_from_beginning_and_from_advancing(tmp_path: Path) -> None:

@@ -19,6 +19,8 @@ from control.errors import ConflictError, InvalidError, TransitionError
 from control.plane import Plane
 from control.reports import parse_report
 from control.rollout.commands import Refused, Verb
+from control.rollout.gates import Gate, gates
+from control.rollout.records import Record
 from control.store import audit_search
 from control.transitions import diagram
 from tests.helpers.control import AGENT, ALICE, FakeClock, Proxies, configuration, configure, plane_on
@@ -83,6 +85,11 @@ class Bench:
         table = self.plane.ledger.table
         assert table is not None
         return str(next(entry for entry in table["routes"] if entry["name"] == "rest")["split"]["kind"])
+
+
+def gates_of(plane: Plane, record: Record) -> tuple[Gate, ...]:
+    outside = plane.loop.outside(record)
+    return gates(record.rollout, record.plan, record.analysis, plane.controller.clock.steady(), outside)
 
 
 @asynccontextmanager
@@ -275,6 +282,25 @@ async def test_canary_and_rolling_are_what_their_rollout_is(
         assert at.weights["v3"] == (0.0 if failing else 1.0)
         if failing:
             assert found.rollback_trigger == "rollout"
+
+
+async def test_a_rolling_walk_waits_for_an_endpoint_that_does_not_answer(tmp_path: Path) -> None:
+    """Figures alone would go on: the others answer, so nothing fails, while capacity goes with each step."""
+    async with bench(tmp_path) as at:
+        rollout = {"preset": "aggressive", "duration": "2s", "burst": "0s"}
+        await at.create("rolling", settings={"rollout": rollout, "key": "header:x-user-id"})
+        await at.pass_time(2)
+        at.prober.down = {"http://127.0.0.1:9003"}
+
+        found = await at.pass_time(120)
+
+        assert (found.status, found.health, at.weights["v3"]) == (Status.IN_PROGRESS, Health.UNHEALTHY, 0.5)
+        record = at.plane.ledger.records["rest"]
+        waits = [gate for gate in gates_of(at.plane, record) if not gate.met]
+        assert [gate.text for gate in waits] == ["no endpoint answers: connection refused"]
+        at.prober.down = set()
+        assert (await at.pass_time(20)).status is Status.ACTIVE
+        assert at.weights["v3"] == 1.0
 
 
 async def test_a_shadow_gets_copies_and_no_user(tmp_path: Path) -> None:

@@ -97,9 +97,11 @@ def test_what_is_not_enforced_decides_nothing(mode: str) -> None:
     analysis = watched.analyse()
 
     assert analysis.findings[0].verdict is Verdict.FAIL
-    assert analysis.verdict is Verdict.PASS
+    assert (analysis.verdict, analysis.unjudged) == (Verdict.NO_DATA, True)
     assert analysis.log_e == 0.0
-    assert "no guardrail is enforced" in analysis.reason
+    assert analysis.reason.startswith("nothing is judged, as no guardrail that judges the canary is enforced")
+    assert f"not enforced: {analysis.findings[0].reason}" in analysis.reason
+    assert Analysis.from_json(analysis.to_json()) == analysis
 
 
 def test_nothing_seen_is_no_data_whatever_is_enforced() -> None:
