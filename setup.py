@@ -21,8 +21,8 @@ from setuptools.command.build_ext import build_ext
 # fmt: off
 HOT_MODULES = (
     "wire/grammar", "wire/fields", "wire/scan_bytes", "wire/head", "wire/rewrite", "wire/chunked",
-    "context", "exchange", "timers", "flow", "histogram", "slot_counts", "forwarding", "outbound", "inbound",
-    "client", "downstream", "straight", "upstream", "relay", "recording", "retrying",
+    "context", "exchange", "timers", "flow", "histogram", "key_times", "slot_counts", "forwarding",
+    "outbound", "inbound", "client", "downstream", "straight", "upstream", "relay", "recording", "retrying",
     "admission", "pool", "divert", "live", "held",
     "request", "arms", "endpoint", "ejection", "balance", "balancers/base", "balancers/round_robin",
     "balancers/least_in_flight", "balancers/consistent_hash", "keys", "match", "override", "table", "target",

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from proxy.counters import GROUPS, METRIC_CELLS, METRICS_MAX
+from proxy.counters import GROUPS, METRIC_CELLS, METRICS_MAX, TIME_CLASSES
 from proxy.histogram import BUCKETS, BUCKETS_PER_DOUBLING, bucket_upper_edge
 from proxy.outcomes import OUTCOMES, Outcome
 
@@ -43,7 +43,9 @@ _TOTAL_AT: Final = _OUTCOMES_AT + OUTCOMES
 _FIRST_BYTE_AT: Final = _TOTAL_AT + BUCKETS
 _GROUPS_AT: Final = _FIRST_BYTE_AT + BUCKETS
 GROUP_CELLS: Final = 2 * GROUPS
-_METRICS_AT: Final = _GROUPS_AT + GROUP_CELLS
+_GROUP_TIMES_AT: Final = _GROUPS_AT + GROUP_CELLS
+GROUP_TIMES_CELLS: Final = TIME_CLASSES * GROUPS
+_METRICS_AT: Final = _GROUP_TIMES_AT + GROUP_TIMES_CELLS
 METRICS_CELLS: Final = METRICS_MAX * METRIC_CELLS
 _FIRST_TOKEN_AT: Final = _METRICS_AT + METRICS_CELLS
 _TOKEN_GAP_AT: Final = _FIRST_TOKEN_AT + BUCKETS
@@ -56,6 +58,7 @@ _SPARSE: Final = {
     "total": _TOTAL_AT,
     "first_byte": _FIRST_BYTE_AT,
     "groups": _GROUPS_AT,
+    "group_times": _GROUP_TIMES_AT,
     "metrics": _METRICS_AT,
     "first_token": _FIRST_TOKEN_AT,
     "token_gap": _TOKEN_GAP_AT,
@@ -124,9 +127,10 @@ class Counts:
         return self.cells[_GROUPS_AT : _GROUPS_AT + GROUPS]
 
     @property
-    def group_failures(self) -> Cells:
-        """Failures by group of keys, shape (64,)."""
-        return self.cells[_GROUPS_AT + GROUPS : _METRICS_AT]
+    def groups(self) -> Cells:
+        """By group of keys: requests, failures, and answers by how slow they were (`proxy.key_times`), shape
+        (8, 64)."""
+        return self.cells[_GROUPS_AT:_METRICS_AT].reshape(2 + TIME_CLASSES, GROUPS)
 
     @property
     def metrics(self) -> Cells:
@@ -154,10 +158,6 @@ class Counts:
         made, returned = self.cells[_ASIDE_AT:].reshape(2, OUTCOMES)
         return tuple(np.maximum(made - returned, 0).tolist())
 
-    @property
-    def _groups(self) -> Cells:
-        return self.cells[_GROUPS_AT:_METRICS_AT]
-
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(cells=self.cells + other.cells)
 
@@ -175,7 +175,8 @@ class Counts:
         }
         # Most arms have no keys, metrics or streams.
         for name, cells in (
-            ("groups", self._groups),
+            ("groups", self.cells[_GROUPS_AT:_GROUP_TIMES_AT]),
+            ("group_times", self.cells[_GROUP_TIMES_AT:_METRICS_AT]),
             ("metrics", self.cells[_METRICS_AT:_FIRST_TOKEN_AT]),
             ("first_token", self.first_token),
             ("token_gap", self.token_gap),
@@ -209,7 +210,7 @@ def make_counts(
     """Counts from checked numbers; buckets are (index, count), an index that comes twice adds up.
 
     Args:
-        more: groups, metrics, first_token, token_gap, token_time, aside; what is left out is nought.
+        more: groups, group_times, metrics, first_token, token_gap, token_time, aside; nought if left out.
     """
     cells = np.zeros(CELLS, dtype=np.int64)
     for place, name in enumerate(SCALARS):

@@ -3,7 +3,16 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from control.counts import ASIDE_CELLS, GROUP_CELLS, METRICS_CELLS, SCALARS, ArmKey, Counts, make_counts
+from control.counts import (
+    ASIDE_CELLS,
+    GROUP_CELLS,
+    GROUP_TIMES_CELLS,
+    METRICS_CELLS,
+    SCALARS,
+    ArmKey,
+    Counts,
+    make_counts,
+)
 from control.report_values import ReportError, read_count, read_pairs
 from control.shadows.reported import ReportedShadow, parse_shadows
 from proxy.histogram import BUCKETS
@@ -82,6 +91,7 @@ def _arm(value: object, place: str) -> ReportedArm:
         read_pairs(body.get("total", []), BUCKETS, f"{place}.total"),
         read_pairs(body.get("first_byte", []), BUCKETS, f"{place}.first_byte"),
         groups=read_pairs(body.get("groups", []), GROUP_CELLS, f"{place}.groups"),
+        group_times=read_pairs(body.get("group_times", []), GROUP_TIMES_CELLS, f"{place}.group_times"),
         aside=read_pairs(body.get("aside", []), ASIDE_CELLS, f"{place}.aside"),
         metrics=read_pairs(body.get("metrics", []), METRICS_CELLS, f"{place}.metrics", _SUM_MAX),
         **{name: read_pairs(body.get(name, []), BUCKETS, f"{place}.{name}") for name in _OF_STREAMS},

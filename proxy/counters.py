@@ -23,10 +23,10 @@ from proxy.outcomes import OUTCOMES
 __all__ = ["CounterPage", "PageBusyError", "PageError", "bucket_index", "bucket_upper_edge", "slot_base"]
 
 MAGIC_VALUE: Final = int.from_bytes(b"HEADGATE", sys.byteorder)
-LAYOUT_VERSION: Final = 7
+LAYOUT_VERSION: Final = 8
 CELL_BYTES: Final = 8
 HEADER_CELLS: Final = 64
-# An arm in 20 KiB; 256 of them outlast the slowest drain at one weight change a second and cost 5 MiB of
+# An arm in 24 KiB; 256 of them outlast the slowest drain at one weight change a second and cost 6 MiB of
 # disk a worker, of which only the cells that count something are ever in memory.
 SLOTS: Final = 256
 
@@ -118,7 +118,10 @@ HIST_TOKEN_TIME: Final = 2234
 # is between the two is left out where the arm is judged (proxy.ejection).
 ASIDE_0: Final = 2600
 RETURNED_0: Final = 2616
-SLOT_CELLS: Final = 2640
+# Answers by how slow they were, and within each class by group of keys (proxy.key_times).
+GROUP_TIMES: Final = 2632
+TIME_CLASSES: Final = 6
+SLOT_CELLS: Final = 3016
 
 assert OUTCOME_0 + OUTCOMES == FINISHED
 assert FAILED < STREAMS
@@ -133,7 +136,8 @@ assert HIST_FIRST_TOKEN + BUCKETS == HIST_TOKEN_GAP
 assert HIST_TOKEN_GAP + BUCKETS == HIST_TOKEN_TIME
 assert HIST_TOKEN_TIME + BUCKETS <= ASIDE_0
 assert ASIDE_0 + OUTCOMES == RETURNED_0
-assert RETURNED_0 + OUTCOMES <= SLOT_CELLS
+assert RETURNED_0 + OUTCOMES == GROUP_TIMES
+assert GROUP_TIMES + TIME_CLASSES * GROUPS == SLOT_CELLS
 
 _HEADER_GAUGES: Final = (REVISION, HEARTBEAT_NS, LOOP_LAG_US_MAX, LAST_LAG_US, CONNECTIONS_OPEN)
 _HEADER_GAUGES_UPSTREAM: Final = (UPSTREAM_CONNECTIONS_OPEN, TUNNELS_OPEN, OVERLOAD, QUEUED)

@@ -11,6 +11,7 @@ from proxy.counters import (
     DIVERTED,
     DIVERTED_FLAG,
     FAILED,
+    GROUP_TIMES,
     GROUPS,
     GROUPS_STARTED,
     HIST_FIRST_BYTE,
@@ -37,6 +38,7 @@ from proxy.counters import (
     SUM_TOKEN_GAP_US,
     SUM_TOKEN_TIME_US,
     SUM_TOTAL_US,
+    TIME_CLASSES,
 )
 from proxy.histogram import BUCKETS
 from proxy.outcomes import OUTCOMES
@@ -44,6 +46,7 @@ from proxy.outcomes import OUTCOMES
 Cells = list[int]
 
 _NOTHING: Final = [0] * OUTCOMES
+_NO_TIMES: Final = [0] * (TIME_CLASSES * GROUPS)
 GAUGES: Final = (DIVERT_SCORE, DIVERTED_FLAG)
 
 _REPORTED: Final = {
@@ -140,6 +143,11 @@ class ArmCounts:
         aside = self.aside
         return max(0, sum(aside[:OUTCOMES]) - sum(aside[OUTCOMES:]))
 
+    @property
+    def group_times(self) -> Cells:
+        """Answers by how slow they were, and within each class by group of keys."""
+        return self.cells[GROUP_TIMES : GROUP_TIMES + TIME_CLASSES * GROUPS]
+
     def report(self) -> dict[str, Any]:
         """Return the counts as control takes them: cumulative, histograms as [bucket, count] pairs."""
         return {
@@ -154,6 +162,7 @@ class ArmCounts:
             "diverted_now": int(self.cells[DIVERTED_FLAG] > 0),
             "lost": self.lost,
             **({"aside": sparse(self.aside)} if self.cells[ASIDE_0 : ASIDE_0 + OUTCOMES] != _NOTHING else {}),
+            **({"group_times": sparse(self.group_times)} if self.group_times != _NO_TIMES else {}),
             **self._streams(),
         }
 

@@ -59,7 +59,7 @@ def record(relay: Relay, outcome: int, now_ns: i64) -> None:
         total_us = (now_ns - started_ns) // 1000
         first_byte_ns = relay.first_byte_ns
         first_byte_us = total_us if first_byte_ns == now_ns else (first_byte_ns - started_ns) // 1000
-    counts.end(outcome, failed, relay.body_bytes, relay.response_bytes, total_us, first_byte_us)
+    counts.end(outcome, failed, relay.body_bytes, relay.response_bytes, total_us, first_byte_us, relay.group)
     guard = arm.guard
     # A success matters to the divert only while there is something to forgive.
     if guard is not None and (failed or counts.score) and outcome != CLIENT_ABORT:

@@ -36,6 +36,7 @@ from proxy.counters import (
     SUM_TOTAL_US,
 )
 from proxy.histogram import BUCKETS, SHORT, SHORT_US, bucket_index
+from proxy.key_times import KeyTimes
 
 UNTIMED: Final = -1
 
@@ -47,6 +48,7 @@ class SlotCounts:
         "_at_once",
         "_first_bytes",
         "_groups",
+        "_key_times",
         "_settled",
         "_stored",
         "_totals",
@@ -84,6 +86,8 @@ class SlotCounts:
         first_bytes = cells[base + HIST_FIRST_BYTE : base + HIST_FIRST_BYTE + BUCKETS]
         self._first_bytes: list[int] = first_bytes.tolist()
         self._groups: list[int] = cells[base + GROUPS_STARTED : base + GROUPS_STARTED + GROUPS].tolist()
+        # None where nothing is assigned by a key.
+        self._key_times: KeyTimes | None = None
         # What `settle` stored last, of the cells from HIST_TOTAL on, and how far the counts were then.
         self._stored = self._totals + self._first_bytes + self._groups
         self._settled = self.started + self.finished
@@ -108,19 +112,30 @@ class SlotCounts:
         self.cells[self.base + GROUPS_FAILED + group] += 1
 
     def end(
-        self, outcome: int, failed: bool, bytes_in: i64, bytes_out: i64, total_us: i64, first_byte_us: i64
+        self,
+        outcome: int,
+        failed: bool,
+        bytes_in: i64,
+        bytes_out: i64,
+        total_us: i64,
+        first_byte_us: i64,
+        group: int = -1,
     ) -> None:
-        """A request has ended; times are UNTIMED for all but successes."""
+        """A request of this group of keys has ended; times are UNTIMED for all but successes."""
         self.bytes_in += bytes_in
         self.bytes_out += bytes_out
         if total_us >= 0:
             self.sum_total_us += total_us
             self.sum_first_byte_us += first_byte_us
+            bucket = SHORT[total_us] if total_us < SHORT_US else bucket_index(total_us)
             if first_byte_us == total_us:
-                self._at_once[SHORT[total_us] if total_us < SHORT_US else bucket_index(total_us)] += 1
+                self._at_once[bucket] += 1
             else:
-                self._totals[bucket_index(total_us)] += 1
+                self._totals[bucket] += 1
                 self._first_bytes[bucket_index(first_byte_us)] += 1
+            if group >= 0:
+                times = self._key_times or self._time_keys()
+                times.counts[times.row[bucket] + group] += 1
         cells = self.cells
         base = self.base
         if failed:
@@ -132,12 +147,16 @@ class SlotCounts:
             cells[base + OUTCOME_0 + outcome] += 1
         self.finished += 1
 
-    def succeed(self, bytes_in: i64, bytes_out: i64, total_us: i64) -> None:
+    def succeed(self, bytes_in: i64, bytes_out: i64, total_us: i64, group: int = -1) -> None:
         """`end` of a success whose answer came in one piece."""
         self.bytes_in += bytes_in
         self.bytes_out += bytes_out
         self.sum_at_once_us += total_us
-        self._at_once[SHORT[total_us] if total_us < SHORT_US else bucket_index(total_us)] += 1
+        bucket = SHORT[total_us] if total_us < SHORT_US else bucket_index(total_us)
+        self._at_once[bucket] += 1
+        if group >= 0:
+            times = self._key_times or self._time_keys()
+            times.counts[times.row[bucket] + group] += 1
         self.ok += 1
         cells = self.cells
         base = self.base
@@ -165,7 +184,13 @@ class SlotCounts:
             if number != stored[index]:
                 cells[at + index] = number
         self._stored = counted
+        if self._key_times is not None:
+            self._key_times.settle(totals)
         cells[base + FINISHED] = self.finished
+
+    def _time_keys(self) -> KeyTimes:
+        times = self._key_times = KeyTimes(self.cells, self.base, self._totals)
+        return times
 
     def rate(self, score: int) -> None:
         """Set the divert's score of the arm, for siblings and metrics to see."""

@@ -165,7 +165,7 @@ def answer(connection: UpstreamConnection, relay: Relay, head: ResponseHead, dat
         if endpoint.failures:
             recover(endpoint)
     counts = arm.counts
-    counts.succeed(relay.body_bytes, body, (now_ns - relay.started_ns) // 1000)
+    counts.succeed(relay.body_bytes, body, (now_ns - relay.started_ns) // 1000, relay.group)
     if counts.score and arm.guard is not None:
         arm.guard.note(counts, failed=False)
     downstream.ready()

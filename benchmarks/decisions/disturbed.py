@@ -13,22 +13,17 @@ import numpy.typing as npt
 
 from benchmarks.decisions.figures import of_rate
 from benchmarks.decisions.latency import FAST, Law, shares_beyond
+from benchmarks.decisions.users import PACE, SHARE, Feed, failing_users, slow_users
 from control.rollout.batch import LATENCY_ALONE, Arrivals, Batch, Study, watch
 from control.rollout.simulate import Bursts, Traffic, slow
-from control.stats.overdispersion import phi_of
 from control.stats.wealth import Caution
 
 Floats = npt.NDArray[np.float64]
 Generator = np.random.Generator
-Feed = Callable[[int], Arrivals]
 Progress = Callable[[int, int], None]
 
 LEVELS = (0.05, 0.01)
-PACE = 100.0
-"""Requests a second of both arms."""
 SECONDS = 3600
-SHARE = 0.1
-"""The canary's weight; control has all the rest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,34 +132,6 @@ def _probe(runs: int, rng: Generator) -> Feed:
     return feed
 
 
-def _users(runs: int, rng: Generator) -> Feed:
-    """2 000 users who ask and fail very unequally, each always at the same arm: the arms differ in users."""
-    users, groups = 2000, 64
-    pace = rng.lognormal(0.0, 1.5, (runs, users))
-    pace *= PACE / pace.sum(axis=1, keepdims=True)
-    rates = rng.beta(0.1, 9.9, (runs, users))
-    arm = (rng.random((runs, users)) >= SHARE).astype(np.int64)
-    group = rng.integers(0, groups, (runs, users))
-    cell = (np.arange(runs)[:, None] * 2 + arm) * groups + group
-
-    def summed(values: Floats) -> Floats:
-        found = np.bincount(cell.ravel(), values.ravel(), runs * 2 * groups)
-        return found.reshape(runs, 2, groups).astype(np.float64)
-
-    bad_pace, good_pace = summed(pace * rates), summed(pace * (1.0 - rates))
-    requests, failures = (np.zeros((runs, 2, groups), dtype=np.int64) for _ in range(2))
-
-    def feed(second: int) -> Arrivals:
-        nonlocal requests, failures
-        del second
-        x = rng.poisson(bad_pace)
-        n = x + rng.poisson(good_pace)
-        requests, failures = requests + n, failures + x
-        return Arrivals(n=n.sum(axis=2), x=x.sum(axis=2)[:, None, :], phi=phi_of(requests, failures))
-
-    return feed
-
-
 def _slower_together(runs: int, rng: Generator) -> Feed:
     """Both arms get up to three times as slow and fast again, minute by minute."""
     factors = 3.0 ** rng.random((runs, SECONDS // 60 + 1))
@@ -199,6 +166,7 @@ SITUATIONS: dict[str, tuple[Callable[[int, Generator], Feed], tuple[float, ...]]
     "weight 5 to 50% while failures rise tenfold": (_ramp, (1.0,)),
     "a day of traffic and failures within the hour": (_day, (1.0,)),
     "a probe that always fails": (_probe, (1.0,)),
-    "2 000 unequal users who stay at their arm": (_users, (1.0,)),
+    "2 000 unequal users who stay at their arm": (failing_users, (1.0,)),
+    "2 000 users who ask unequally and differ in slowness": (slow_users, LATENCY_ALONE),
     "latency of both arms changes every minute": (_slower_together, LATENCY_ALONE),
 }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -126,9 +125,8 @@ def _evidence(analysis: Json, needs: Sequence[Json]) -> str:
     if analysis.get("diverted"):
         counts.append(f"{analysis['diverted']} diverted to stable by the workers")
     lines.append("  " + ", ".join(counts) + ".")
-    phi = analysis.get("overdispersion", 1.0)
-    if not math.isclose(phi, 1.0):
-        lines.append(f"  Keys differ {phi:.2f} times as much as by chance; the evidence counts less for it.")
+    if analysis.get("note"):
+        lines.append(f"  {analysis['note']}")
     return "\n".join(lines)
 
 

@@ -46,6 +46,8 @@ def rollout_blocks(rollout: Json, *, details: bool = True) -> list[Block]:
     # The last analysis of a rollout that has ended says nothing about now.
     analysis = None if rollout["state"] in FINISHED else rollout.get("analysis")
     lines += [f"  {need_line(need)}" for need in rollout.get("needs") or ()]
+    if analysis and analysis.get("note"):
+        lines.append(f"  {analysis['note']}")
     if rollout.get("expires_in_seconds") is not None and rollout["state"] == "progressing":
         lines.append(f"  undecided, it would wait for {duration(rollout['expires_in_seconds'])} more")
     if rollout["state"] == "paused":

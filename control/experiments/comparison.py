@@ -21,6 +21,7 @@ from control.stats.affine import Differences, Ratios
 from control.stats.events import FAILURE, Event, Tally
 from control.stats.logspace import log_sum_exp_of
 from control.stats.mixture import ODDS
+from control.stats.overdispersion import NO_PHI, Phi, phi_at
 from control.stats.sequences import difference_interval, ratio_interval
 from control.stats.wealth import pack, unpack
 
@@ -194,7 +195,7 @@ class Comparison:
         return replace(self, peaks=peaks, reached={**self.reached, **new})
 
     def observe(
-        self, metric: Metric, variant: ArmCounts, control: ArmCounts, *, now: float, phi: float = 1.0
+        self, metric: Metric, variant: ArmCounts, control: ArmCounts, *, now: float, phi: Phi = NO_PHI
     ) -> Comparison:
         """Take in what both arms have counted since the experiment began; the same twice counts once.
 
@@ -223,7 +224,7 @@ class Comparison:
                 bets[event.key] = replace(before, x=x)
                 continue
             asked = _pair(figures.n[0, place]) if layout.own[place] else None
-            bets[event.key] = before.after(x, asked, grown, phi)
+            bets[event.key] = before.after(x, asked, grown, phi_at(phi, event))
         untimed = tuple(key for key, out in zip(layout.keys, figures.untimed[0], strict=True) if out)
         after = replace(self, n=n, opened_at=now, bets=bets, untimed=untimed)
         # The clock begins anew with the machine.

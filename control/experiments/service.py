@@ -7,6 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Final
 
+import numpy as np
 import orjson
 
 from config.values import parse_fraction
@@ -36,7 +37,7 @@ from control.experiments.states import Event, Status
 from control.ids import new_id
 from control.judge import arm_counts
 from control.overlay import base_digest
-from control.stats.overdispersion import phi, requests_per_unit
+from control.stats.overdispersion import phi_by_place, requests_per_unit
 from control.store import undertakings
 
 _SAVE_SECONDS: Final = 10.0
@@ -168,7 +169,7 @@ class Experiments:
         arms = {name: _arm(name, experiment, counts) for name, counts in counted.items()}
         units = {}
         for name in experiment.treatments:
-            one, other = counted[name].group_requests, counted[experiment.control].group_requests
+            one, other = counted[name].groups[0], counted[experiment.control].groups[0]
             if one.any() and other.any():
                 together = requests_per_unit(one, other)
                 units[name] = (float(one.sum()) / together, float(other.sum()) / together)
@@ -183,17 +184,12 @@ class Experiments:
         comparisons = {}
         for name in experiment.treatments:
             mine = counted[name]
-            groups = [
-                (counts.group_requests, counts.group_failures)
-                for counts in (mine, control)
-                if counts.group_requests.any()
-            ]
             observed = experiment.comparisons.get(name, Comparison()).observe(
                 experiment.metric,
                 arm_counts(mine),
                 arm_counts(control),
                 now=change.steady,
-                phi=phi(*groups) if groups else 1.0,
+                phi=phi_by_place(np.stack((mine.groups, control.groups))),
             )
             comparisons[name] = observed.noted(
                 experiment.metric, limit=experiment.log_threshold, at=change.wall

@@ -38,6 +38,9 @@ class View(Protocol):
     def safe(self, process: SafeProcess) -> float:
         """Logarithm of a bet on the absence of harm, at the margin of the current step."""
 
+    def overdispersion(self, event: Event) -> float:
+        """How much more keys differ in an event than requests would; at least 1."""
+
     def tally(self, event: Event) -> Tally:
         """What has been counted of an event since the rollout began."""
 

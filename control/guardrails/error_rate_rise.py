@@ -133,7 +133,7 @@ class ErrorRateRise(Guardrail):
         p = (tally.x_control + 0.5) / (tally.n_control + 1.0)
         rho = tally.n_canary / (tally.n_canary + tally.n_control)
         m, delta = self._safe.margins[view.level]
-        return remaining(safe_requests(p, p, rho, m, delta, view.alpha_promote), log_e_safe, view)
+        return remaining(safe_requests(p, p, rho, m, delta, view.alpha_promote), log_e_safe, view, FAILURE)
 
     def _reason(
         self,

@@ -184,7 +184,8 @@ class MetricGuardrail(Guardrail):
         p_t = (tally.x_control + 0.5) / (tally.n_control + 1.0)
         rho = tally.n_canary / (tally.n_canary + tally.n_control)
         m, delta = self._safe.margins[view.level]
-        return remaining(safe_requests(p_c, p_t, rho, m, delta, view.alpha_promote), log_e_safe, view)
+        total = safe_requests(p_c, p_t, rho, m, delta, view.alpha_promote)
+        return remaining(total, log_e_safe, view, self.events[i])
 
     def _reason(
         self, view: View, i: int, verdict: Verdict, log_e: float, log_e_safe: float, needed: int | None

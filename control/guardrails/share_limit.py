@@ -55,7 +55,7 @@ class ShareLimit(Guardrail):
             return None
         p = (tally.x_canary + 0.5) / (tally.n_canary + 1.0)
         limit = self._below.limits[view.level]
-        return remaining(below_requests(p, limit, view.alpha_promote), log_e_safe, view)
+        return remaining(below_requests(p, limit, view.alpha_promote), log_e_safe, view, self.event)
 
     def _concluded(self, figures: str, view: View, verdict: Verdict, log_e: float, log_e_safe: float) -> str:
         """*figures*, and what follows from them."""

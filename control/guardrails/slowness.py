@@ -144,7 +144,8 @@ class Slowness(Guardrail):
         p_t = (tally.x_control + 0.5) / (tally.n_control + 1.0)
         rho = tally.n_canary / (tally.n_canary + tally.n_control)
         m, delta = self._safe.margins[view.level]
-        return remaining(safe_requests(p_c, p_t, rho, m, delta, view.alpha_promote), log_e_safe, view)
+        total = safe_requests(p_c, p_t, rho, m, delta, view.alpha_promote)
+        return remaining(total, log_e_safe, view, event)
 
     def _needed_from_nothing(self, view: View, event: Event) -> int | None:
         """The same while control's quantile is not known: first come the answers that tell it."""

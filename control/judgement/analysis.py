@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Self
 
 from control.guardrails.finding import Family, Finding, Mode, Verdict
 from control.guardrails.words import e_value, percent, rate
 from control.judgement.evidence import ArmCounts, Evidence
+from control.judgement.keys import NO_KEYS
 from control.judgement.observation import RECENT_SECONDS, observe
 from control.judgement.view import EvidenceView
 from control.judgement.warming import warming
 from control.plans.plan import BREAKER, RolloutPlan
 from control.stats.events import FAILURE
 from control.stats.intervals import one_look
+from control.stats.latency import quantile_name
 from control.stats.one_sample import BROKEN, LOG_BROKEN
 from control.stats.sr import TICKS_TO_FALSE_ALARM, Watch
+from proxy.key_times import LEVELS
 
 __all__ = ["Analysis", "ArmCounts", "Evidence", "analyse", "observe"]
 
@@ -27,6 +30,8 @@ _SHARED_FROM: Final = 0.25
 _TROUBLE_REQUESTS: Final = 5.0
 # How many more canary requests may be in flight than control's pace explains, in standard deviations.
 _DEVIATIONS: Final = 3.0
+# Half of the evidence, and less, is left.
+_UNLIKE_FROM: Final = 2.0
 # After the workers diverted a canary request, widening waits for this long.
 _DIVERTED_SECONDS: Final = 30.0
 
@@ -67,6 +72,10 @@ class Analysis:
     """About how many more canary requests this step needs if the canary is as good as control."""
     overdispersion: float = 1.0
     """phi: how much more keys differ from each other than chance would have it; evidence is divided by it."""
+    overdispersion_latency: Mapping[str, float] = field(default_factory=dict)
+    """The same of how slow their answers are, by quantile: evidence of latency is divided by it."""
+    note: str = ""
+    """What makes the evidence count less than its number of requests; empty when nothing does."""
     sample_ratio_log_e: float = 0.0
     one_look: Mapping[str, Any] | None = None
     """z-test, Wald, Newcombe and Wilson intervals of the current stage: valid for one look only."""
@@ -151,7 +160,11 @@ def analyse(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int | No
         in_flight=(0, 0) if raw is None else raw.in_flight,
         diverted=0 if raw is None else raw.diverted,
         needed=None if None in needed else max((n for n in needed if n is not None), default=0),
-        overdispersion=evidence.phi,
+        overdispersion=evidence.phi[0],
+        overdispersion_latency={}
+        if evidence.keys is NO_KEYS
+        else dict(zip(map(quantile_name, LEVELS), evidence.phi[1:], strict=True)),
+        note=_unlike_keys(evidence),
         sample_ratio_log_e=view.sample_ratio.log_e,
         one_look=None
         if ledger is None
@@ -162,6 +175,22 @@ def analyse(evidence: Evidence, plan: RolloutPlan, now: float, *, step: int | No
         latency=evidence.latency or None,
         outcomes=evidence.outcomes or None,
         unjudged=unjudged,
+    )
+
+
+def _unlike_keys(evidence: Evidence) -> str:
+    """That keys differ, which makes requests worth less; empty while it matters little."""
+    failing, *slow = evidence.phi
+    differ = [
+        f"{phi:.1f} times as much as by chance in {what}"
+        for phi, what in ((failing, "failures"), (max(slow), "how slow they are"))
+        if phi >= _UNLIKE_FROM
+    ]
+    if not differ:
+        return ""
+    return (
+        f"keys differ {', '.join(differ)}: evidence of that counts as much less, and more keys would help,"
+        " more requests of the same ones hardly"
     )
 
 

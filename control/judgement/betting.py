@@ -167,8 +167,8 @@ def _know(alike: Sequence[EvidenceView], layout: Layout) -> None:
     purses = [view.evidence.wealth for view in alike]
     harm = slice(0, layout.harm_size)
     floors = np.stack([purse.settled.floors(layout)[:, harm] for purse in purses], axis=1)
-    phi = np.array([view.evidence.phi for view in alike])
-    cap = next(group.caution.cap for group in layout.groups if group.harm) * phi[:, None]
+    phi = layout.phi([view.evidence.phi for view in alike])
+    cap = next(group.caution.cap for group in layout.groups if group.harm) * phi[:, layout.process_of[harm]]
     values = np.minimum(floors[0] + np.minimum([purse.pending[harm] for purse in purses], cap), floors[1])
     worth: list[list[float]] = [[] for _ in alike]
     keys: list[str] = []
@@ -176,7 +176,8 @@ def _know(alike: Sequence[EvidenceView], layout: Layout) -> None:
         if group.harm:
             keys += [process.key for process in group.processes]
             bet = cast("HarmBet", group.bet)
-            log_e = bet.log_e_of(values[:, group.span].reshape(len(alike), group.count, -1)) / phi[:, None]
+            won = bet.log_e_of(values[:, group.span].reshape(len(alike), group.count, -1))
+            log_e = won / phi[:, group.members]
             for mine, row in zip(worth, log_e.tolist(), strict=True):
                 mine += row
     for view, mine in zip(alike, worth, strict=True):

@@ -13,6 +13,7 @@ from control.judgement.keys import NO_KEYS, Keys
 from control.judgement.purse import NO_WEALTH, Purse
 from control.judgement.rows import NO_PAIRS, NO_TALLIES, Pairs, Tallies
 from control.stats.events import Tally
+from control.stats.overdispersion import NO_PHI, Phi
 from control.stats.wealth import Wealth, pack, unpack
 from proxy.histogram import BUCKETS
 from proxy.outcomes import OUTCOMES, Outcome
@@ -28,9 +29,9 @@ STAGES_MAX: Final = 256
 class ArmCounts:
     """What one arm has counted since its stage began: cumulative, summed over nodes and boots.
 
-    `total` and `first_byte` are latency histograms of successes, shape (361,). The two fields of groups are
-    for routes with sticky keys: requests and failures by groups of keys (hashed independently of the
-    routing), each of shape (64,). `metrics` are the route's custom metrics, shape (4, 128), as
+    `total` and `first_byte` are latency histograms of successes, shape (361,). `groups` is for routes with
+    sticky keys: by group of keys, hashed independently of the routing, requests, failures, and answers by how
+    slow they were, shape (8, 64). `metrics` are the route's custom metrics, shape (4, 128), as
     `proxy.metric_counts` lays them out; `first_token` and `token_time` are histograms of its streams. All of
     them may be left out: what is None was not counted, which is not the same as zero.
     """
@@ -46,8 +47,7 @@ class ArmCounts:
     diverted: int = 0
     lost: int = 0
     retries: int = 0
-    group_requests: Counts | None = None
-    group_failures: Counts | None = None
+    groups: Counts | None = None
     metrics: Counts | None = None
     first_token: Counts | None = None
     token_time: Counts | None = None
@@ -241,7 +241,7 @@ class Evidence:
     """Histogram bucket by "source:quantile"."""
     schedule: Schedule = field(default_factory=Schedule)
     keys: Keys = NO_KEYS
-    phi: float = 1.0
+    phi: Phi = NO_PHI
     """How much more keys differ than requests would: all that was won is divided by it where it is read."""
     sample_ratio: tuple[float | None, float, float] = (None, 0.0, 0.0)
     """The share set in the current stage, log e of that stage, and the sum of earlier stages."""
@@ -310,7 +310,7 @@ class Evidence:
             "thresholds": dict(self.thresholds),
             "schedule": [plan.slice_at, plan.start_at, plan.starts, plan.fresh, plan.refresh_at],
             "keys": None if self.keys is NO_KEYS else self.keys.to_json(),
-            "phi": self.phi,
+            "phi": list(self.phi),
             "sample_ratio": list(self.sample_ratio),
             "log_peak": self.log_peak,
             "baseline": None
@@ -342,7 +342,7 @@ class Evidence:
                 slice_at=slice_at, start_at=start_at, starts=starts, fresh=fresh, refresh_at=refresh_at
             ),
             keys=Keys.from_json(keys) if (keys := data.get("keys")) else NO_KEYS,
-            phi=data["phi"],
+            phi=tuple(data["phi"]),
             sample_ratio=(share, log_e, earlier),
             log_peak=data["log_peak"],
             baseline=None

@@ -1,4 +1,4 @@
-"""Requests and failures by group of keys, over all stages of a rollout.
+"""Requests, failures and slow answers by group of keys, over all stages of a rollout.
 
 Users stay from stage to stage, most of them at their arm, so how much they differ is asked of all stages
 together: evidence of one stage is not independent of that of the next.
@@ -12,17 +12,18 @@ from typing import Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from control.stats.overdispersion import phi_of
+from control.stats.overdispersion import Phi, phi_by_place
 from control.stats.wealth import pack, unpack
-from proxy.counters import GROUPS
+from proxy.counters import GROUPS, TIME_CLASSES
 
 Counts = npt.NDArray[np.int64]
-SHAPE: Final = (2, 2, GROUPS)
+SHAPE: Final = (2, 2 + TIME_CLASSES, GROUPS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Keys:
-    """Each array by arm, canary first, by requests and failures, and by group: shape (2, 2, 64)."""
+    """Each array by arm, canary first, by what is counted (`control.stats.overdispersion.phi_by_place`), and
+    by group: shape (2, 8, 64)."""
 
     earlier: Counts
     """Of the stages that have ended."""
@@ -36,10 +37,9 @@ class Keys:
         """With the current stage among the earlier ones."""
         return Keys(earlier=self.earlier + self.current, current=np.zeros_like(self.current))
 
-    def phi(self) -> float:
+    def phi(self) -> Phi:
         """How much more keys differ than requests would; 1 where no key was counted."""
-        both = self.earlier + self.current
-        return float(phi_of(both[:, 0], both[:, 1]))
+        return phi_by_place(self.earlier + self.current)
 
     def to_json(self) -> list[str]:
         """Plain JSON values; counts as doubles, which are exact far beyond what can be counted."""

@@ -332,9 +332,9 @@ def _pass_time(evidence: Evidence, plan: RolloutPlan, now: float) -> Evidence:
 
 def _keyed(canary: ArmCounts, control: ArmCounts) -> tuple[int, int] | None:
     """Requests that were assigned by a key; None when they are not counted."""
-    if canary.group_requests is None or control.group_requests is None:
+    if canary.groups is None or control.groups is None:
         return None
-    return int(canary.group_requests.sum()), int(control.group_requests.sum())
+    return int(canary.groups[0].sum()), int(control.groups[0].sum())
 
 
 def _refresh(
@@ -375,13 +375,12 @@ def _noted(evidence: Evidence, ledger: StageLedger, look: Look) -> dict[str, Any
     if share is not None and 0 < share < 1:
         n_c, n_t = ledger.units
         together = 1.0
-        if look.plan.sticky and canary.group_requests is not None and control.group_requests is not None:
-            together = requests_per_unit(canary.group_requests, control.group_requests)
+        if look.plan.sticky and canary.groups is not None and control.groups is not None:
+            together = requests_per_unit(canary.groups[0], control.groups[0])
         ratio = (share, sample_ratio_log_e(n_c / together, n_t / together, share), ratio[2])
     keys = evidence.keys
-    groups = [(arm.group_requests, arm.group_failures) for arm in (canary, control)]
-    if all(part is not None and part.any() for part in (groups[0][0], groups[1][0])):
-        keys = keys.counted(np.array(groups, dtype=np.int64))
+    if canary.groups is not None and control.groups is not None:
+        keys = keys.counted(np.stack((canary.groups, control.groups)))
     return {
         "sample_ratio": ratio,
         "keys": keys,

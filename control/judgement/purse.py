@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from control.stats.layout import Group, Layout
+from control.stats.overdispersion import NO_PHI, Phi
 from control.stats.wealth import Wealth
 
 Floats = npt.NDArray[np.float64]
@@ -87,7 +88,7 @@ class Purse(Mapping[str, Wealth]):
             settled.append(wealth)
         return Purse(layout, Settled(settled), pending, begun, rest)
 
-    def passed(self, slices: int, log_start: float | None, phi: float = 1.0) -> Purse:
+    def passed(self, slices: int, log_start: float | None, phi: Phi = NO_PHI) -> Purse:
         """After so many slices ended, with one more start of this weight; only of a purse with a layout.
 
         Args:
@@ -96,13 +97,14 @@ class Purse(Mapping[str, Wealth]):
         layout = self.layout
         assert layout is not None
         settled, pending = list(self.settled.wealth), self.pending.copy()
+        by_process = layout.phi([phi])[0][:, None]
         for number, group in enumerate(layout.groups):
             if not group.harm:
                 continue
             before = after = self._group(number, group)
             # Empty slices move windows on like any other; after a window and a gap nothing changes any more.
             for _ in range(min(slices, group.caution.window + group.caution.gap + 1)):
-                after = after.close(group.caution, phi)
+                after = after.close(group.caution, by_process[group.members])
             if log_start is not None:
                 after = after.start(log_start)
             begun = self.begun[group.members][:, None]
@@ -116,12 +118,17 @@ class Purse(Mapping[str, Wealth]):
             pending[group.span] = 0.0
         return Purse(layout, Settled(settled), pending, self.begun, self.rest)
 
-    def worth(self, number: int, phi: float = 1.0) -> Floats:
-        """What the members of a group have to show now, undivided, shape (P, K)."""
+    def worth(self, number: int, phi: Floats) -> Floats:
+        """What the members of a group have to show now, undivided, shape (P, K).
+
+        Args:
+            phi: of its processes, shape (P,).
+        """
         assert self.layout is not None
         group = self.layout.groups[number]
         betting, leaving = self.settled.floors(self.layout)[:, group.span]
-        pending = np.minimum(self.pending[group.span], group.caution.cap * phi)
+        cap = group.caution.cap * np.repeat(phi, group.bet.size)
+        pending = np.minimum(self.pending[group.span], cap)
         result: Floats = np.minimum(betting + pending, leaving).reshape(group.count, -1)
         return result
 

@@ -18,7 +18,10 @@ from control.stats.events import Event, Tally
 from control.stats.latency import UPPER_EDGES, quantile_name
 from control.stats.layout import NO_CAUTION
 from control.stats.logspace import log_sum_exp_of
+from control.stats.overdispersion import phi_at
 from control.stats.process import LOG_FIRST_START, HarmProcess, Process, SafeProcess
+
+Floats = npt.NDArray[np.float64]
 
 # With so many canary requests in a stage and none to control, control gets no traffic at all.
 ALONE_FROM: Final = 50
@@ -48,15 +51,20 @@ class EvidenceView:
         ledger = self.evidence.current
         return ledger is None or ledger.n[1] > 0 or ledger.n[0] < ALONE_FROM
 
-    def values(self, process: Process) -> npt.NDArray[np.float64]:
+    def values(self, process: Process) -> Floats:
         """What each member of the process' bet has won, as logarithms, shape (size,)."""
-        return self._undivided(process) / self.evidence.phi
+        return self._undivided(process) / self.overdispersion(process.event)
 
-    def _undivided(self, process: Process) -> npt.NDArray[np.float64]:
+    def overdispersion(self, event: Event) -> float:
+        """How much more keys differ in an event than requests would; at least 1."""
+        return phi_at(self.evidence.phi, event)
+
+    def _undivided(self, process: Process) -> Floats:
         held = self.evidence.wealth.get(process.key)
         if held is None:
             return np.full(process.bet.size, LOG_FIRST_START if process.harm else 0.0)
-        return held.values(self.plan.caution if process.harm else NO_CAUTION, self.evidence.phi)
+        caution = self.plan.caution if process.harm else NO_CAUTION
+        return held.values(caution, self.overdispersion(process.event))
 
     def know(self, harm: Mapping[str, float]) -> None:
         """Take what processes on harm are worth from one who has worked it out already."""
@@ -65,30 +73,32 @@ class EvidenceView:
     def harm(self, process: HarmProcess) -> float:
         """Logarithm of a bet on harm."""
         if process.key not in self._harm:
-            alike, values = self._alike(process)
-            log_e = process.bet.log_e_of(values) / self.evidence.phi
+            alike, values, phi = self._alike(process)
+            log_e = process.bet.log_e_of(values) / phi
             self._harm |= zip(alike, log_e.tolist(), strict=True)
         return self._harm[process.key]
 
     def safe(self, process: SafeProcess) -> float:
         """Logarithm of a bet on the absence of harm, at the margin of the current step."""
         if process.key not in self._safe:
-            alike, values = self._alike(process)
-            log_e = process.bet.log_e_of(values) / self.evidence.phi
+            alike, values, phi = self._alike(process)
+            log_e = process.bet.log_e_of(values) / phi[:, None]
             self._safe |= zip(alike, log_e.tolist(), strict=True)
         return self._safe[process.key][self.level]
 
-    def _alike(self, process: Process) -> tuple[list[str], npt.NDArray[np.float64]]:
-        """The keys of all processes with the same bet, and their undivided values, shape (P, size).
+    def _alike(self, process: Process) -> tuple[list[str], Floats, Floats]:
+        """Of all processes with the same bet the keys, undivided values and overdispersion.
 
-        Together they cost little more than one.
+        Together they cost little more than one. Shapes (P,), (P, size), (P,).
         """
         layout, purse = self.plan.layout, self.evidence.wealth
         if purse.layout is not layout or process.key not in layout.places:
-            return [process.key], self._undivided(process)[None]
+            phi = np.array([self.overdispersion(process.event)])
+            return [process.key], self._undivided(process)[None], phi
         number, _ = layout.places[process.key]
         group = layout.groups[number]
-        return [other.key for other in group.processes], purse.worth(number, self.evidence.phi)
+        phi = layout.phi([self.evidence.phi])[0, group.members]
+        return [other.key for other in group.processes], purse.worth(number, phi), phi
 
     def tally(self, event: Event) -> Tally:
         """What has been counted of an event since the rollout began."""

@@ -37,7 +37,8 @@ class Arrivals:
     x: Counts
     """Those with each event, shape (runs, events, 2)."""
     phi: Floats | None = None
-    """How much more keys differ than requests would, so far; evidence is divided by it. Shape (runs,)."""
+    """How much more keys differ in each event than requests would, so far; evidence is divided by it. Shape
+    (runs, events)."""
     new_stage: bool = False
     """Whether the weight has changed before them."""
 
@@ -111,7 +112,7 @@ class Batch:
         self._n = np.zeros((runs, 2), dtype=np.int64)
         self._x = np.zeros((runs, events, 2), dtype=np.int64)
         self._opened = np.zeros(runs)
-        self._phi = np.ones(runs)
+        self._phi = np.ones((runs, events))
         self._slice_at = self._start_at = 0.0
         self._starts = 0
         self._table = np.empty((4096, ODDS.size))
@@ -145,11 +146,11 @@ class Batch:
 
     def raise_to(self, peak: Floats) -> None:
         """Bring *peak*, shape (runs,), up to the combined log e where that is larger now."""
-        values = self._wealth.values(self._caution, self._phi[:, None, None])
+        values = self._wealth.values(self._caution, self._phi[..., None])
         # A mean is no larger than its largest part, so few runs have to be worked out.
-        rows = np.flatnonzero(values.max(axis=(1, 2)) > peak * self._phi)
+        rows = np.flatnonzero((values.max(axis=2) / self._phi).max(axis=1) > peak)
         if len(rows):
-            log_e = ODDS.log_e_of(values[rows]) / self._phi[rows, None]
+            log_e = ODDS.log_e_of(values[rows]) / self._phi[rows]
             log_e = log_sum_exp(log_e + np.log(self._weights))
             peak[rows] = np.maximum(peak[rows], log_e)
 
@@ -158,7 +159,7 @@ class Batch:
         slice_s = self._caution.slice_s
         ended = int((now - self._slice_at) // slice_s) if slice_s > 0 else int(due)
         for _ in range(ended):
-            self._wealth = self._wealth.close(self._caution, self._phi[:, None, None])
+            self._wealth = self._wealth.close(self._caution, self._phi[..., None])
         if ended and due:
             self._starts += 1
             self._wealth = self._wealth.start(log_start_weight(self._starts))

@@ -11,8 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from control.stats.events import LATENCIES, STREAM_LATENCIES, Event, Source
+from control.stats.overdispersion import Phi, places
 from control.stats.process import Bet, Process, by_bet
 from control.stats.wealth import Caution
+
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,6 +76,17 @@ class Layout:
     """Members of those on harm."""
     places: dict[str, tuple[int, int]] = field(repr=False)
     """By the key of a process: its group, and its place there."""
+    process_of: npt.NDArray[np.intp] = field(repr=False)
+    """The process of each member of a bet, shape (size,)."""
+    phi_places: npt.NDArray[np.intp] = field(repr=False)
+    """`control.stats.overdispersion.places` of each process's event, shape (2, count)."""
+
+    def phi(self, phi: Sequence[Phi]) -> Floats:
+        """How much more keys differ than requests would, by process, of R rollouts: shape (R, count)."""
+        found = np.array(phi)
+        one, other = self.phi_places
+        result: Floats = np.maximum(found[:, one], found[:, other])
+        return result
 
 
 # What every request, or every success, is asked.
@@ -119,6 +133,16 @@ def layout_of(processes: Sequence[Process], caution: Caution) -> Layout:
         places={
             process.key: (i, j) for i, group in enumerate(groups) for j, process in enumerate(group.processes)
         },
+        process_of=np.concatenate(
+            [np.repeat(np.arange(group.first, group.members.stop), group.bet.size) for group in groups]
+        )
+        if groups
+        else np.zeros(0, dtype=np.intp),
+        phi_places=np.array(
+            [places(process.event) for group in groups for process in group.processes], dtype=np.intp
+        )
+        .reshape(-1, 2)
+        .T,
     )
     _KNOWN[name] = found
     return found

@@ -6,6 +6,10 @@ between random groups of keys, over the variance that independent requests would
 
     phi = G / (G - 1) sum_g (x_g - p n_g)**2 / (N p (1 - p)).
 
+Users differ in how slow their requests are, too, and differently at each quantile, so the same is asked of
+answers slower than about the arm's quartiles, p90 and p99 (`proxy.key_times`). Latencies of all kinds are
+divided by what was found for that of whole answers, at their quantile or the larger of its neighbours.
+
 The larger one of both arms is taken, and all evidence is divided by the phi of all requests so far: the
 longer users stay, the more requests each of them has, so phi grows, and what was won while it was small is
 worth less in the end as well. (With 2 000 very unequal users, dividing each block by the phi of its time left
@@ -16,12 +20,22 @@ but it can do no harm: for phi >= 1, e**(1/phi) reaches 1/alpha only where e doe
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from control.stats.events import LATENCIES, Event
+from proxy.key_times import LEVELS
+
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
+Phi = tuple[float, ...]
+"""Of failures, then of answers slower than each of `proxy.key_times.LEVELS`; 6 numbers, none below 1."""
+
+NO_PHI: Final[Phi] = (1.0,) * (1 + len(LEVELS))
+"""Of independent requests."""
 
 
 def variance_ratio(requests: Counts, failures: Counts) -> tuple[Floats, Floats]:
@@ -41,16 +55,8 @@ def variance_ratio(requests: Counts, failures: Counts) -> tuple[Floats, Floats]:
     return np.where(told, squares, 0.0), np.where(told, total * p * (1.0 - p), 0.0)
 
 
-def phi(*arms: tuple[Counts, Counts]) -> float:
-    """The larger overdispersion of the arms, each as (requests, failures) by group; at least 1."""
-    if not arms:
-        return 1.0
-    requests, failures = zip(*arms, strict=True)
-    return float(phi_of(np.stack(requests), np.stack(failures)))
-
-
 def phi_of(requests: Counts, failures: Counts) -> Floats:
-    """The same of many rollouts at once, shape (...).
+    """The larger overdispersion of the arms, shape (...); at least 1.
 
     Args:
         requests, failures: by arm and group of keys, shape (..., A, G).
@@ -59,6 +65,35 @@ def phi_of(requests: Counts, failures: Counts) -> Floats:
     by_arm = squares / np.where(expected > 0, expected, math.inf)
     found: Floats = by_arm.max(axis=-1, initial=1.0)
     return found
+
+
+def phi_by_place(groups: Counts) -> Phi:
+    """Overdispersion of failures and of slow answers.
+
+    Args:
+        groups: by arm requests, failures, and answers from the quickest class to the slowest, by group of
+            keys, shape (A, 8, G).
+    """
+    # Answers of a class and all slower ones.
+    slow = groups[:, :1:-1].cumsum(axis=1)[:, ::-1]
+    n = np.concatenate((groups[:, :1], np.repeat(slow[:, :1], len(LEVELS), axis=1)), axis=1)
+    x = np.concatenate((groups[:, 1:2], slow[:, 1:]), axis=1)
+    return tuple(phi_of(n.swapaxes(0, 1), x.swapaxes(0, 1)).tolist())
+
+
+def places(event: Event) -> tuple[int, int]:
+    """Where in a `Phi` an event's is found: the larger of two, which often are one."""
+    if event.source not in LATENCIES:
+        return 0, 0
+    return max(1, bisect_right(LEVELS, event.quantile)), min(
+        len(LEVELS), bisect_left(LEVELS, event.quantile) + 1
+    )
+
+
+def phi_at(phi: Phi, event: Event) -> float:
+    """An event's overdispersion."""
+    one, other = places(event)
+    return max(phi[one], phi[other])
 
 
 def requests_per_unit(canary: Counts, control: Counts) -> float:

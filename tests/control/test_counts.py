@@ -15,6 +15,7 @@ def counts() -> Counts:
         [(5, 4), (360, 3)],
         [(0, 7)],
         groups=[(0, 5), (63, 7), (127, 3)],
+        group_times=[(63, 2), (64, 1), (383, 4)],
         metrics=[(0, 2), (129, 2**61)],
     )
 
@@ -37,9 +38,11 @@ def test_counts_written_before_a_field_existed_can_be_read() -> None:
 
 
 def test_groups_and_metrics_are_found_where_they_belong() -> None:
-    """Requests and failures by group of keys; one row for each of the route's metrics."""
-    assert (counts().group_requests[0], counts().group_requests[63]) == (5, 7)
-    assert (counts().group_failures[63], counts().group_failures.sum()) == (3, 3)
+    """Requests, failures and classes of answers by group of keys; one row for each of the route's metrics."""
+    requests, failures, quickest, second, *_, slowest = counts().groups
+    assert (requests[0], requests[63]) == (5, 7)
+    assert (failures[63], failures.sum()) == (3, 3)
+    assert (quickest[63], second[0], slowest[63], counts().groups[2:].sum()) == (2, 1, 4, 7)
     assert counts().metrics.shape == (4, 128)
     assert (counts().metrics[0, 0], counts().metrics[1, 1]) == (2, 2**61)
 

@@ -97,7 +97,7 @@ def test_other_layout_is_refused(path: str) -> None:
         file.seek(counters.VERSION * 8)
         file.write((counters.LAYOUT_VERSION + 1).to_bytes(8, sys.byteorder))
 
-    with pytest.raises(PageError, match="page layout 8 with 2640 cells a slot, this version reads layout 7"):
+    with pytest.raises(PageError, match="page layout 9 with 3016 cells a slot, this version reads layout 8"):
         CounterPage.open_for_writing(path)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy import counters
+from proxy import counters, key_times
 from proxy.outcomes import Outcome
 from tests.helpers.dataplane import direct_table, worker
 from tests.helpers.http import (
@@ -527,6 +527,8 @@ async def test_json_key_splits_by_body_and_streams_what_is_too_large(tmp_path: P
                 # Every user sent two requests, which are in the same group.
                 assert sum(groups) == started
                 assert all(count % 2 == 0 for count in groups)
+                times = [w.cell(slot, counters.GROUP_TIMES + cell) for cell in range(key_times.CELLS)]
+                assert [sum(times[group :: counters.GROUPS]) for group in range(counters.GROUPS)] == groups
             large = b'{"user": "u1", "pad": "' + b"x" * 300_000 + b'"}'
             response = await ask(w.port, post(large))
             assert response.body == str(len(large)).encode()

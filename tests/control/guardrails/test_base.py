@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from control.guardrails.base import verdict_of
 from control.guardrails.figures import measure, remaining
 from control.guardrails.finding import NOTHING, Verdict
+from control.judgement.evidence import Evidence
+from control.judgement.view import EvidenceView
+from control.stats.events import FAILURE
+from control.stats.overdispersion import NO_PHI
 from tests.control.feeding import Feeder
 
 VIEW = Feeder({"alpha": 0.01, "alpha_promote": 0.05}).view()
@@ -48,8 +53,19 @@ def test_figures_have_intervals_or_are_nothing() -> None:
 
 def test_what_is_left_shrinks_with_the_evidence() -> None:
     """From everything to nothing; evidence to the contrary adds to it."""
-    assert remaining(1000.0, 0.0, VIEW) == 1000
-    assert remaining(1000.0, SAFE / 2, VIEW) == 500
-    assert remaining(1000.0, SAFE, VIEW) == 0
-    assert (remaining(1000.0, -SAFE, VIEW) or 0) == 2000
-    assert remaining(math.inf, 0.0, VIEW) is None
+
+    def left(total: float, log_e_safe: float) -> int | None:
+        return remaining(total, log_e_safe, VIEW, FAILURE)
+
+    assert left(1000.0, 0.0) == 1000
+    assert left(1000.0, SAFE / 2) == 500
+    assert left(1000.0, SAFE) == 0
+    assert (left(1000.0, -SAFE) or 0) == 2000
+    assert left(math.inf, 0.0) is None
+
+
+def test_unequal_keys_take_as_many_more_requests() -> None:
+    """What evidence is divided by is what requests have to be multiplied by."""
+    evidence = replace(Evidence.empty(), phi=(3.0, *NO_PHI[1:]))
+
+    assert remaining(1000.0, 0.0, EvidenceView(evidence, VIEW.plan), FAILURE) == 3000

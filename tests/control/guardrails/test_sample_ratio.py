@@ -82,8 +82,9 @@ def test_diverted_requests_are_left_out() -> None:
 
 def keyed(requests: list[int]) -> dict[str, Any]:
     """Requests by group of keys, as a route that assigns by a key counts them."""
-    groups = np.array(requests, dtype=np.int64)
-    return {"group_requests": groups, "group_failures": np.zeros_like(groups)}
+    groups = np.zeros((8, 64), dtype=np.int64)
+    groups[0] = requests
+    return {"groups": groups}
 
 
 def test_without_groups_of_keys_a_sticky_route_has_no_data() -> None:

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from control.counts import loads_counts, make_counts
 from control.judge import arm_counts
+from control.judgement.analysis import analyse
+from control.judgement.betting import views
 from control.judgement.evidence import ArmCounts, Evidence
 from control.judgement.observation import BLOCK_REQUESTS, observe
 from control.judgement.view import EvidenceView
@@ -370,8 +372,9 @@ def by_keys(seconds: int, *, stage: str, evidence: Evidence, uneven: bool, now: 
                 started=20 * 64 * second,
                 finished=20 * 64 * second,
                 failed=times * 64 * second,
-                group_requests=np.full(64, 20 * second, dtype=np.int64),
-                group_failures=failing * times * second,
+                groups=np.stack(
+                    (np.full(64, 20 * second), failing * times * second, *np.zeros((6, 64), int))
+                ),
             )
             for times in (4, 1)
         ]
@@ -386,12 +389,62 @@ def test_overdispersion_of_keys_divides_all_evidence() -> None:
     process = next(one for one in PLAN.processes if one.key == ODDS_KEY)
     assert isinstance(process, HarmProcess)
 
-    assert even.phi == 1.0
-    assert uneven.phi > 5
+    assert even.phi[0] == 1.0
+    assert uneven.phi[0] > 5
     assert log_values(uneven) == log_values(even)
     whole = EvidenceView(even, PLAN).harm(process)
-    assert EvidenceView(uneven, PLAN).harm(process) == pytest.approx(whole / uneven.phi)
+    assert EvidenceView(uneven, PLAN).harm(process) == pytest.approx(whole / uneven.phi[0])
     assert whole > 20
+
+
+def slow_keys(*, uneven: bool) -> tuple[RolloutPlan, Evidence]:
+    """A minute of a canary with more slow answers than control, from all keys alike or from a few of them."""
+    watched = Feeder({"burst": 0, "guardrails": [{"kind": "error_rate_rise"}, {"kind": "latency_ratio"}]})
+    share = np.ones(64, dtype=np.int64)
+    if uneven:
+        share[4:], share[:4] = 0, 16
+    for second in range(1, 61):
+        watched.canary.serve(6400, 64, slow=64 * 12)
+        watched.control.serve(6400, 64, slow=64 * 8)
+        watched.now += 1.0
+        arms = []
+        for arm, slow in ((watched.canary, 12), (watched.control, 8)):
+            groups = np.full((8, 64), second)
+            groups[0] *= 100
+            groups[2] *= 99 - slow * share
+            groups[3:7] = 0
+            groups[7] *= slow * share
+            arms.append(arm.counts(groups=groups))
+        canary, control = arms
+        watched.evidence = observe(
+            watched.evidence, watched.plan, stage="r:0:1", canary=canary, control=control, now=watched.now
+        )
+    return watched.plan, watched.evidence
+
+
+def test_keys_with_slow_answers_make_latency_less_sure_and_nothing_else() -> None:
+    """Each bet is divided by what was found at its own quantile, also where many are worked out at once."""
+    plan, even = slow_keys(uneven=False)
+    _, uneven = slow_keys(uneven=True)
+    harm = [one for one in plan.processes if isinstance(one, HarmProcess)]
+    failure = next(one for one in harm if one.event == FAILURE)
+    slow = [one for one in harm if one.event != FAILURE]
+    mine, other = EvidenceView(uneven, plan), EvidenceView(even, plan)
+
+    assert even.phi == (1.0,) * 6
+    assert uneven.phi[0] == 1.0
+    assert min(uneven.phi[1:]) > 5
+    assert mine.harm(failure) == other.harm(failure)
+    for process in slow:
+        assert mine.harm(process) == pytest.approx(other.harm(process) / uneven.phi[5])
+    (at_once,) = views([(uneven, plan)])
+    assert [at_once.harm(process) for process in slow] == [mine.harm(process) for process in slow]
+    shown = analyse(uneven, plan, 60.0).overdispersion_latency
+    assert list(shown) == ["p25", "p50", "p75", "p90", "p99"]
+    assert tuple(shown.values()) == uneven.phi[1:]
+    note = f"keys differ {uneven.phi[5]:.1f} times as much as by chance in how slow they are"
+    assert analyse(uneven, plan, 60.0).note.startswith(note)
+    assert analyse(even, plan, 60.0).note == ""
 
 
 def test_users_are_known_from_stage_to_stage() -> None:
@@ -402,8 +455,8 @@ def test_users_are_known_from_stage_to_stage() -> None:
     longer = by_keys(10, stage="r:1:2", evidence=again, uneven=True, now=10.0)
 
     assert again.keys.phi() == first.phi
-    assert second.phi > first.phi / 2, "one even second does not make up for ten uneven ones"
-    assert longer.phi > first.phi * 1.5, "the same users have twice the requests"
+    assert second.phi[0] > first.phi[0] / 2, "one even second does not make up for ten uneven ones"
+    assert longer.phi[0] > first.phi[0] * 1.5, "the same users have twice the requests"
 
 
 def test_evidence_stays_small_and_exact() -> None:

@@ -15,7 +15,7 @@ from control.stats.mantel_haenszel import odds_ratio, risk_ratio
 from control.stats.means import half_width, half_width_one_sided
 from control.stats.mixture import mixture_path
 from control.stats.one_sample import one_sample_log_e
-from control.stats.overdispersion import phi
+from control.stats.overdispersion import phi_of
 from control.stats.power import fixed_requests
 from control.stats.sample_ratio import sample_ratio_log_e
 from control.stats.sequences import proportion_interval
@@ -154,7 +154,7 @@ def test_one_sample(given: dict[str, Any], expected: float) -> None:
 def test_overdispersion() -> None:
     given = VECTORS["overdispersion"][0]["input"]
 
-    ratio = phi((np.array(given["group_n"]), np.array(given["group_x"])))
+    ratio = phi_of(np.array([given["group_n"]]), np.array([given["group_x"]]))
 
     assert ratio == pytest.approx(VECTORS["overdispersion"][0]["expected"], rel=EXACT)
     assert ratio == pytest.approx(VECTORS["overdispersion_"][0]["expected"], rel=EXACT)
