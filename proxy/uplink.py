@@ -14,7 +14,7 @@ from proxy.tally import Tally
 log = logging.getLogger("headgate.agent")
 
 BEAT_SECONDS: Final = 0.25
-# Earlier boots that wait for control to come back; each holds its pages on disk, 1.5 MiB a worker.
+# Earlier boots that wait for control to come back; each holds its pages on disk, 6 MiB a worker.
 LEFTOVERS_MAX: Final = 64
 
 

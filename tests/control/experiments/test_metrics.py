@@ -233,3 +233,21 @@ def test_margins_are_in_the_unit_of_the_metric() -> None:
     for metric, given in ((latency, 0.9), (score, 2), (score, "much"), (score, True)):
         with pytest.raises(InvalidValueError):
             metric.read_margin(given)
+
+
+def test_each_event_has_the_overdispersion_of_its_own() -> None:
+    """Keys that differ in how slow they are make latency less sure, and failures as much as these differ."""
+    metric, chance = Metric.read("latency:p95", "", ()), random.Random(3)
+    slow, fast = Served(lognormal(1, 0.08), failing=0.05), Served(lognormal(2, 0.05), failing=0.01)
+    alike = unlike = Comparison()
+    for now in range(60):
+        for served in (slow, fast):
+            served.serve(chance, 50)
+        arms = slow.counts(), fast.counts()
+        alike = alike.observe(metric, *arms, now=float(now))
+        unlike = unlike.observe(metric, *arms, now=float(now), phi=(2.0, 1.0, 1.0, 1.0, 6.0, 3.0))
+
+    assert unlike.failures.log_e_worse == pytest.approx(alike.failures.log_e_worse / 2)
+    (latency,) = metric.events
+    assert unlike.of(latency).log_e_worse == pytest.approx(alike.of(latency).log_e_worse / 6)
+    assert alike.of(latency).log_e_worse > 5
