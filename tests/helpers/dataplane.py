@@ -10,7 +10,6 @@ import mmap
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from proxy import counters
 from proxy.counters import CounterPage, slot_base
 from proxy.outcomes import OUTCOMES, Outcome
 from proxy.sockets import bound_socket
+from tests.helpers.forked import ForkedProcess, fork_worker
 
 REVISIONS = itertools.count(1)
 # How long is waited for a count: of a worker that sleeps, and of one that has something to do.
@@ -112,7 +112,7 @@ def direct_table(port: int | list[int], **more: Any) -> dict[str, Any]:
 class WorkerProcess:
     """Talks to a worker the way the agent does."""
 
-    def __init__(self, process: asyncio.subprocess.Process, link: socket.socket, page: Path) -> None:
+    def __init__(self, process: ForkedProcess, link: socket.socket, page: Path) -> None:
         self.process = process
         self.port = 0
         self._link = link
@@ -202,17 +202,14 @@ async def worker(
     compare: str = "",
     scores: list[list[int]] | None = None,
 ) -> AsyncIterator[WorkerProcess]:
-    """Run ``python -m proxy.worker`` on a free port; ended by SIGTERM and, if need be, SIGKILL."""
+    """Run a worker process on a free port; ended by SIGTERM and, if need be, SIGKILL."""
     page = tmp_path / f"worker-{first_table['revision']}.page"
     CounterPage.create(str(page), boot="00000000000000aa", index=0)
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
     listener = bound_socket("127.0.0.1", 0, shared=True)
-    listening = {"host": "127.0.0.1", "port": 0, "backlog": 512, "given": False, "fds": [listener.fileno()]}
-    environment = {**os.environ, "HEADGATE_LINK_FD": str(theirs.fileno()), "PYTHONWARNINGS": "error"}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "proxy.worker", pass_fds=[theirs.fileno(), listener.fileno()], env=environment
-    )
+    process, number = fork_worker(theirs.fileno(), listener.fileno())
+    listening = {"host": "127.0.0.1", "port": 0, "backlog": 512, "given": False, "fds": [number]}
     theirs.close()
     listener.close()
     running = WorkerProcess(process, ours, page)
@@ -241,7 +238,7 @@ async def worker(
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
             try:
-                await asyncio.wait_for(process.wait(), 60)
+                await asyncio.wait_for(process.wait(), 5)
             except TimeoutError:
                 process.kill()
                 await process.wait()

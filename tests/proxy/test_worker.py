@@ -215,6 +215,7 @@ async def test_killed_worker_leaves_its_counts(tmp_path: Path) -> None:
     async with answering() as server, worker(tmp_path, direct_table(server.port)) as w:
         for _ in range(25):
             await ask(w.port, post(b"x"))
+        await eventually(lambda: w.in_flight(1) == 0)
         os.kill(w.pid, signal.SIGKILL)
         await w.process.wait()
 
