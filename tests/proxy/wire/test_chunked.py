@@ -215,7 +215,7 @@ cut_lists = st.lists(st.integers(0, 1_000), max_size=12)
 
 
 @given(chunk_lists, trailer_lists, cut_lists)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_pieces_of_a_good_body_give_the_same(
     chunks: list[tuple[bytes, bytes]], trailers: list[bytes], cuts: list[int]
 ) -> None:
@@ -248,7 +248,7 @@ FRAGMENTS = [
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=20).map(b"".join) | st.binary(max_size=60), cut_lists)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_pieces_of_anything_give_the_same(body: bytes, cuts: list[int]) -> None:
     """Accepted whole is accepted in pieces, with the same result; refused whole is refused in pieces."""
     whole = follow([body])
@@ -260,7 +260,7 @@ def test_any_pieces_of_anything_give_the_same(body: bytes, cuts: list[int]) -> N
 
 
 @given(st.text("0123456789abcdefABCDEFgx +-_;\r\n\t", max_size=18).map(str.encode) | st.binary(max_size=17))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_both_forms_read_the_same_size(digits: bytes) -> None:
     """The byte loop and the regular expression accept the same numbers."""
     data = b"x" + digits + b"\r\n"

@@ -84,14 +84,14 @@ def check_framing(data: bytes) -> None:
 
 
 @given(sound_requests)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_accepted_requests_are_framed_alike(data: bytes) -> None:
     """Method, target, number of fields, content and its end agree with both oracles."""
     check_framing(data)
 
 
 @given(heads)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_nothing_is_accepted_that_an_oracle_refuses(data: bytes) -> None:
     """Heads with faults in them are refused here wherever an oracle refuses them."""
     check_framing(data)
@@ -146,7 +146,7 @@ def test_good_responses_are_framed_alike(case: Case) -> None:
     ),
     st.sampled_from([b"", b"X-Sum: 1\r\n"]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_chunked_content_is_the_same(chunks: list[tuple[bytes, bytes]], trailer: bytes) -> None:
     """The content of a chunked body agrees with both oracles."""
     body = b"".join(b"%x%s\r\n%s\r\n" % (len(data), extension, data) for data, extension in chunks)
@@ -168,7 +168,7 @@ def test_chunked_content_is_the_same(chunks: list[tuple[bytes, bytes]], trailer:
         st.sampled_from([b"0", b"1", b"a", b"\r\n", b"\n", b";", b"x", b" ", b"0\r\n\r\n"]), max_size=12
     ).map(b"".join)
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_chunked_body_ends_here_and_not_there(body: bytes) -> None:
     """Where a body is accepted and complete here, both oracles find the same content and the same end."""
     head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -20,14 +20,14 @@ def assert_agreement(data: bytes) -> None:
 
 
 @given(heads)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_scanners_agree_on_heads(data: bytes) -> None:
     """Heads made of what matters to a proxy have the same outcome in both forms."""
     assert_agreement(data)
 
 
 @given(noise | st.binary(max_size=200).map(lambda data: data + b"\r\n\r\n"))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @example(b"\r\n\r\n")
 @example(b"HTTP/1.1 200\r\n\r\n")
 @example(b"G / HTTP/1.\r\n\r\n")
@@ -37,7 +37,7 @@ def test_scanners_agree_on_noise(data: bytes) -> None:
 
 
 @given(st.sampled_from(REQUESTS + RESPONSES), st.data())
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_scanners_agree_on_damaged_cases(case: Case, draw: st.DataObject) -> None:
     """A head of the table with one byte changed, added or lost has the same outcome in both forms."""
     data = case.data
