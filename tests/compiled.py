@@ -50,7 +50,7 @@ def run_tests(folder: Path, arguments: list[str]) -> int:
     check = "from proxy.wire import grammar; assert grammar.COMPILED, grammar.__file__"
     environment = os.environ | {"PYTHONPATH": str(folder)}
     subprocess.run([sys.executable, "-P", "-c", check], cwd=folder, env=environment, check=True, timeout=60)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2"]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "3"]
     command += ["--dist", "loadfile", *(arguments or DATA_PLANE)]
     return subprocess.run(command, cwd=folder, env=environment, timeout=TEST_SECONDS_MAX).returncode
 

@@ -331,7 +331,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(ACTIONS)
 def test_no_history_changes_what_was_counted(
     tmp_path_factory: pytest.TempPathFactory, actions: list[tuple[str, int, Outcome | None]]
