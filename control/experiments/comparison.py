@@ -146,8 +146,6 @@ class Comparison:
     thresholds: Mapping[str, int] = field(default_factory=dict)
     """Control's own quantiles in earlier answers, as buckets."""
     refreshed_at: float | None = None
-    untimed: tuple[str, ...] = ()
-    """Events that could not be asked about in the last block, as times were missing, by key."""
     peaks: Mapping[str, float] = field(default_factory=dict)
     """By `better` and `worse`, the logarithm of the largest e-value there has been."""
     reached: Mapping[str, float] = field(default_factory=dict)
@@ -216,17 +214,12 @@ class Comparison:
         layout, bets = metric.layout, dict(self.bets)
         figures = self._counted(metric, variant, control, self.thresholds)
         for place, event in enumerate(layout.events):
-            if not figures.known[0, place]:
-                continue
-            x, before = _pair(figures.x[0, place]), self.of(event)
-            if event.key in self.untimed:
-                # Requests have gone by meanwhile that nobody could ask about it.
-                bets[event.key] = replace(before, x=x)
-                continue
-            asked = _pair(figures.n[0, place]) if layout.own[place] else None
-            bets[event.key] = before.after(x, asked, grown, phi_at(phi, event))
-        untimed = tuple(key for key, out in zip(layout.keys, figures.untimed[0], strict=True) if out)
-        after = replace(self, n=n, opened_at=now, bets=bets, untimed=untimed)
+            if figures.known[0, place]:
+                asked = _pair(figures.n[0, place]) if layout.own[place] else None
+                bets[event.key] = self.of(event).after(
+                    _pair(figures.x[0, place]), asked, grown, phi_at(phi, event)
+                )
+        after = replace(self, n=n, opened_at=now, bets=bets)
         # The clock begins anew with the machine.
         fresh = self.refreshed_at is not None and 0 <= now - self.refreshed_at < REFRESH_SECONDS
         if not fresh or len(bets) < len(layout.keys):
@@ -265,7 +258,6 @@ class Comparison:
             "bets": {key: bets.to_json() for key, bets in self.bets.items()},
             "thresholds": dict(self.thresholds),
             "refreshed_at": self.refreshed_at,
-            "untimed": list(self.untimed),
             "peaks": dict(self.peaks),
             "reached": dict(self.reached),
         }
@@ -284,7 +276,6 @@ class Comparison:
             bets={key: Bets.from_json(one) for key, one in data["bets"].items()},
             thresholds=dict(data["thresholds"]),
             refreshed_at=data["refreshed_at"],
-            untimed=tuple(data.get("untimed", ())),
             # What was stored before these existed is taken from where the evidence stands.
             peaks=dict(data.get("peaks", {})),
             reached=dict(data.get("reached", {})),

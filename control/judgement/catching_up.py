@@ -24,21 +24,20 @@ def caught_up(ledger: StageLedger, layout: Layout, figures: Counted, row: int) -
 def with_new_events(
     ledger: StageLedger, layout: Layout, figures: Counted, row: int, *, ended: bool
 ) -> StageLedger:
-    """The stage with the events that it has not counted so far, which `figures` then leave out once.
+    """The stage with the events that only the plan in force has, which `figures` then leave out once.
 
     What happened before somebody asked was no block. Taken in later it would fill one block after the other,
     of both arms until the arm with less of it has run out. So counts of a new event begin where they are.
-    Events that the plan has given up are forgotten: should it ask for them again, they are new. So are those
-    whose times are missing, when they are there again.
+    Events that the plan has given up are forgotten: should it ask for them again, they are new.
 
     Args:
         ended: whether the stage has ended, so that only what comes late is still counted in it.
     """
-    keys, untimed = layout.keys, figures.untimed[row]
+    keys = layout.keys
     counted = tuple(key for key, late in zip(keys, layout.delayed, strict=True) if late) if ended else keys
-    if not untimed.any() and (ledger.keys is None or ledger.keys == counted):
+    if ledger.keys is None or ledger.keys == counted:
         return replace(ledger, keys=counted)
-    known = frozenset(counted if ledger.keys is None else ledger.keys)
+    known = frozenset(ledger.keys)
     new = np.array([key not in known for key in keys])
     now = caught_up(ledger, layout, figures, row)
     x, own = (
@@ -46,6 +45,4 @@ def with_new_events(
         for after, before in ((now.x, ledger.x), (now.own, ledger.own))
     )
     figures.known[row] &= ~new
-    if untimed.any():
-        counted = tuple(key for key in counted if not untimed[keys.index(key)])
     return replace(ledger, x=Pairs(keys, x), own=Pairs(keys, own), keys=counted)

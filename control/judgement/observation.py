@@ -189,7 +189,7 @@ def _count(together: Sequence[tuple[int, _Block]], after: list[Evidence]) -> _Ba
     betting: list[int] = []
     together = [
         (i, replace(block, ledger=with_new_events(block.ledger, layout, figures, row, ended=block.late)))
-        if block.ledger.keys is not layout.keys or figures.untimed[row].any()
+        if block.ledger.keys is not layout.keys
         else (i, block)
         for row, (i, block) in enumerate(together)
     ]

@@ -23,9 +23,6 @@ _OVERDUE: Final[Mapping[Source, tuple[Outcome, ...]]] = {
 }
 _UNKNOWN: Final = -(1 << 20)
 """Stands for a threshold that is not known yet."""
-# Good answers of an arm whose times may be missing: few enough to decide nothing if they were all quick.
-_UNTIMED_MAX: Final = 20
-_UNTIMED_SHARE: Final = 0.1
 
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
@@ -40,15 +37,10 @@ class Counted(NamedTuple):
     """Requests that could have it, where these are others than all that can fail; else 0. Shape (B, E, 2)."""
     known: Bools
     """Whether it is counted by both arms and its threshold is known, shape (B, E)."""
-    untimed: Bools
-    """Whether it is not known because times are missing, shape (B, E): requests go by that nobody can ask
-    about it, so its counts begin anew where they are when it is known again."""
 
     def rows(self, chosen: Sequence[int]) -> Counted:
         """The figures of some of the rollouts."""
-        return Counted(
-            x=self.x[chosen], n=self.n[chosen], known=self.known[chosen], untimed=self.untimed[chosen]
-        )
+        return Counted(x=self.x[chosen], n=self.n[chosen], known=self.known[chosen])
 
 
 Arms = tuple[ArmCounts, ArmCounts]
@@ -68,7 +60,6 @@ def counted(
         np.zeros((*shape, 2), dtype=np.int64),
         np.zeros((*shape, 2), dtype=np.int64),
         np.zeros(shape, np.bool_),
-        np.zeros(shape, np.bool_),
     )
     outcomes = np.array([[arm.judged for arm in pair] for pair in arms], dtype=np.int64)
     by_histogram: dict[int, list[int]] = {}
@@ -84,7 +75,6 @@ def counted(
     for places in by_histogram.values():
         _beyond(layout, places, arms, thresholds, outcomes, found)
     found.known[:] &= asked
-    found.untimed[:] &= asked
     return found
 
 
@@ -128,7 +118,12 @@ def _beyond(
     outcomes: Ints,
     found: Counted,
 ) -> None:
-    """Fill in events that are read from the same histogram: requests beyond a threshold, and those asked."""
+    """Fill in events that are read from the same histogram: requests beyond a threshold, and those asked.
+
+    Those asked are the ones whose time, or value, is known: each is counted on both sides of the fraction at
+    the same moment. Of all that started, the slow ones would be counted later than the rest, and where an
+    answer takes longer than a block, how many of either come would have little to do with each other.
+    """
     events = [layout.events[place] for place in places]
     histograms = [[histogram(events[0], arm) for arm in pair] for pair in arms]
     # Where nothing is counted the threshold is as good as unknown.
@@ -142,30 +137,13 @@ def _beyond(
     at = np.stack((buckets + shifts, buckets), axis=1)
     under = np.take_along_axis(upto, at.clip(0, upto.shape[2] - 1), axis=2)
     under[at < 0] = 0
-    n = upto[:, :, -1:]
+    timed = upto[:, :, -1:]
     overdue = outcomes[there][:, :, list(_OVERDUE.get(events[0].source, ()))].sum(axis=2)[..., None]
     below = np.array([event.below for event in events])
     rows = np.ix_(there, places)
-    found.x[rows] = np.where(below, under, n - under + overdue).transpose(0, 2, 1)
-    if layout.own[places[0]]:
-        found.n[rows] = n.transpose(0, 2, 1)
-    known = buckets != _UNKNOWN
-    if not layout.own[places[0]]:
-        timed = _timed(n[..., 0], outcomes[there][:, :, Outcome.OK])[:, None]
-        found.untimed[rows] = known & ~timed
-        known &= timed
-    found.known[rows] = known
-
-
-def _timed(answers: Ints, good: Ints) -> Bools:
-    """Whether the times of both arms are known, shape (B,), from answers in histograms and good ones, (B, 2).
-
-    All requests are asked whether they were slow, so one whose time is missing would count as quick. Times
-    come a moment after the answer itself, and a worker that is killed takes the last of them along.
-    """
-    missing = good - answers
-    known: Bools = (missing <= np.maximum(_UNTIMED_MAX, _UNTIMED_SHARE * good)).all(axis=1)
-    return known
+    found.x[rows] = np.where(below, under, timed - under + overdue).transpose(0, 2, 1)
+    found.n[rows] = (timed + overdue).transpose(0, 2, 1)
+    found.known[rows] = buckets != _UNKNOWN
 
 
 def _plain(event: Event, arms: Sequence[Arms], outcomes: Ints) -> list[tuple[Any, Any]]:

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-from control.stats.events import LATENCIES, STREAM_LATENCIES, Event, Source
+from control.stats.events import Event, Source
 from control.stats.overdispersion import Phi, places
 from control.stats.process import Bet, Process, by_bet
 from control.stats.wealth import Caution
@@ -89,9 +89,6 @@ class Layout:
         return result
 
 
-# What every request, or every success, is asked.
-_OF_ALL: Final = (Source.FAILURE, *(source for source in LATENCIES if source not in STREAM_LATENCIES))
-
 # Caution of bets on the absence of harm, which is asked of all data.
 NO_CAUTION: Final = Caution.of(0.0, 0.5)
 _KNOWN: Final[WeakValueDictionary[object, Layout]] = WeakValueDictionary()
@@ -124,7 +121,7 @@ def layout_of(processes: Sequence[Process], caution: Caution) -> Layout:
     found = Layout(
         events=tuple(events.values()),
         keys=keys,
-        own=np.array([event.source not in _OF_ALL for event in events.values()]),
+        own=np.array([event.source is not Source.FAILURE for event in events.values()]),
         delayed=np.array([event.delayed or event.source is Source.FAILURE for event in events.values()]),
         groups=tuple(groups),
         count=count,

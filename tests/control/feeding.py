@@ -56,6 +56,13 @@ class Arm:
         self.failed += failed
         self.outcomes[Outcome.TIMEOUT_FIRST_BYTE] += failed
 
+    def answer(self, n: int, *, slow: int = 0) -> None:
+        """Requests that were hanging are answered now, some of them slowly."""
+        self.finished += n
+        self.outcomes[Outcome.OK] += n
+        self.total[bucket(LATENCY_S)] += n - slow
+        self.total[bucket(1.0)] += slow
+
     def counts(self, **more: Any) -> ArmCounts:
         """What a report of them looks like."""
         return ArmCounts(

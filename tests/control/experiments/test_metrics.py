@@ -125,29 +125,6 @@ def test_a_faster_variant_is_better_by_its_quantile(text: str) -> None:
     assert text.partition(":")[0].replace("_", " ") in one["reason"]
 
 
-def test_what_went_by_without_times_is_not_taken_in_later() -> None:
-    """While too many times are missing nothing is compared, and nothing of it afterwards."""
-    metric = Metric.read("latency:p50", "", ())
-    chance, compared, mine, other = random.Random(7), Comparison(), Served(lambda: 0.2), Served()
-    for served in (mine, other):
-        served.serve(chance, 50)
-        served.total[:] = 0
-    for second in range(18):
-        if second == 8:
-            mine.latency = other.latency
-        for served in (mine, other):
-            served.serve(chance, 50)
-        compared = compared.observe(metric, mine.counts(), other.counts(), now=float(second))
-        compared = Comparison.from_json(json.loads(json.dumps(compared.to_json())))
-        if second == 8:
-            # 50 of 500 times are missing: few enough, from the next block on.
-            assert compared.of(metric.events[0]).tally.n_canary == 0
-
-    tally = compared.of(metric.events[0]).tally
-    assert (tally.n_canary, tally.n_control) == (450, 450)
-    assert (tally.x_canary, tally.x_control) == (0, 0)
-
-
 def test_equal_latencies_stay_undecided_or_are_equivalent() -> None:
     """Half a percent more at the p99 is nothing to tell; within a margin it is shown to be nothing."""
     metric = Metric.read("latency:p50", "", ())

@@ -306,8 +306,33 @@ def test_a_guardrail_that_comes_later_does_not_inherit_the_past() -> None:
     assert watched.evidence.tally(event.key).x_canary == 0
 
 
-def test_what_went_by_without_times_is_not_taken_in_later() -> None:
-    """A killed worker took times along; when few enough are missing, counting begins anew there."""
+def test_answers_are_asked_when_they_come_not_when_they_were_asked_for() -> None:
+    """Where answers take several seconds, what starts in a block says nothing of what ends in it."""
+    plan = RolloutPlan.from_config(
+        {"burst": 0, "guardrails": [{"kind": "latency_ratio", "quantiles": ["p50"], "max": 1.0}]}
+    )
+    event = Event(source=Source.TOTAL, quantile=0.5)
+    watched = Feeder(plan)
+    watched.tick(100, 100)
+    for arm in (watched.canary, watched.control):
+        arm.serve(1000, hanging=1000)
+    watched.report()
+    assert watched.evidence.tally(event.key).n_canary == 0
+    # Then traffic all but stops, and what was in flight comes back, the slow ones last.
+    for slow in (0, 100, 200):
+        for arm in (watched.canary, watched.control):
+            arm.serve(5)
+            arm.answer(200, slow=slow)
+        watched.report()
+        watched.report(seconds=10.0)
+
+    tally = watched.evidence.tally(event.key)
+    assert (tally.n_canary, tally.n_control) == (615, 615)
+    assert (tally.x_canary, tally.x_control) == (300, 300)
+
+
+def test_a_time_that_is_missing_is_nobodys() -> None:
+    """A killed worker took times along: such answers are neither quick nor slow, then or later."""
     plan = RolloutPlan.from_config(
         {"burst": 0, "guardrails": [{"kind": "latency_ratio", "quantiles": ["p50"], "max": 1.0}]}
     )
@@ -315,24 +340,16 @@ def test_what_went_by_without_times_is_not_taken_in_later() -> None:
     watched = Feeder(plan)
     watched.tick(100, 100)
     watched.begin("r:1:2")
-    for arm in (watched.canary, watched.control):
-        arm.serve(60)
-        arm.total[:] = 0
-    watched.report()
-    for _ in range(9):
-        # Nothing is known of these yet: 60 of at most 600 times are missing.
-        watched.canary.serve(60, slow=30)
-        watched.control.serve(60, slow=20)
-        watched.report()
-    assert watched.evidence.tally(event.key).n_canary == 0
-    watched.evidence = Evidence.from_json(json.loads(json.dumps(watched.evidence.to_json())))
+    watched.canary.serve(60)
+    watched.canary.total[:] = 0
+    watched.control.serve(60)
     for _ in range(10):
         watched.canary.serve(60, slow=3)
         watched.control.serve(60, slow=3)
         watched.report()
 
     tally = watched.evidence.tally(event.key)
-    assert (tally.n_canary, tally.n_control) == (600, 600)
+    assert (tally.n_canary, tally.n_control) == (600, 660)
     assert (tally.x_canary, tally.x_control) == (30, 30)
 
 
