@@ -6,8 +6,11 @@ import json
 from dataclasses import replace
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from control.judgement.evidence import STAGES_MAX, ArmCounts, Evidence, Raw, StageLedger
+from control.plans.plan import RolloutPlan
 from proxy.histogram import BUCKETS
 from proxy.outcomes import OUTCOMES, Outcome
 from tests.control.feeding import Feeder
@@ -64,3 +67,48 @@ def test_evidence_survives_json() -> None:
         assert all((again.wealth[key].free == wealth.free).all() for key, wealth in evidence.wealth.items())
     assert Evidence.from_json({}) == Evidence.empty()
     assert np.isfinite(watched.evidence.log_peak)
+
+
+@settings(max_examples=6, deadline=None)
+@given(
+    ticks=st.lists(
+        st.tuples(
+            *[st.integers(0, 40)] * 2, *[st.floats(0.0, 0.5)] * 4, st.sampled_from([0.3, 1.0, 9.0, 70.0])
+        ),
+        min_size=8,
+        max_size=16,
+    ),
+    stages=st.sets(st.integers(1, 15), max_size=2),
+    restarts=st.sets(st.integers(0, 15), min_size=1, max_size=4),
+)
+def test_a_restart_at_any_look_changes_no_digit(
+    ticks: list[tuple[int, int, float, float, float, float, float]], stages: set[int], restarts: set[int]
+) -> None:
+    """Evidence that went through JSON goes on as the one that did not, through slices, starts and stages."""
+    plan = RolloutPlan.from_config(
+        {
+            "burst": 10,
+            "guardrails": [
+                {"kind": "error_rate_rise"},
+                {"kind": "error_rate", "max": 0.1},
+                {"kind": "latency_ratio", "quantiles": ["p50", "p75"]},
+                {"kind": "sample_ratio"},
+            ],
+        }
+    )
+    lasting, restarted = Feeder(plan), Feeder(plan)
+    for i, (n_c, n_t, bad_c, bad_t, slow_c, slow_t, seconds) in enumerate(ticks):
+        for watched in (lasting, restarted):
+            if i in stages:
+                watched.begin(f"r:{i}:{i + 1}")
+            watched.canary.serve(n_c, int(bad_c * n_c), slow=int(slow_c * n_c))
+            watched.control.serve(n_t, int(bad_t * n_t), slow=int(slow_t * n_t))
+            watched.report(seconds=seconds, share=0.5)
+        if i in restarts:
+            stored = json.dumps(restarted.evidence.to_json(), allow_nan=False)
+            restarted.evidence = Evidence.from_json(json.loads(stored))
+
+    one, other = (watched.evidence.to_json() for watched in (lasting, restarted))
+    # Quantiles for people to look at are taken anew after a restart.
+    assert one | {"latency": None} == other | {"latency": None}
+    assert one["wealth"] or not any(min(tick[:2]) for tick in ticks)
