@@ -165,9 +165,9 @@ class WorkerProcess:
         return self._cell(slot, counters.STARTED) - sum(self.cells[base : base + OUTCOMES])
 
     def rss(self) -> int:
-        """Return the resident memory in bytes."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
+        """Return the resident memory in bytes, without that of files: a fork maps code as it comes to it."""
+        _, resident, shared, *_ = Path(f"/proc/{self.pid}/statm").read_text().split()
+        return (int(resident) - int(shared)) * os.sysconf("SC_PAGE_SIZE")
 
     async def receive(self) -> dict[str, Any]:
         """Return the worker's next message."""

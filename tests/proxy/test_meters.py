@@ -15,6 +15,7 @@ from proxy.plain import PlainError
 from proxy.tokens import arm_id, read_token
 from tests.helpers.dataplane import WorkerProcess, direct_table, worker
 from tests.helpers.http import Message, answering, ask, post
+from tests.helpers.waiting import until
 
 SCORE = {"name": "score", "source": "json:/outputs/0/score", "low": 0.0, "high": 1.0, "log": False}
 TOKENS = {"name": "tokens", "source": "header:x-tokens", "low": 1.0, "high": 1000.0, "log": True}
@@ -27,11 +28,9 @@ def metric(worker: WorkerProcess, place: int, cell: int) -> int:
 
 async def values(worker: WorkerProcess, place: int, cell: int, expected: int) -> None:
     """Wait until a count is there; bodies are read after the answer is out."""
-    for _ in range(500):
-        if metric(worker, place, cell) == expected:
-            return
-        await asyncio.sleep(0.01)
-    assert metric(worker, place, cell) == expected
+    await until(
+        lambda: metric(worker, place, cell) == expected, what=lambda: (metric(worker, place, cell), expected)
+    )
 
 
 def answer(body: bytes, *, extra: bytes = b"", chunked: bool = False, status: bytes = b"200 OK") -> bytes:

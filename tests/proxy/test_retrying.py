@@ -165,10 +165,13 @@ class Restless(asyncio.Protocol):
 
 @pytest.mark.parametrize("orderly", [False, True], ids=["reset", "closed"])
 @pytest.mark.parametrize(
-    ("clients", "each"), [(10, 40), pytest.param(64, 500, marks=pytest.mark.slow)], ids=["some", "many"]
+    ("clients", "each", "share"),
+    # In few, how often a busy machine stops the server between its look and its close makes a difference.
+    [(10, 40, 0.05), pytest.param(64, 500, 0.01, marks=pytest.mark.slow)],
+    ids=["some", "many"],
 )
 async def test_idle_connections_that_close_at_random_fail_nobody(
-    tmp_path: Path, clients: int, each: int, orderly: bool
+    tmp_path: Path, clients: int, each: int, share: float, orderly: bool
 ) -> None:
     """Upstreams that close idle connections at any moment cost nobody an error; nothing is done twice."""
     seen: list[bytes] = []
@@ -195,7 +198,7 @@ async def test_idle_connections_that_close_at_random_fail_nobody(
         print(f"{len(answers)} requests, {w.cell(1, counters.RETRIES)} retries, {len(failed)} failed")
         # A POST that came between the server's last look and its close was taken by the server's kernel.
         assert not [kind for kind, _ in failed if kind != "POST"]
-        assert len(failed) <= clients * each // 100
+        assert len(failed) <= clients * each * share
         await eventually(lambda: w.outcome(1, Outcome.OK) == clients * each - len(failed))
         assert len(seen) == clients * each - len(failed)
         assert w.cell(1, counters.RETRIES) > 0, "the race was met"

@@ -97,14 +97,17 @@ def test_bound_of_pauses_can_be_lower(started: Started, monkeypatch: pytest.Monk
     assert [child.ended(0) for _ in range(4)] == [0.1, 0.2, 0.3, 0.3]
 
 
-def test_no_start_before_its_time(started: Started) -> None:
+def test_no_start_before_its_time(started: Started, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that has died is not started again during its pause, and is after it."""
     child = started.child("raise SystemExit(3)")
+    ended = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: ended)
     pause = started.wait(child)
 
+    monkeypatch.setattr(time, "monotonic", lambda: ended + pause - 0.001)
     child.start_if_due()
     assert (child.running, child.starts, child.ending()) == (False, 1, "exit code 3")
-    time.sleep(pause)
+    monkeypatch.setattr(time, "monotonic", lambda: ended + pause + 0.001)
     child.start_if_due()
     assert (child.running, child.starts) == (True, 2)
 

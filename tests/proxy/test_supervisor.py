@@ -230,7 +230,7 @@ def test_admin_address_in_use(tmp_path: Path, upstream: int) -> None:
 
 def test_upstream_that_is_not_there(tmp_path: Path, upstream: int) -> None:
     """An upstream without a living endpoint is named with address and reason, after the configured wait."""
-    config = settings(upstream, startup={"upstream_wait": 0.3})
+    config = settings(upstream, startup={"upstream_wait": 1.0})
 
     said = refusal(load(tmp_path, config.replace(f"http://127.0.0.1:{upstream}", "http://127.0.0.1:1", 1)))
 
@@ -278,12 +278,13 @@ def test_upstream_that_comes_late(tmp_path: Path, capsys: pytest.CaptureFixture[
     """A model server that starts together with us is waited for."""
     reserved = socket.socket()
     reserved.bind(("127.0.0.1", 0))
-    late = threading.Timer(0.5, reserved.listen)
+    loaded = load(tmp_path, settings(reserved.getsockname()[1], startup={"upstream_wait": 60}))
+    late = threading.Timer(1.5, reserved.listen)
     late.start()
 
-    prepared = prepare(load(tmp_path, settings(reserved.getsockname()[1], startup={"upstream_wait": 20})))
+    prepared = prepare(loaded)
 
-    assert "waiting up to 20 s for v1, v2" in capsys.readouterr().err
+    assert "waiting up to 60 s for v1, v2" in capsys.readouterr().err
     late.join()
     reserved.close()
     os.close(prepared.lock_fd)

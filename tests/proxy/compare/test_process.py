@@ -98,7 +98,7 @@ async def test_pairs_of_a_worker_are_compared(tmp_path: Path) -> None:
             counts = ShadowCounts(w)
             warm = 0
             # Pairs from before the line is there are dropped and counted.
-            while counts.paired == 0 and warm < 200:
+            while counts.paired == 0 and warm < 1000:
                 await ask(w.port, [1])
                 await asyncio.sleep(0.05)
                 warm += 1

@@ -296,5 +296,6 @@ async def test_counts_of_a_killed_worker_add_up_but_for_what_it_held(tmp_path: P
         held = counts.eligible - counts.mirrored - counts.skipped
         assert 0 <= held <= 8
         assert counts.skipped == sum(counts.skips(reason) for reason in Skip)
-        assert 0 <= counts.mirrored - counts.outcome(Outcome.OK) <= 8
+        # A copy may be under way for a turn longer than its request.
+        assert 0 <= counts.mirrored - counts.outcome(Outcome.OK) <= 16
         assert counts.mirrored == pytest.approx(counts.eligible / 2, rel=0.5)

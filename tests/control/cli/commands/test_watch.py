@@ -59,9 +59,9 @@ def test_a_terminal_is_redrawn(admin: AdminStandIn) -> None:
     )
     os.close(inner)
     try:
-        seen = _read_until(terminal, b"Ctrl-C to leave", 20)
+        seen = _read_until(terminal, b"Ctrl-C to leave", 60)
         process.send_signal(signal.SIGINT)
-        seen += _read_until(terminal, b"\x1b[?1049l", 20)
+        seen += _read_until(terminal, b"\x1b[?1049l", 60)
         assert process.wait(60) == 0
     finally:
         process.kill()
