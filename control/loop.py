@@ -21,6 +21,7 @@ from control.rollout.commands import take_back
 from control.rollout.machine import DecisionKind, State, advance, alarm
 from control.rollout.records import Record, parse_stage
 from control.shadows.events import gate_events
+from control.trouble import Trouble
 from control.webhooks.gatekeeper import Gatekeeper
 from control.webhooks.questions import question
 
@@ -51,6 +52,9 @@ class Loop:
         self.window = Window()
         self.ticks = 0
         self._failures = 0
+        self.trouble = Trouble(
+            log, "ticks fail, so nothing is decided", "look into the log of the control process"
+        )
         self.seconds_total = 0.0
         self.last_seconds = 0.0
         self.overdue = 0
@@ -90,9 +94,11 @@ class Loop:
         try:
             await self._controller.follower.follow()
             await self.tick()
-        except Exception:
+        except Exception as error:
             self._failures += 1
-            log.exception("a tick failed; nothing of it took effect, the next one goes on")
+            self.trouble.failed(error)
+        else:
+            self.trouble.worked()
         self.last_seconds = time.perf_counter() - began
         self.seconds_total += self.last_seconds
         self.overdue += self.last_seconds > self._pause()
@@ -127,6 +133,9 @@ class Loop:
             self._collect_counts(change, now)
             await ledger.commit(change, records)
             self.looks.note(looked, records)
+        for decided in change.decided:
+            route, state = decided.decision.route, decided.record.rollout.state.name.lower()
+            log.info("%s: %s, because %s", route, state, decided.decision.reason)
         self._ask(asked, now)
         await self.deployments.tend()
         await self.experiments.tend()
@@ -181,8 +190,6 @@ class Loop:
         if moved.decision is not None:
             change.events += gate_events(seen, moved.decision, self.outside(seen).shadow)
             change.decide(moved.decision, after)
-            state = after.rollout.state.name.lower()
-            log.info("%s: %s, because %s", record.rollout.route, state, moved.decision.reason)
         elif after.rollout != record.rollout:
             change.keep(after)
         elif judged is not None and judged.fresh:

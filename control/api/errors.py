@@ -8,6 +8,7 @@ import orjson
 from aiohttp import web
 
 from control.errors import HeadgateError
+from control.store.trouble import trouble_of
 
 log: Final = logging.getLogger("headgate.api")
 
@@ -55,7 +56,10 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
-    except Exception:
+    except Exception as error:
+        if (trouble := trouble_of(error)) is not None:
+            log.error("%s %s failed: %s", request.method, request.path, trouble[0])
+            return error_response(503, "store_unavailable", *trouble)
         log.exception("%s %s failed", request.method, request.path)
         return error_response(
             500, "internal", "the control plane failed to answer", "look into its log and try again"

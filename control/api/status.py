@@ -40,6 +40,7 @@ def status_view(plane: Plane) -> dict[str, Any]:
             "tick_seconds": loop.tick_seconds,
             "ticks": loop.ticks,
             "tick_failures": loop.failures,
+            "trouble": loop.trouble.text,
             "last_tick_seconds": loop.last_seconds,
             "watchers": ledger.publisher.watchers,
         },

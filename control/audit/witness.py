@@ -18,6 +18,7 @@ from control.audit.note import Checkpoint, NoteError, SignedNote, Signer, Verifi
 from control.store import audit, audit_search, audit_tiles, checkpoints
 from control.store.checkpoints import StoredCheckpoint
 from control.store.engine import Connection, Store
+from control.trouble import Trouble
 
 log: Final = logging.getLogger("headgate.audit")
 
@@ -52,6 +53,7 @@ class Witness:
         self._lock = asyncio.Lock()
         self.signed = 0
         self.failures = 0
+        self._trouble = Trouble(log, "no checkpoint could be signed", "look at the key and its directory")
 
     @property
     def signer(self) -> Signer:
@@ -96,9 +98,11 @@ class Witness:
         while not stop.is_set():
             try:
                 await self.look(time.time())
-            except Exception:
+            except Exception as error:
                 self.failures += 1
-                log.exception("no checkpoint could be signed; it is tried again")
+                self._trouble.failed(error)
+            else:
+                self._trouble.worked()
             try:
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await stop.wait()

@@ -42,6 +42,11 @@ def gates(
     return tuple(found)
 
 
+def said(rollout: Rollout, plan: RolloutPlan, outside: Outside) -> tuple[str, ...]:
+    """What the services have said that were asked."""
+    return tuple(_said(webhook, outside.reply(webhook)) for webhook in asked(rollout, plan))
+
+
 def own_gates(
     rollout: Rollout, plan: RolloutPlan, analysis: Analysis | None, now: float, outside: Outside = CALM
 ) -> tuple[Gate, ...]:

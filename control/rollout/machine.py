@@ -18,6 +18,7 @@ from control.rollout.gates import (
     evidence_text,
     gates,
     own_gates,
+    said,
     shadow_failed,
     shadow_shown,
 )
@@ -323,6 +324,7 @@ def _gates_met(
 ) -> Advance:
     step = plan.step(rollout.step)
     shown = shadow_shown(step, outside) or evidence_text(rollout, plan, analysis)
+    shown = "; ".join([shown, *said(rollout, plan, outside)])
     if step.manual:
         reason = f"step {rollout.step + 1} has met its gates and waits for a person. {shown}"
         return _decide(rollout, plan, Event.PAUSE, CONTROLLER, reason, now, analysis, paused_by=APPROVAL)

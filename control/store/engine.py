@@ -22,6 +22,7 @@ from control.store.errors import StoreError as StoreError
 from control.store.migrate import SchemaError, is_current, upgrade
 from control.store.patience import PATIENCE_SECONDS, Patience, ended, passes
 from control.store.queue import Queue
+from control.store.trouble import cause_of, remedy_for
 
 # Those who write take turns before they ask for the lock: this is for programs that do not.
 _BUSY_TIMEOUT_MS: Final = 10_000
@@ -154,7 +155,7 @@ async def open_store(url: str, *, patience: float = PATIENCE_SECONDS) -> Store:
         raise StoreError(str(error)) from error
     except (SQLAlchemyError, sqlite3.Error, OSError) as error:
         await engine.dispose()
-        raise StoreError(f"{place}: cannot be opened: {_cause(error)}; {_remedy(error)}") from error
+        raise StoreError(f"{place}: cannot be opened: {cause_of(error)}; {remedy_for(error)}") from error
     except BaseException:
         await engine.dispose()
         raise
@@ -280,21 +281,3 @@ async def _check_sqlite(connection: AsyncConnection, place: str) -> None:
         raise StoreError(f"{place}: is damaged ({answer}); restore a copy or move the file away")
     if mode not in {"wal", "memory"}:
         raise StoreError(f"{place}: cannot use write-ahead logging ({mode}); put it on a local file system")
-
-
-def _cause(error: Exception) -> str:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    return " ".join(str(cause).split())
-
-
-def _remedy(error: Exception) -> str:
-    cause = _cause(error).lower()
-    if "malformed" in cause or "not a database" in cause or "encrypted" in cause:
-        return "restore a copy or move the file away to start afresh"
-    if "locked" in cause:
-        return "end the other process that uses it"
-    if "full" in cause:
-        return "free some space on its disk"
-    if "readonly" in cause or "read-only" in cause or "unable to open" in cause or "permission" in cause:
-        return "make its directory exist and writable for this user"
-    return "check that the database is there and that this user may use it"

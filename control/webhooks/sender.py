@@ -60,8 +60,7 @@ class Sender:
             ) as response:
                 if response.status >= 300:
                     raise DeliveryError(f"answered {response.status}")
-                content = await response.content.read(_ANSWER_BYTES_MAX)
-                return Answered(status=response.status, body=content)
+                return Answered(status=response.status, body=await _whole(response))
         except TimeoutError as error:
             raise DeliveryError(f"no answer within {receiver.timeout:g} s") from error
         except aiohttp.ClientError as error:
@@ -73,3 +72,13 @@ class Sender:
         if self._session is not None:
             await self._session.close()
             self._session = None
+
+
+async def _whole(response: aiohttp.ClientResponse) -> bytes:
+    """The body, in however many pieces it comes; DeliveryError when it is too long."""
+    body = b""
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > _ANSWER_BYTES_MAX:
+            raise DeliveryError(f"the answer is longer than {_ANSWER_BYTES_MAX // 1024} KiB")
+    return body

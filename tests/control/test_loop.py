@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
+from control.api.status import status_view
 from control.collect import Collector
 from control.controller import Controller
 from control.judge import judged
@@ -214,14 +215,18 @@ async def test_a_tick_whose_commit_fails_is_whole_or_nothing(tmp_path: Path, mom
     async with flaky_plane(tmp_path / "db", clock) as (plane, store):
         await configure(plane, configuration())
         store.fail = moment
+        told = set()
         for _ in range(3):
             clock.now += 1
             await plane.loop.guarded_tick()
+            told.add(status_view(plane)["process"]["trouble"].partition(":")[0])
         assert plane.loop.failures >= 1
+        assert "OSError" in told
         store.fail = ""
         clock.now += 1
         await plane.loop.guarded_tick()
 
+        assert status_view(plane)["process"]["trouble"] == ""
         assert state(plane) is State.PROGRESSING
         assert [row.kind for row in await decisions(store)] == ["started"]
         assert plane.ledger.publisher.revision == plane.ledger.revision == 2

@@ -63,6 +63,9 @@ def status_blocks(status: Mapping[str, Any]) -> list[Block]:
         f"node {node['node']}: revision {node['revision']}, heard {seconds(node['heard_seconds_ago'])} ago"
         for node in status["nodes"]
     ] or ["no node has reported yet"]
+    # An older Headgate, which this command may be newer than, does not say.
+    if trouble := process.get("trouble"):
+        lines.append(f"nothing is decided at present, requests go on: {trouble}")
     blocks: list[Block] = ["\n".join(lines)]
     rollouts = {rollout["route"]: rollout for rollout in status["rollouts"]}
     for route in status["routes"]:
