@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from schemathesis import APIOperation, Case, GenerationMode
-from schemathesis.core.result import Ok
 
 from tests.helpers.live_api import LiveApi, live_api
+
+if TYPE_CHECKING:
+    from schemathesis import APIOperation, Case, GenerationMode
 
 # Nothing signs and nothing takes feedback on this plane, and both say so.
 AWAY = {"no_key", "no_witness"}
@@ -39,6 +39,10 @@ def test_many_requests_to_every_operation(api: LiveApi) -> None:
 
 def _drive(api: LiveApi, *, examples: int) -> int:
     """Send so many requests of each kind to each operation; returns the number of operations."""
+    # Here: every process of the tests collects this file, and one of them needs the library.
+    import schemathesis
+    from schemathesis.core.result import Ok
+
     with requests.Session() as session:
         schema = schemathesis.openapi.from_url(f"{api.url}/v1/openapi.json")
         operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
@@ -50,6 +54,8 @@ def _drive(api: LiveApi, *, examples: int) -> int:
 
 def _modes(operation: APIOperation[Any, Any, Any, Any]) -> list[GenerationMode]:
     """Where there is neither query nor body, nothing can be malformed: every text is a path."""
+    from schemathesis import GenerationMode
+
     modes = [GenerationMode.POSITIVE]
     # Any bytes at all may be an artifact.
     described = any(body.media_type == "application/json" for body in operation.body)

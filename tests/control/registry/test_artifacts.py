@@ -8,9 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from control.errors import ArtifactError, InvalidError
 from control.registry.artifacts import Artifacts
@@ -22,6 +20,10 @@ LARGE = 17 * 1024 * 1024
 @pytest.fixture(scope="module")
 def s3() -> Iterator[dict[str, str]]:
     """An S3 that runs here, with one bucket; what obstore needs to know of it."""
+    # Here: every process of the tests collects this file, and one of them needs these libraries.
+    import boto3
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
