@@ -29,17 +29,23 @@ STOP_SECONDS = 60.0
 CALL_SECONDS = 60.0
 # Below the range that the kernel takes the ports of connections from, so that none of them gets in the way.
 PORTS = range(12_000, 32_000)
+# Each of the processes that run tests side by side has its own; none is given out twice.
+PROCESSES_MAX = 16
+_given: set[int] = set()
 
 ROLES = {"agent": "proxy.agent", "control": "control.app", "worker": "proxy.worker"}
 
 
 def free_port() -> int:
     """A port below the ephemeral ones that nobody listens on now."""
-    for port in random.sample(PORTS, 200):
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PROCESSES_MAX
+    for port in random.sample(PORTS[number::PROCESSES_MAX], 200):
         with socket.socket() as trial:
             with contextlib.suppress(OSError):
                 trial.bind(("127.0.0.1", port))
-                return port
+                if port not in _given:
+                    _given.add(port)
+                    return port
     raise AssertionError("no free port found")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -205,6 +206,14 @@ async def answering(
     async with upstream(handler, context=context) as state:
         holder.append(state)
         yield state
+
+
+@contextlib.contextmanager
+def refusing() -> Iterator[int]:
+    """A local port that is taken, so that nobody else gets it, and that refuses every connection."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
 
 
 async def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:

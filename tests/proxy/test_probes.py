@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from config.health import Health
 from config.load import load_text
 from config.schema import Config
 from proxy.probes import Prober, ask, path_of, targets
-from tests.helpers.http import Message, answering, eventually, ok, upstream
+from tests.helpers.http import Message, answering, eventually, ok, refusing, upstream
 
 
 def configured(ports: list[int], health: str) -> Config:
@@ -125,9 +124,8 @@ routes: [{{name: all, upstream: good}}]
 
 async def test_a_refused_connection_is_said_in_words() -> None:
     """Nothing of TLS where there is none, and no address twice."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    (target,) = targets(configured([port], ", health: {kind: http}"))
+    with refusing() as port:
+        (target,) = targets(configured([port], ", health: {kind: http}"))
 
-    async with aiohttp.ClientSession() as session:
-        assert await ask(session, target) == "connection refused"
+        async with aiohttp.ClientSession() as session:
+            assert await ask(session, target) == "connection refused"

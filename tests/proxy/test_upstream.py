@@ -25,6 +25,7 @@ from tests.helpers.http import (
     read_head,
     read_request,
     read_response,
+    refusing,
     upstream,
 )
 
@@ -158,20 +159,19 @@ async def test_http_1_0_upstream(tmp_path: Path) -> None:
 
 async def test_refused_connection_is_502_and_tried_elsewhere(tmp_path: Path) -> None:
     """No endpoint: 502. Another endpoint: the request, of which no byte was sent, goes there."""
-    async with upstream(replying(ok())) as gone:
-        dead = gone.port
-    async with answering() as server:
-        async with worker(tmp_path, direct_table(dead)) as w:
-            response = await ask(w.port, post(b"x"))
-            assert (response.status, response.get("x-headgate-error")) == (502, "connect_failed")
-            assert w.outcome(1, Outcome.CONNECT_FAILED) == 1
-        async with worker(tmp_path, direct_table([dead, server.port])) as w:
-            for _ in range(6):
-                assert (await ask(w.port, post(b"x"))).status == 200
-            assert w.outcome(1, Outcome.OK) == 6
-            assert w.cell(1, counters.RETRIES) >= 2
-            assert w.cell(1, counters.ATTEMPTS) == 6 + w.cell(1, counters.RETRIES)
-        assert len(server.requests) == 6
+    with refusing() as dead:
+        async with answering() as server:
+            async with worker(tmp_path, direct_table(dead)) as w:
+                response = await ask(w.port, post(b"x"))
+                assert (response.status, response.get("x-headgate-error")) == (502, "connect_failed")
+                assert w.outcome(1, Outcome.CONNECT_FAILED) == 1
+            async with worker(tmp_path, direct_table([dead, server.port])) as w:
+                for _ in range(6):
+                    assert (await ask(w.port, post(b"x"))).status == 200
+                assert w.outcome(1, Outcome.OK) == 6
+                assert w.cell(1, counters.RETRIES) >= 2
+                assert w.cell(1, counters.ATTEMPTS) == 6 + w.cell(1, counters.RETRIES)
+            assert len(server.requests) == 6
 
 
 async def test_first_byte_and_idle_time_outs(tmp_path: Path) -> None:

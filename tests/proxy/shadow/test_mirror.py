@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,18 @@ import pytest
 from proxy.outcomes import Outcome
 from proxy.shadow.cells import Skip, Unpaired
 from tests.helpers.dataplane import route, table, worker
-from tests.helpers.http import answering, ask, connected, eventually, get, ok, post, read_response, upstream
+from tests.helpers.http import (
+    answering,
+    ask,
+    connected,
+    eventually,
+    get,
+    ok,
+    post,
+    read_response,
+    refusing,
+    upstream,
+)
 from tests.helpers.shadows import ShadowCounts, delayed, hung, shadowed
 
 
@@ -197,12 +209,10 @@ async def test_several_shadows_get_their_own_copies(tmp_path: Path) -> None:
 async def test_an_unreachable_shadow_is_left_alone_for_a_while(tmp_path: Path) -> None:
     """After one failure to connect requests are skipped, not tried; then it is tried again."""
     async with answering() as primary:
-        async with answering() as gone:
-            port = gone.port
-        async with (
-            worker(tmp_path, shadowed(primary.port, port)) as w,
-            connected(w.port) as (reader, writer),
-        ):
+        async with contextlib.AsyncExitStack() as stack:
+            port = stack.enter_context(refusing())
+            w = await stack.enter_async_context(worker(tmp_path, shadowed(primary.port, port)))
+            reader, writer = await stack.enter_async_context(connected(w.port))
             counts = ShadowCounts(w)
             for _ in range(20):
                 writer.write(post(b"{}"))

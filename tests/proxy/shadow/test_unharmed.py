@@ -26,6 +26,7 @@ from tests.helpers.http import (
     post,
     read_request,
     read_response,
+    refusing,
     upstream,
 )
 from tests.helpers.shadows import (
@@ -108,8 +109,7 @@ async def test_primary_is_identical_whatever_the_shadows_do(
             name: (await stack.enter_async_context(upstream(bad))).port for name, (bad, _) in BAD.items()
         }
         ports["healthy"] = (await stack.enter_async_context(answering(scripted))).port
-        async with answering() as gone:
-            ports["refusing"] = gone.port
+        ports["refusing"] = stack.enter_context(refusing())
         content = shadowed_by({"v1": port}, ports, deadline=2.0, answer=4 * MIB)
         w = await stack.enter_async_context(worker(tmp_path, content))
 
