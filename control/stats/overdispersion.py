@@ -14,7 +14,8 @@ The larger one of both arms is taken, and all evidence is divided by the phi of 
 longer users stay, the more requests each of them has, so phi grows, and what was won while it was small is
 worth less in the end as well. (With 2 000 very unequal users, dividing each block by the phi of its time left
 10 % false rollbacks at nominal 5 %, and phi pooled over the arms 1.8 % at nominal 1 %.) No theorem covers it,
-but it can do no harm: for phi >= 1, e**(1/phi) reaches 1/alpha only where e does.
+but it can do no harm: for phi >= 1, e**(1/phi) reaches 1/alpha only where e does; being at most 1 or e,
+a mean of several with a phi of their own does only where the mean of the e reaches 1/alpha - 1.
 """
 
 from __future__ import annotations
