@@ -13,6 +13,8 @@ from control.cli.figures import duration, share
 from control.cli.options import plan_of, plan_options, share_option
 from control.cli.output import Block, Format, Grid, emit, format_option
 
+# Less is what 64 groups of keys that are all alike show by chance.
+_UNLIKE_FROM = 1.5
 _WORDS = {
     "rollback": "rolled back for it",
     "rollback_least": "least that any such test needs",
@@ -49,12 +51,14 @@ def power_command(
     """
     from control.rollout.forecast import power
 
+    unlike = 1.0
     if live is not None:
         seen = _live(client, live)
         control_rate = seen["control_rate"] if control_rate is None else control_rate
         weight = seen["weight"] if weight is None else weight
         rate = seen["rate"] if rate is None else rate
         preset = seen["preset"] if config is None else preset
+        unlike = seen["overdispersion"]
     if control_rate is None or weight is None:
         raise CommandError(
             "the failure rate and the canary's weight are not known",
@@ -94,7 +98,12 @@ def power_command(
             f"Without the plan's burst of {duration(found['burst_seconds'])}: as no short time may say much,"
             " a rollback takes several times as many requests with it. headgate simulate says how many."
         )
-    emit(found, output, blocks)
+    if unlike >= _UNLIKE_FROM:
+        blocks.append(
+            f"Were requests independent: the keys of {live} differ {unlike:.1f} times as much as by chance"
+            " in failures, so it takes as many times more, and more as they stay longer."
+        )
+    emit({**found, "overdispersion": unlike}, output, blocks)
 
 
 def _live(client: AdminClient, name: str) -> dict[str, Any]:
@@ -113,6 +122,7 @@ def _live(client: AdminClient, name: str) -> dict[str, Any]:
             "control_rate": total["failure_rate"],
             "weight": weight if weight and weight < 1 else _next_weight(rollout),
             "rate": sum(paces) or None,
+            "overdispersion": ((rollout or {}).get("analysis") or {}).get("overdispersion", 1.0),
             "preset": rollout["plan"]["preset"] if rollout else "balanced",
             "budgets": {
                 "alpha": rollout["plan"]["alpha"],

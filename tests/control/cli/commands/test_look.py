@@ -85,6 +85,26 @@ def ask_status(admin: AdminStandIn, status: dict[str, Any]) -> str:
     return str(ask(admin, "status").stdout)
 
 
+def test_unequal_keys_are_told_where_a_person_waits(admin: AdminStandIn) -> None:
+    """With the words of the analysis in the status, and as a factor where requests are foretold."""
+    found = samples.status()
+    rollout = found["rollouts"][0]
+    rollout["plan"] = {"preset": "balanced", "alpha": 0.01, "alpha_promote": 0.05, "burst_seconds": 0.0}
+    found["routes"][0]["variants"][0]["total"]["failure_rate"] = 0.01
+    admin.on("GET", "/v1/status", (200, found))
+    alike = ask(admin, "power", "fraud")
+    rollout["analysis"] |= {"overdispersion": 4.04, "note": "keys differ 4.0 times as much as by chance"}
+
+    unlike = ask(admin, "power", "fraud")
+
+    assert (alike.exit_code, unlike.exit_code) == (0, 0), unlike.stderr
+    assert "A canary with 25 % of the requests that fails 2 % where control fails 1 %" in alike.stdout
+    assert "the keys of fraud differ 4.0 times as much as by chance in failures" in unlike.stdout
+    assert unlike.stdout.startswith(alike.stdout.rstrip())
+    assert json.loads(ask(admin, "power", "fraud", "-o", "json").stdout)["overdispersion"] == 4.04
+    assert "\n  keys differ 4.0 times as much as by chance\n" in ask_status(admin, found)
+
+
 @pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
 def test_programs_get_the_answer_as_it_came(admin: AdminStandIn, form: str, read: Any) -> None:
     """-o json and -o yaml hold everything the interface said."""
