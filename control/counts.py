@@ -122,14 +122,9 @@ class Counts:
         return self.cells[_FIRST_BYTE_AT:_GROUPS_AT]
 
     @property
-    def group_requests(self) -> Cells:
-        """Requests by group of keys, shape (64,); all 0 where nothing is assigned by a key."""
-        return self.cells[_GROUPS_AT : _GROUPS_AT + GROUPS]
-
-    @property
     def groups(self) -> Cells:
         """By group of keys: requests, failures, and answers by how slow they were (`proxy.key_times`), shape
-        (8, 64)."""
+        (8, 64); all 0 where nothing is assigned by a key."""
         return self.cells[_GROUPS_AT:_METRICS_AT].reshape(2 + TIME_CLASSES, GROUPS)
 
     @property

@@ -161,7 +161,7 @@ def _share(record: Record, stage: Stage) -> float | None:
 
 def arm_counts(counts: Counts, pairs: tuple[int, int] | None = None) -> ArmCounts:
     """What a set of counts says to those who judge it."""
-    keyed = bool(counts.group_requests.any())
+    keyed = bool(counts.groups[0].any())
     started, finished, failed, diverted, *_ = scalars = counts.cells[: len(SCALARS)].tolist()
     aside = counts.aside
     left_out = sum(aside)

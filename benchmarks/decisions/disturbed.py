@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from benchmarks.decisions.figures import of_rate
-from benchmarks.decisions.latency import FAST, Law, shares_beyond
+from benchmarks.decisions.latency import FAST, Law, lognormal, shares_beyond
 from benchmarks.decisions.users import PACE, SHARE, Feed, failing_users, slow_users
+from control.guardrails.slowness import DEFAULT_QUANTILES
 from control.rollout.batch import LATENCY_ALONE, Arrivals, Batch, Study, watch
 from control.rollout.simulate import Bursts, Traffic, slow
 from control.stats.wealth import Caution
@@ -24,6 +26,8 @@ Progress = Callable[[int, int], None]
 
 LEVELS = (0.05, 0.01)
 SECONDS = 3600
+_LONGEST = 40
+"""Seconds; one answer of the slow law in 60 000 takes longer, and is left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +160,31 @@ def _slower_together(runs: int, rng: Generator) -> Feed:
     return feed
 
 
+def _late(runs: int, rng: Generator) -> Feed:
+    """Answers that take seconds, while traffic stops for every other half minute: slow ones come last."""
+    law = lognormal(5.0)
+    edges = [5.0 * math.exp(0.5 * float(ndtri(quantile))) for quantile in DEFAULT_QUANTILES]
+    # Of the answers to requests of one second, the share that comes in each later one and is in each class.
+    seconds, bounds = np.arange(_LONGEST + 1), np.array([0.0, *edges, np.inf])
+    begin = np.maximum(seconds[:-1, None], bounds[None, :-1])
+    end = np.minimum(seconds[1:, None], bounds[None, 1:])
+    share = np.where(end > begin, law(begin) - law(end), 0.0)
+    coming = np.zeros((_LONGEST, runs, 2, share.shape[1]), dtype=np.int64)
+    pace = PACE * np.array([SHARE, 1.0 - SHARE])
+
+    def feed(second: int) -> Arrivals:
+        if second // 30 % 2 == 0:
+            for delay, shares in enumerate(share):
+                place = (second + delay) % _LONGEST
+                coming[place] += rng.poisson(pace[None, :, None] * shares, coming.shape[1:])
+        answers = coming[second % _LONGEST].copy()
+        coming[second % _LONGEST] = 0
+        slower = answers[..., ::-1].cumsum(axis=2)[..., ::-1]
+        return Arrivals(n=slower[..., 0], x=slower[..., 1:].transpose(0, 2, 1))
+
+    return feed
+
+
 def _slowed(factor: float) -> Law:
     return lambda seconds: FAST(seconds / factor)
 
@@ -169,4 +198,5 @@ SITUATIONS: dict[str, tuple[Callable[[int, Generator], Feed], tuple[float, ...]]
     "2 000 unequal users who stay at their arm": (failing_users, (1.0,)),
     "2 000 users who ask unequally and differ in slowness": (slow_users, LATENCY_ALONE),
     "latency of both arms changes every minute": (_slower_together, LATENCY_ALONE),
+    "answers of 5 s, traffic that stops for half of each minute": (_late, LATENCY_ALONE),
 }
