@@ -24,10 +24,10 @@ ANSWERS_MIN: Final = 20
 class KeyTimes:
     """Counts of one slot, shape (6, 64), kept here and copied into the page by `settle`.
 
-    Who counts an answer writes ``counts[row[bucket] + group] += 1``: a call for it would be felt.
+    Who counts an answer adds to ``counts[classes[bucket] * GROUPS + group]``: a call for it would be felt.
     """
 
-    __slots__ = ("_base", "_cells", "_renew_at", "_stored", "counts", "row")
+    __slots__ = ("_base", "_cells", "_renew_at", "_stored", "classes", "counts")
 
     def __init__(self, cells: memoryview, base: int, totals: list[int]) -> None:
         """Go on from what the page holds; *totals* is the histogram of the arm's answers."""
@@ -35,8 +35,8 @@ class KeyTimes:
         self._base = base + GROUP_TIMES
         self.counts: list[int] = cells[self._base : self._base + CELLS].tolist()
         self._stored = self.counts.copy()
-        # Where the row of a bucket's class begins.
-        self.row = [0] * BUCKETS
+        # Of each bucket.
+        self.classes: bytes = bytes(BUCKETS)
         self._renew_at = ANSWERS_MIN
         self._renew(totals)
 
@@ -56,11 +56,11 @@ class KeyTimes:
         if answers < self._renew_at:
             return
         self._renew_at = answers + answers // 4
-        row = [0] * BUCKETS
+        classes = bytearray(BUCKETS)
         for level in LEVELS:
             for bucket in range(_quantile(totals, level * answers) + 1, BUCKETS):
-                row[bucket] += GROUPS
-        self.row = row
+                classes[bucket] += 1
+        self.classes = bytes(classes)
 
 
 def _quantile(totals: list[int], rank: float) -> int:

@@ -134,8 +134,10 @@ class SlotCounts:
                 self._totals[bucket] += 1
                 self._first_bytes[bucket_index(first_byte_us)] += 1
             if group >= 0:
-                times = self._key_times or self._time_keys()
-                times.counts[times.row[bucket] + group] += 1
+                times = self._key_times
+                if times is None:
+                    times = self._time_keys()
+                times.counts[times.classes[bucket] * GROUPS + group] += 1
         cells = self.cells
         base = self.base
         if failed:
@@ -155,8 +157,10 @@ class SlotCounts:
         bucket = SHORT[total_us] if total_us < SHORT_US else bucket_index(total_us)
         self._at_once[bucket] += 1
         if group >= 0:
-            times = self._key_times or self._time_keys()
-            times.counts[times.row[bucket] + group] += 1
+            times = self._key_times
+            if times is None:
+                times = self._time_keys()
+            times.counts[times.classes[bucket] * GROUPS + group] += 1
         self.ok += 1
         cells = self.cells
         base = self.base

@@ -21,7 +21,7 @@ def page() -> Cells:
 
 def count(times: KeyTimes, group: int, bucket: int) -> None:
     """Count an answer."""
-    times.counts[times.row[bucket] + group] += 1
+    times.counts[times.classes[bucket] * GROUPS + group] += 1
 
 
 def classes(cells: Cells) -> list[list[int]]:
