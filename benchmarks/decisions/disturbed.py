@@ -18,6 +18,7 @@ from benchmarks.decisions.users import PACE, SHARE, Feed, failing_users, slow_us
 from control.guardrails.slowness import DEFAULT_QUANTILES
 from control.rollout.batch import LATENCY_ALONE, Arrivals, Batch, Study, watch
 from control.rollout.simulate import Bursts, Traffic, slow
+from control.stats.overdispersion import at_least
 from control.stats.wealth import Caution
 
 Floats = npt.NDArray[np.float64]
@@ -179,7 +180,7 @@ def _late(runs: int, rng: Generator) -> Feed:
                 coming[place] += rng.poisson(pace[None, :, None] * shares, coming.shape[1:])
         answers = coming[second % _LONGEST].copy()
         coming[second % _LONGEST] = 0
-        slower = answers[..., ::-1].cumsum(axis=2)[..., ::-1]
+        slower = at_least(answers, axis=2)
         return Arrivals(n=slower[..., 0], x=slower[..., 1:].transpose(0, 2, 1))
 
     return feed

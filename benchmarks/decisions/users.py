@@ -10,11 +10,10 @@ from scipy.special import ndtr
 
 from control.guardrails.slowness import DEFAULT_QUANTILES
 from control.rollout.batch import Arrivals
-from control.stats.overdispersion import phi_of
+from control.stats.overdispersion import at_least, phi_of
 from proxy.counters import GROUPS
 
 Floats = npt.NDArray[np.float64]
-Counts = npt.NDArray[np.int64]
 Generator = np.random.Generator
 Feed = Callable[[int], Arrivals]
 
@@ -81,9 +80,9 @@ def slow_users(runs: int, rng: Generator) -> Feed:
         del second
         came = rng.poisson(pace)
         answers = answers + came
-        slower = _at_least(answers)
+        slower = at_least(answers, axis=1)
         phi = phi_of(np.repeat(slower[:, :1], len(DEFAULT_QUANTILES), axis=1), slower[:, 1:])
-        return Arrivals(n=came.sum(axis=(1, 3)), x=_at_least(came)[:, 1:].sum(axis=3), phi=phi)
+        return Arrivals(n=came.sum(axis=(1, 3)), x=at_least(came, axis=1)[:, 1:].sum(axis=3), phi=phi)
 
     return feed
 
@@ -105,10 +104,4 @@ def _classes(users: _Users, medians: Floats) -> Floats:
 def _below(edges: Floats, medians: Floats) -> Floats:
     """Shares of each user's answers below edges of shape (runs, q), shape (runs, users, q)."""
     found: Floats = ndtr((edges[:, None, :] - medians[:, :, None]) / _WITHIN)
-    return found
-
-
-def _at_least(answers: Counts) -> Counts:
-    """Answers of each class and all slower ones; classes are on the second axis."""
-    found: Counts = answers[:, ::-1].cumsum(axis=1)[:, ::-1]
     return found

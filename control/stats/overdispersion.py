@@ -68,6 +68,12 @@ def phi_of(requests: Counts, failures: Counts) -> Floats:
     return found
 
 
+def at_least(answers: Counts, axis: int) -> Counts:
+    """Answers of each class and of all slower ones; classes are on *axis*, quickest first."""
+    found: Counts = np.flip(np.flip(answers, axis).cumsum(axis), axis)
+    return found
+
+
 def phi_by_place(groups: Counts) -> Phi:
     """Overdispersion of failures and of slow answers.
 
@@ -75,8 +81,7 @@ def phi_by_place(groups: Counts) -> Phi:
         groups: by arm requests, failures, and answers from the quickest class to the slowest, by group of
             keys, shape (A, 8, G).
     """
-    # Answers of a class and all slower ones.
-    slow = groups[:, :1:-1].cumsum(axis=1)[:, ::-1]
+    slow = at_least(groups[:, 2:], axis=1)
     n = np.concatenate((groups[:, :1], np.repeat(slow[:, :1], len(LEVELS), axis=1)), axis=1)
     x = np.concatenate((groups[:, 1:2], slow[:, 1:]), axis=1)
     return tuple(phi_of(n.swapaxes(0, 1), x.swapaxes(0, 1)).tolist())
